@@ -1,0 +1,39 @@
+"""Scanline's models: all that is needed to load and use one."""
+
+from pathlib import Path
+
+from .base import AutoregressiveImageModel, HubModel, locate, nearest, read_config, shipped
+from .pixel_classifier import PixelClassifier, PixelClassifierConfig
+from .pixel_predictor import PixelPredictor, PixelPredictorConfig
+
+MODELS: dict[str, type[HubModel]] = {m.config_class.model_type: m for m in (PixelClassifier, PixelPredictor)}
+
+__all__ = [
+    "MODELS",
+    "AutoregressiveImageModel",
+    "HubModel",
+    "PixelClassifier",
+    "PixelClassifierConfig",
+    "PixelPredictor",
+    "PixelPredictorConfig",
+    "load",
+    "shipped",
+]
+
+
+def load(name: str | Path, **kwargs) -> HubModel:
+    """Load any Scanline checkpoint: a folder, a shipped name, or a Hub repository `owner/name`.
+
+    Args:
+        name: an existing folder first; without a slash a shipped name; else the Hub.
+        **kwargs: `revision`, `token`, `cache_dir`, `force_download`, `local_files_only`, `map_location`.
+
+    Raises:
+        FileNotFoundError: nothing there. ValueError: a damaged or foreign checkpoint.
+    """
+    source = locate(name)
+    hub = {k: v for k, v in kwargs.items() if k != "map_location"}
+    model_type = read_config(source, **hub)["model_type"]
+    if model_type not in MODELS:
+        raise ValueError(f"{source}: unknown model_type {model_type!r}: {nearest(model_type, sorted(MODELS))}")
+    return MODELS[model_type].from_pretrained(source, **kwargs)

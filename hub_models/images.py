@@ -1,0 +1,89 @@
+"""Between the images people have and the uint8 tensors models take."""
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from .base import require
+
+MAX_SIDE = 8192  # pixels a side: what an app still answers in a moment
+
+
+def to_grey(image: Image.Image) -> np.ndarray:
+    """A picture of any mode -> float (H, W) in 0..1, upright; what is transparent becomes white.
+
+    Raises:
+        ValueError: no picture, an empty or a huge one, or values that are not finite.
+    """
+    require(isinstance(image, Image.Image), f"the image is a {type(image).__name__}: give a PIL image")
+    width, height = image.size
+    require(width > 0 and height > 0, f"the image is {width}x{height}: give at least one pixel")
+    fits = max(width, height) <= MAX_SIDE
+    require(fits, f"the image is {width}x{height}: give one of at most {MAX_SIDE} pixels a side")
+    try:
+        image = ImageOps.exif_transpose(image)
+    except (OSError, SyntaxError) as error:
+        raise ValueError("the image file is damaged or cut short: save it again") from error
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        values = np.asarray(image, dtype=np.float64)
+        require(bool(np.isfinite(values).all()), "the image has pixels that are not finite (NaN): mend it first")
+        # 16-bit files open as "I;16" or "I" and use the whole range; floats are 0..1 or 0..255
+        top = 65535.0 if image.mode != "F" or values.max() > 255 else 255.0 if values.max() > 1 else 1.0
+        return (values / top).clip(0, 1)
+    if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return np.asarray(image.convert("L"), dtype=np.float64) / 255
+
+
+def to_digit(image: Image.Image) -> torch.Tensor:
+    """Any picture of a digit -> uint8 (1, 1, 28, 28), prepared as MNIST prepares it.
+
+    A 28x28 picture that is white on black already is only made grey. Otherwise the ink, whichever of dark and light is
+    rarer at the border, is cut out, scaled into 20x20 with its proportions kept, and centred by its mass.
+
+    Raises:
+        ValueError: an unreadable picture (see `to_grey`), or one of a single colour.
+    """
+    grey = to_grey(image)
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    if np.median(border) > (grey.min() + grey.max()) / 2:  # light paper, dark ink
+        grey = 1 - grey
+    elif grey.shape == (28, 28):
+        require(bool(grey.max() > 0), "the picture is empty: draw or choose a digit")
+        return torch.from_numpy(np.rint(grey * 255).astype(np.uint8))[None, None]
+    grey = grey - grey.min()
+    require(bool(grey.max() > 0.02), "the picture is empty: draw or choose a digit")
+    grey /= grey.max()
+    rows, columns = (np.flatnonzero((grey > 0.2).any(axis)) for axis in (1, 0))
+    ink = grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    scale = 20 / max(ink.shape)
+    size = (max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale)))
+    small = Image.fromarray((ink * 255).astype(np.uint8)).resize(size, Image.Resampling.LANCZOS)
+    small = np.asarray(small, dtype=np.float64)
+    weight = max(small.sum(), 1e-9)
+    centre_y = (small.sum(1) * np.arange(small.shape[0])).sum() / weight
+    centre_x = (small.sum(0) * np.arange(small.shape[1])).sum() / weight
+    top = int(np.clip(round(13.5 - centre_y), 0, 28 - small.shape[0]))
+    left = int(np.clip(round(13.5 - centre_x), 0, 28 - small.shape[1]))
+    digit = np.zeros((28, 28), dtype=np.uint8)
+    digit[top : top + small.shape[0], left : left + small.shape[1]] = np.rint(small)
+    return torch.from_numpy(digit)[None, None]
+
+
+def to_picture(image: torch.Tensor, scale: int = 1) -> Image.Image:
+    """uint8 (C, H, W) with 1 or 3 channels -> a PIL image, each pixel a square of `scale`."""
+    pixels = image.cpu().numpy()
+    picture = Image.fromarray(pixels[0]) if len(pixels) == 1 else Image.fromarray(pixels.transpose(1, 2, 0))
+    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+
+
+def to_sheet(images: torch.Tensor, columns: int, scale: int = 2, gap: int = 1) -> Image.Image:
+    """uint8 (N, C, H, W) -> one picture, row by row, `columns` side by side, with grey lines between."""
+    count, channels, height, width = images.shape
+    rows = -(-count // columns)
+    sheet = torch.full((channels, rows * (height + gap) + gap, columns * (width + gap) + gap), 128, dtype=torch.uint8)
+    for i, image in enumerate(images.cpu()):
+        y, x = i // columns * (height + gap) + gap, i % columns * (width + gap) + gap
+        sheet[:, y : y + height, x : x + width] = image
+    return to_picture(sheet, scale)

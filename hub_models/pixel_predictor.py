@@ -1,0 +1,104 @@
+"""PixelPredictor: a GRU that gives the next pixel's probability, and so the probability of a whole digit.
+
+The second part of "Recurrent models for MNIST" (2017): a many-to-many GRU over the 784 pixels of a binarised digit in
+raster order, each output a Bernoulli for the pixel that follows. That study scores 783 pixels, for its first one is
+never predicted; here the initial state is learned and predicts it, so that `log_prob` is that of the whole image.
+"""
+
+from dataclasses import dataclass
+from typing import Iterator
+
+import torch
+from torch import nn
+
+from .base import AutoregressiveImageModel, ModelConfig, check_images
+from .layers.recurrent import recurrent
+
+
+@dataclass
+class PixelPredictorConfig(ModelConfig):
+    """Architecture and preprocessing of a PixelPredictor."""
+
+    model_type: str = "pixel_predictor"
+    hidden_size: int = 128
+    num_layers: int = 1
+    height: int = 28
+    width: int = 28
+    threshold: int = 127  # a pixel is on where its byte is above this
+    timescale: int = 0  # longest memory in steps at initialisation; 0: PyTorch's own initialisation
+
+    channels = 1
+    levels = 2
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.check_int("hidden_size", 1, 8192)
+        self.check_int("num_layers", 1, 64)
+        self.check_int("height", 1, 4096)
+        self.check_int("width", 1, 4096)
+        self.check_int("threshold", 0, 254)
+        self.check_int("timescale", 0, 1_000_000)
+
+
+class PixelPredictor(AutoregressiveImageModel, tags=["rnn", "autoregressive", "inpainting", "mnist"]):
+    """Likelihood, samples and completions of binarised images by a recurrent net over pixels."""
+
+    config_class = PixelPredictorConfig
+    title = "recurrent next-pixel model"
+    about = (
+        "A GRU reads a binarised 28x28 digit one pixel at a time in raster order and gives the probability that the "
+        "next pixel is on. The product of these is the exact probability of the image; drawing the pixels one after "
+        "another samples a digit, and drawing only the missing ones completes a damaged one."
+    )
+    limits = (
+        "A completion sees only what comes before a missing pixel in raster order: what is known below or to the right "
+        "of the hole does not guide it. It has seen handwritten digits only, binarised at a threshold; likelihoods are "
+        "not comparable with figures on stochastically binarised MNIST."
+    )
+    citation = """@inproceedings{cho2014gru,
+  title={Learning Phrase Representations using {RNN} Encoder-Decoder for Statistical Machine Translation},
+  author={Cho, Kyunghyun and others}, booktitle={EMNLP}, year={2014}}"""
+    usage = """images = model.sample(4, generator=torch.Generator().manual_seed(0))  # uint8 (4, 1, 28, 28)
+nats = model.log_prob(images)  # (4,)
+known = torch.arange(784).view(1, 1, 28, 28) < 484  # the last 300 pixels are missing
+completions = model.complete(images, known, n=5)  # (4, 5, 1, 28, 28)"""
+
+    def __init__(self, config: PixelPredictorConfig):
+        super().__init__(config)
+        self.rnn = recurrent("gru", 1, config.hidden_size, config.num_layers, config.timescale)
+        self.start = nn.Parameter(torch.zeros(config.num_layers, 1, config.hidden_size))
+        self.head = nn.Linear(config.hidden_size, 1)
+
+    def quantise(self, images: torch.Tensor) -> torch.Tensor:
+        """uint8 (B, 1, H, W) -> 0 or 1, int64."""
+        return (images > self.config.threshold).long()
+
+    def _read(self, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Levels (B, T) -> the state before each pixel and after the last, (T+1, B, hidden), and the carried state."""
+        state = self.start.expand(-1, len(levels), -1).contiguous()
+        if levels.shape[1] == 0:
+            return state[-1:], state
+        pixels = levels.t()[..., None].to(self.start.dtype)  # (T, B, 1)
+        outputs, carried = self.rnn(pixels, state)
+        return torch.cat([state[-1:].to(outputs.dtype), outputs]), carried
+
+    def _logits(self, states: torch.Tensor) -> torch.Tensor:
+        """Top states (..., hidden) -> (..., 2): the logits of off, which is 0, and on."""
+        on = self.head(states)  # (..., 1)
+        return torch.cat([torch.zeros_like(on), on], -1)
+
+    def logits(self, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
+        """uint8 (B, 1, H, W) -> (B, 1, H, W, 2): each pixel's logits given those before it."""
+        check_images(images, self.shape)
+        states, _ = self._read(self.quantise(images.to(self.device)).flatten(1)[:, :-1])
+        return self._logits(states).transpose(0, 1).reshape(*images.shape, 2)
+
+    def _stream(self, levels: torch.Tensor, start: int, label: torch.Tensor | None) -> Iterator[torch.Tensor]:
+        """One cell a pixel from the carried state, after one parallel pass over the pixels before `start`."""
+        _, carried = self._read(levels.flatten(1)[:, :start])
+        state = list(carried)  # (B, hidden) a layer
+        while True:
+            drawn = yield self._logits(state[-1])
+            signal = drawn[:, None].to(self.start.dtype)
+            for layer in range(len(state)):
+                signal = state[layer] = torch.gru_cell(signal, state[layer], *self.rnn.all_weights[layer])

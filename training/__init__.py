@@ -1,0 +1,1 @@
+"""Recipes, data and the one way to train: `python -m training.train RECIPE`."""

@@ -1,0 +1,113 @@
+"""Small image sets: fetched from the Hub, decoded once into one uint8 tensor, kept beside the Hub's own cache."""
+
+import logging
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from huggingface_hub import constants, snapshot_download
+from safetensors.torch import load_file, save_file
+
+logger = logging.getLogger(__name__)
+SPLIT_SEED = 0
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Where an image set lives on the Hub, and how much of its training split is kept for validation."""
+
+    repo_id: str
+    image: str  # column of images
+    label: str  # column of labels
+    mode: str  # Pillow mode: "L" or "RGB"
+    validation: int
+
+
+DATASETS = {"mnist": ImageSource("ylecun/mnist", "image", "label", "L", 5_000)}
+
+
+class ImageData(torch.utils.data.Dataset):
+    """Images uint8 (N, C, H, W) and labels int64 (N,); a batch is one look-up, not N."""
+
+    def __init__(self, images: torch.Tensor, labels: torch.Tensor, revision: str = ""):
+        self.images, self.labels, self.revision = images, labels, revision
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return {"images": self.images[index], "labels": self.labels[index]}
+
+    def __getitems__(self, indices: list[int]) -> dict[str, torch.Tensor]:
+        return {"images": self.images[indices], "labels": self.labels[indices]}
+
+    def first(self, count: int | None) -> "ImageData":
+        """The first `count` images, or all."""
+        return ImageData(self.images[:count], self.labels[:count], self.revision)
+
+
+def describe(name: str) -> dict:
+    """What a card says of a data set: its id and its splits."""
+    source = DATASETS[name]
+    held_out = f"{source.validation} training images, the first of a permutation seeded with {SPLIT_SEED}"
+    return {"name": name, "repo_id": source.repo_id, "validation": held_out}
+
+
+def load_split(name: str, split: str) -> ImageData:
+    """One split of a data set.
+
+    Args:
+        name: a key of DATASETS.
+        split: "train", "validation" (kept out of the training split by a seeded permutation) or "test".
+
+    Raises:
+        FileNotFoundError: the set is neither in the Hub's cache nor reachable.
+    """
+    source = DATASETS[name]
+    if split not in ("train", "validation", "test"):
+        raise ValueError(f"split is {split!r}: give train, validation or test")
+    arrays, revision = _decoded(name, source)
+    part = "test" if split == "test" else "train"
+    images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
+    if split != "test":
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
+        chosen = order[: source.validation] if split == "validation" else order[source.validation :]
+        images, labels = images[chosen], labels[chosen]
+    return ImageData(images, labels, revision)
+
+
+def _decoded(name: str, source: ImageSource) -> tuple[dict[str, torch.Tensor], str]:
+    """All images and labels of a set, from our cache of decoded tensors or, once, from the Hub's parquet files."""
+    try:
+        snapshot = Path(snapshot_download(source.repo_id, repo_type="dataset"))
+    except Exception as error:  # offline, not cached, refused: the client has a dozen types for it
+        raise FileNotFoundError(
+            f"{source.repo_id} is not in the Hub cache ({constants.HF_HUB_CACHE}) and cannot be downloaded: "
+            f"connect once, or point HF_HUB_CACHE at a cache that has it ({type(error).__name__})"
+        ) from error
+    cache = Path(constants.HF_HOME, "scanline", f"{name}-{snapshot.name[:12]}.safetensors")
+    if cache.is_file():
+        return load_file(cache), snapshot.name
+
+    from datasets import load_dataset  # 2 s to import, once a data set
+
+    arrays = {}
+    for split in ("train", "test"):
+        rows = load_dataset(str(snapshot), split=split)
+        logger.info("decoding %d images of %s %s", len(rows), source.repo_id, split)
+        pixels = np.stack([np.asarray(image.convert(source.mode)) for image in rows[source.image]])
+        pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)  # (N, C, H, W)
+        arrays[f"{split}_images"] = torch.from_numpy(np.ascontiguousarray(pixels))
+        arrays[f"{split}_labels"] = torch.tensor(rows[source.label])
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    handle, aside = tempfile.mkstemp(dir=cache.parent, suffix=".writing")
+    os.close(handle)
+    try:
+        save_file(arrays, aside)
+        os.replace(aside, cache)  # another process may do the same: the last one wins with equal bytes
+    finally:
+        Path(aside).unlink(missing_ok=True)
+    return arrays, snapshot.name

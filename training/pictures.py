@@ -1,0 +1,58 @@
+"""What a model makes of held-out images, as one picture for its card."""
+
+from pathlib import Path
+
+import torch
+from matplotlib import pyplot as plt
+
+from hub_models import AutoregressiveImageModel, HubModel
+from hub_models.images import to_sheet
+from training.data import ImageData
+
+
+def draw_samples(model: HubModel, data: ImageData, path: Path) -> str:
+    """Write a picture of what the model does, with a fixed seed, and return its caption ("" if there is none)."""
+    if isinstance(model, AutoregressiveImageModel):
+        return _draw_generated(model, data, path)
+    if hasattr(model, "predict_prefixes"):
+        return _draw_reading(model, data, path)
+    return ""
+
+
+def _draw_generated(model: AutoregressiveImageModel, data: ImageData, path: Path) -> str:
+    """Samples above, completions of the lower part of validation images below."""
+    noise = torch.Generator().manual_seed(0)
+    channels, height, width = model.shape
+    samples = model.sample(24, generator=noise)
+    known = (torch.arange(height) < height * 5 // 8).view(1, 1, height, 1).expand(1, 1, height, width)
+    originals = data.images[:6]
+    filled = model.complete(originals, known, 5, generator=noise)  # (6, 5, C, H, W)
+    masked = torch.where(known, originals, torch.full_like(originals, 64))
+    rows = torch.cat([masked[:, None], filled, originals[:, None]], 1)  # (6, 7, C, H, W)
+    blank = torch.full((6, 1, channels, height, width), 128, dtype=torch.uint8)
+    left = samples.view(6, 4, channels, height, width)
+    sheet = torch.cat([left, blank, rows], 1).flatten(0, 1)
+    to_sheet(sheet, columns=12).save(path)
+    return (
+        "Left: 24 samples at temperature 1. Right, a row an image of the validation part: the lower three eighths "
+        "missing, five completions, the original."
+    )
+
+
+def _draw_reading(model: HubModel, data: ImageData, path: Path) -> str:
+    """Images and, beneath each, the probability of each class as the pixels arrive."""
+    count = min(8, len(data))
+    images, labels = data.images[:count], data.labels[:count]
+    probabilities = model.predict_prefixes(images).cpu()  # (8, T, classes)
+    figure, axes = plt.subplots(2, count, figsize=(2 * count, 4), layout="constrained", squeeze=False)
+    for k in range(count):
+        axes[0, k].imshow(images[k, 0], cmap="gray")
+        axes[0, k].set_title(f"{int(labels[k])}, read as {int(probabilities[k, -1].argmax())}")
+        axes[0, k].axis("off")
+        axes[1, k].imshow(probabilities[k].t(), aspect="auto", cmap="viridis", vmin=0, vmax=1)
+        axes[1, k].set_yticks(range(probabilities.shape[-1]) if k == 0 else [])
+        axes[1, k].set_xlabel("pixels read")
+    axes[1, 0].set_ylabel("class")
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
+    return "Validation images, and the probability of each class (bright is near 1) as the pixels arrive in raster order."

@@ -1,0 +1,49 @@
+"""A recipe: everything that decides a training run, as a typed value."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hub_models.base import ModelConfig, nearest
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One named training run.
+
+    Attributes:
+        about: one sentence for the card: whose settings these are and what differs.
+        model: the model's config.
+        data: a key of `training.data.DATASETS`.
+        training: fields of `transformers.TrainingArguments` that differ from its defaults.
+        patience: validations without improvement before training stops; 0 never stops.
+        exact_from: with bf16, the fraction of the steps after which training goes on in float32, so that the weights
+            settle for the arithmetic that they are evaluated in. 1 is never.
+        expected: what the run gave when it was last done: metric to value, with "hardware" and "minutes".
+    """
+
+    about: str
+    model: ModelConfig
+    data: str
+    training: dict[str, Any]
+    patience: int = 0
+    exact_from: float = 1.0
+    expected: dict[str, Any] = field(default_factory=dict)
+
+
+def recipes() -> dict[str, Recipe]:
+    """All recipes by name."""
+    from .recipes import RECIPES
+
+    return RECIPES
+
+
+def find(name: str) -> Recipe:
+    """The recipe of a name.
+
+    Raises:
+        ValueError: there is none; the message offers the nearest.
+    """
+    known = recipes()
+    if name not in known:
+        raise ValueError(f"no recipe is called {name!r}: {nearest(name, sorted(known))}")
+    return known[name]
