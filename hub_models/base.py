@@ -5,18 +5,20 @@ import dataclasses
 import difflib
 import json
 import math
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Callable, Iterator
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 WEIGHTS = "model.safetensors"
+HUB_ARGUMENTS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
 Progress = Callable[[torch.Tensor, int, int], None]
 
 
@@ -52,6 +54,26 @@ class ModelConfig:
         require(value in choices, f"{name} is {value!r}: give one of {', '.join(choices)}")
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file aside, then rename it: a reader never sees half, and a full disk loses nothing that was there."""
+    aside = path.with_name(f"{path.name}.writing")
+    try:
+        aside.write_bytes(data)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_bytes` of a text in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def wide(tensor: torch.Tensor) -> torch.Tensor:
+    """In float32 what is narrower, else as it is: for probabilities and sums of them."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
 def shipped() -> list[str]:
     """Names of the checkpoints that come with the package."""
     return sorted(path.parent.name for path in PRETRAINED.glob("*/config.json"))
@@ -73,10 +95,10 @@ def locate(name: str | Path) -> str:
         FileNotFoundError: no such folder or shipped name.
     """
     text = str(name)
-    if Path(text).is_dir():
+    if os.path.isdir(text):
         return text
     if "/" not in text:
-        if (PRETRAINED / text).is_dir() and text not in ("", ".", ".."):
+        if text in shipped():
             return str(PRETRAINED / text)
         raise FileNotFoundError(f"no folder and no shipped checkpoint is called {text!r}: {nearest(text, shipped())}")
     if isinstance(name, Path) or text.startswith(("/", "./", "../", "~", "runs/")) or text.count("/") != 1:
@@ -90,7 +112,7 @@ def fetch(source: str, filename: str, **hub) -> Path:
     Raises:
         FileNotFoundError: the folder, the repository, the revision or the file is not there or not reachable.
     """
-    if Path(source).is_dir():
+    if os.path.isdir(source):
         path = Path(source, filename)
         if not path.is_file():
             pickles = [p.name for pattern in ("*.bin", "*.pt", "*.pth", "*.pkl") for p in Path(source).glob(pattern)]
@@ -103,14 +125,13 @@ def fetch(source: str, filename: str, **hub) -> Path:
         return path
     try:
         return Path(hf_hub_download(source, filename, **hub))
-    except HFValidationError as error:
-        raise FileNotFoundError(f"{source!r} is no folder and no valid repository id: {error}") from error
-    except EntryNotFoundError as error:  # also LocalEntryNotFoundError: not in the cache, and no network
-        offline = "not in the local cache and the Hub was not reached" in str(error) or "Local" in type(error).__name__
-        why = "is not in the local cache and the Hub cannot be reached" if offline else f"has no {filename}"
+    except RemoteEntryNotFoundError as error:
+        raise FileNotFoundError(f"{source} has no {filename}: check the id and the revision") from error
+    except LocalEntryNotFoundError as error:
+        why = "is not in the local cache and the Hub cannot be reached"
         raise FileNotFoundError(f"{source} {why}: check the id, the revision and the network") from error
-    except (HfHubHTTPError, OfflineModeIsEnabled) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # no valid id, refused, cut off: the client and its HTTP library have a dozen types
+        reason = str(error).strip().partition("\n")[0]
         raise FileNotFoundError(f"{source} cannot be read from the Hub: {reason}") from error
 
 
@@ -123,7 +144,7 @@ def read_config(source: str, **hub) -> dict:
     path = fetch(source, "config.json", **hub)
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{source}: config.json is not valid JSON ({error}): download or save it again") from error
     valid = isinstance(config, dict) and isinstance(config.get("model_type"), str)
     require(valid, f"{source}: config.json names no model_type, so this is no Scanline checkpoint")
@@ -139,8 +160,9 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         weights = load_file(path)
     except (SafetensorError, OSError) as error:
-        head = path.read_bytes()[:4]
-        pickled = head[:2] == b"PK" or head[:1] == b"\x80"  # what torch.save and pickle write
+        with path.open("rb") as file:
+            head = file.read(2)
+        pickled = head == b"PK" or head[:1] == b"\x80"  # what torch.save and pickle write
         why = "is a pickle, and Scanline reads safetensors only" if pickled else f"is damaged or cut short ({error})"
         raise ValueError(f"{path} {why}: download or save it again") from error
     return {name: t.float() if t.is_floating_point() else t for name, t in weights.items()}
@@ -190,13 +212,14 @@ class HubModel(
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:
-        """A context in `eval()` mode, which leaves the mode as it was."""
-        mode = self.training
+        """A context in `eval()` mode, which leaves each part's mode as it was."""
+        modes = [(module, module.training) for module in self.modules()]
         self.eval()
         try:
             yield
         finally:
-            self.train(mode)
+            for module, training in modes:
+                module.training = training
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs) -> "HubModel":
@@ -209,6 +232,9 @@ class HubModel(
         Raises:
             FileNotFoundError: nothing there. ValueError: another class's, a damaged or a foreign checkpoint.
         """
+        unknown = sorted(set(kwargs) - {*HUB_ARGUMENTS, "map_location", "strict"})
+        if unknown:
+            raise TypeError(f"{cls.__name__}.from_pretrained takes no argument {unknown[0]!r}")
         source = locate(pretrained_model_name_or_path)
         hub = {k: kwargs[k] for k in HUB_ARGUMENTS if k in kwargs}
         stored, own = read_config(source, **hub), cls.config_class
@@ -219,22 +245,23 @@ class HubModel(
             )
         unknown = sorted(set(stored) - {field.name for field in dataclasses.fields(own)})
         require(not unknown, f"{source}: config.json has fields unknown to {cls.__name__}: {', '.join(unknown)}")
-        return super().from_pretrained(source, **kwargs)
+        return super().from_pretrained(source, config=own(**stored), **kwargs)
 
     @classmethod
     def _from_pretrained(cls, *, model_id, map_location="cpu", strict=True, config, **hub) -> "HubModel":
-        """Called by the mixin with the decoded config. Always strict, and never falls back to a pickle."""
+        """Called by the mixin. Always strict, and never falls back to a pickle."""
         require(strict is True, "strict=False would leave random weights: Scanline always loads strictly")
-        hub = {k: v for k, v in hub.items() if k in HUB_ARGUMENTS}
-        if isinstance(config, dict):
-            config = cls.config_class(**config)
         model = cls(config)
         weights = read_weights(fetch(model_id, WEIGHTS, **hub))
         own = model.state_dict()
+        common = sorted(set(own) & set(weights))
         faults = {
             "lacks": sorted(set(own) - set(weights)),
             "has unknown": sorted(set(weights) - set(own)),
-            "has another shape for": sorted(k for k in set(own) & set(weights) if own[k].shape != weights[k].shape),
+            "has another shape for": [k for k in common if own[k].shape != weights[k].shape],
+            "has another kind of number for": [
+                k for k in common if own[k].is_floating_point() != weights[k].is_floating_point()
+            ],
         }
         told = [f"{what} {', '.join(keys[:3])}{' ...' if keys[3:] else ''}" for what, keys in faults.items() if keys]
         require(not told, f"{model_id}: {WEIGHTS} does not fit its config.json: it {' and '.join(told)}")
@@ -242,14 +269,11 @@ class HubModel(
         return model.to(map_location).eval()
 
     def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
-        """Write `config.json` and `model.safetensors`; the card is `card.write_card`'s, from all of a folder's files."""
+        """Write `config.json` and `model.safetensors`; `card.write_card` makes the card from all of a folder's files."""
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(self.config.to_json_string())
-        self._save_pretrained(folder)
-
-
-HUB_ARGUMENTS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
+        write_bytes(folder / WEIGHTS, save({name: tensor.contiguous() for name, tensor in self.state_dict().items()}))
+        write_text(folder / "config.json", self.config.to_json_string())
 
 
 def check_images(images: torch.Tensor, shape: tuple[int, int, int], name: str = "images") -> None:
@@ -263,6 +287,28 @@ def check_images(images: torch.Tensor, shape: tuple[int, int, int], name: str = 
     require(images.dtype == torch.uint8, f"{name} has dtype {images.dtype}: give {wanted}")
     require(images.dim() == 4 and tuple(images.shape[1:]) == shape, f"{name} is {tuple(images.shape)}: give {wanted}")
     require(len(images) > 0, f"{name} is an empty batch: give at least one image")
+
+
+def check_known(known: torch.Tensor, count: int, shape: tuple[int, int, int]) -> None:
+    """Refuse anything but a bool tensor (count or 1, 1, H, W) for images of the shape (C, H, W).
+
+    Raises:
+        ValueError: with what was given and what is wanted.
+    """
+    _, height, width = shape
+    wanted = f"a bool tensor ({f'{count} or ' if count > 1 else ''}1, 1, {height}, {width}), True = keep"
+    require(isinstance(known, torch.Tensor), f"known is a {type(known).__name__}: give {wanted}")
+    fits = known.dim() == 4 and tuple(known.shape[1:]) == (1, height, width) and len(known) in (1, count)
+    require(known.dtype == torch.bool and fits, f"known is {known.dtype} {tuple(known.shape)}: give {wanted}")
+
+
+def check_count(n: int, what: str) -> None:
+    """Refuse an n that is no whole number of at least 1.
+
+    Raises:
+        ValueError: with what was given.
+    """
+    require(isinstance(n, int) and not isinstance(n, bool) and n >= 1, f"n is {n!r}: ask for at least one {what}")
 
 
 class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-generation"):
@@ -309,9 +355,8 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         `return_loss` tells transformers.Trainer that there is a loss without labels; it changes nothing.
         """
         logits = self.logits(images)
-        loss = nn.functional.cross_entropy(
-            logits.float().flatten(0, -2), self.quantise(images).flatten().to(logits.device)
-        )
+        targets = self.quantise(images).flatten().to(logits.device)
+        loss = nn.functional.cross_entropy(wide(logits).flatten(0, -2), targets)
         return {"loss": loss, "logits": logits}
 
     @torch.no_grad()
@@ -323,8 +368,8 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         """
         check_images(images, self.shape)
         self._check_label(label, len(images))
-        with self.exact():
-            log_p = self.logits(images, label).log_softmax(-1)  # (B, C, H, W, levels)
+        with self.exact(), self.evaluating():
+            log_p = wide(self.logits(images, label)).log_softmax(-1)  # (B, C, H, W, levels)
         return log_p.gather(-1, self.quantise(images).to(log_p.device)[..., None]).sum((1, 2, 3, 4))
 
     def sample(
@@ -343,15 +388,17 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
             label: int64 (n,), for class-conditional models.
             temperature: 0 is greedy, 1 the model's own distribution.
             generator: source of the noise, on the CPU; the same state draws the same images.
-            progress: called as progress(images so far, done, total); raising inside it cancels.
+            progress: called as progress(images so far, done, total) with images of the shape that is returned, to look
+                at during the call and not to keep; raising inside it cancels.
 
         Raises:
             ValueError: n, label or temperature out of range.
         """
-        require(isinstance(n, int) and n >= 1, f"n is {n!r}: ask for at least one image")
+        check_count(n, "image")
         blank = torch.zeros(n, *self.shape, dtype=torch.uint8)
         known = torch.zeros(1, 1, *self.shape[1:], dtype=torch.bool)
-        arguments = {"label": label, "temperature": temperature, "generator": generator, "progress": progress}
+        report = progress and (lambda images, done, total: progress(images.squeeze(1), done, total))
+        arguments = {"label": label, "temperature": temperature, "generator": generator, "progress": report}
         return self.complete(blank, known, **arguments).squeeze(1)
 
     @torch.no_grad()
@@ -380,27 +427,25 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         """
         check_images(images, self.shape)
         channels, height, width = self.shape
-        size = (1, height, width)
-        fits = isinstance(known, torch.Tensor) and known.dtype == torch.bool and known.dim() == 4
-        fits = fits and tuple(known.shape[1:]) == size and known.shape[0] in (1, len(images))
-        require(fits, f"known must be a bool tensor ({len(images)} or 1, 1, {height}, {width}), True = keep")
-        require(isinstance(n, int) and n >= 1, f"n is {n!r}: ask for at least one completion")
-        number = isinstance(temperature, (int, float)) and math.isfinite(temperature) and temperature >= 0
+        check_known(known, len(images), self.shape)
+        check_count(n, "completion")
+        number = isinstance(temperature, (int, float)) and not isinstance(temperature, bool)
+        number = number and math.isfinite(temperature) and temperature >= 0
         require(number, f"temperature is {temperature!r}: give a number of at least 0 (0 is greedy)")
-        on_cpu = generator is None or generator.device.type == "cpu"
-        require(on_cpu, "generator must be on the CPU: the noise is drawn there, so that every device draws the same")
+        on_cpu = generator is None or (isinstance(generator, torch.Generator) and generator.device.type == "cpu")
+        require(on_cpu, f"generator is {generator!r}: give a torch.Generator on the CPU, so that every device draws alike")
         self._check_label(label, len(images) * n)
 
         device = self.device
-        out = images.repeat_interleave(n, 0)  # (B*n, C, H, W)
-        keep = known.expand(len(images), *size).repeat_interleave(n, 0)
+        out = images.cpu().repeat_interleave(n, 0)  # (B*n, C, H, W)
+        keep = known.cpu().expand(len(images), 1, height, width).repeat_interleave(n, 0)
         keep = keep.expand(-1, channels, -1, -1).permute(0, 2, 3, 1).flatten(1)  # (B*n, H*W*C) in order of generation
         missing = (~keep).any(0).nonzero().flatten().tolist()
         if not missing:
             return out.view(len(images), n, channels, height, width)
         levels = self.quantise(out).to(device)
         start, stop = missing[0], missing[-1] + 1
-        with self.exact():
+        with self.exact(), self.evaluating():
             stream = self._stream(levels.clone(), start, label)
             logits = next(stream)
             for i in range(start, stop):
@@ -435,9 +480,8 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         """
         check_images(image, self.shape)
         require(len(image) == 1, f"image holds {len(image)} images: give one")
-        fits = isinstance(known, torch.Tensor) and known.dtype == torch.bool
-        fits = fits and tuple(known.shape) == (1, 1, *self.shape[1:])
-        require(fits, f"known must be a bool tensor (1, 1, {self.shape[1]}, {self.shape[2]}), True = keep")
+        check_known(known, 1, self.shape)
+        image, known = image.cpu(), known.cpu()
         hole = (~known[0]).expand(self.shape).nonzero()  # (sub-pixels, 3)
         levels, count = self.config.levels, self.config.levels ** len(hole)
         require(count <= limit, f"a hole of {len(hole)} sub-pixels has {levels}^{len(hole)} fillings: at most {limit}")

@@ -1,5 +1,133 @@
-"""The model card, rendered from the files of a run or checkpoint folder: no live model, no branch per model."""
+"""The model card, rendered from a folder's files: no live model and no branch per model."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from huggingface_hub import EvalResult, ModelCardData
+from safetensors import safe_open
+
+from .base import WEIGHTS, write_text
+
+TEMPLATE = Path(__file__).with_name("card.md")
+README = "README.md"
+HEADLINE = ("learning_rate", "lr_scheduler_type", "per_device_train_batch_size", "bf16", "seed")
 
 
-def write_card(folder):
-    pass
+def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
+    """Render `README.md` of a run or checkpoint folder from its other files, and return its path.
+
+    Reads `config.json`, `model.safetensors`, `recipe.json`, `train_results.json` and, where it is, `eval_results.json`.
+
+    Args:
+        folder: what `training.train` leaves, or a copy.
+        repo_id: the Hub repository it is for; without, the card calls the model by the folder's name.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+    """
+    from . import MODELS  # the registry imports the models, which import base beside this
+
+    folder = Path(folder)
+    config, recipe, trained = (
+        json.loads((folder / name).read_text()) for name in ("config.json", "recipe.json", "train_results.json")
+    )
+    model = MODELS[config["model_type"]]
+    results = read_results(folder)
+    name = repo_id or folder.resolve().name
+    with safe_open(folder / WEIGHTS, "pt") as weights:
+        dtypes = sorted({weights.get_slice(key).get_dtype() for key in weights.keys()} - {"I64"})  # noqa: SIM118
+    environment = jinja2.Environment(trim_blocks=False, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
+    text = environment.from_string(TEMPLATE.read_text()).render(
+        metadata=_metadata(model, name, recipe, results).to_yaml(),
+        name=name,
+        repo_id=repo_id,
+        class_name=model.__name__,
+        title=model.title,
+        about=model.about,
+        limits=model.limits,
+        citation=model.citation,
+        usage=model.usage,
+        config=config,
+        parameters=trained["parameters"],
+        dtype=", ".join(dtypes),
+        size=f"{(folder / WEIGHTS).stat().st_size / 2**20:.2f} MiB",
+        recipe=recipe,
+        samples=trained["samples"],
+        results=[_shown(result) for result in results],
+        commands=sorted({result["command"] for result in results}),
+        train_command=recipe["command"],
+        settings=_settings(recipe, trained),
+    )
+    write_text(folder / README, text)
+    return folder / README
+
+
+def read_results(folder: str | Path) -> list[dict]:
+    """The entries of a folder's `eval_results.json`; none where there is no such file."""
+    path = Path(folder, "eval_results.json")
+    return json.loads(path.read_text()) if path.is_file() else []
+
+
+def format_value(value: float) -> str:
+    """A figure as cards and tables print it: four significant digits after the point's leading zeros, no exponent."""
+    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}" if abs(value) >= 0.1 else f"{value:.5f}"
+
+
+def _shown(result: dict) -> dict:
+    low, high = result["interval"]
+    return result | {
+        "shown": format_value(result["value"]),
+        "interval_shown": f"{format_value(low)} to {format_value(high)}",
+    }
+
+
+def _metadata(model, name: str, recipe: dict, results: list[dict]) -> ModelCardData:
+    """The YAML block that the Hub reads: licence, tags, data set and results."""
+    info = model._hub_mixin_info.model_card_data
+    entries = [
+        EvalResult(
+            task_type=info.pipeline_tag,
+            dataset_type=result["dataset"],
+            dataset_name=result["dataset"],
+            dataset_split=result["split"],
+            dataset_revision=result["revision"],
+            metric_type=result["metric"],
+            metric_name=f"{result['metric']} ({result['unit']})",
+            metric_value=result["value"],
+        )
+        for result in results
+    ]
+    facts: dict[str, Any] = {"model_name": name, "eval_results": entries} if entries else {}
+    return ModelCardData(
+        license=info.license,
+        library_name=info.library_name,
+        pipeline_tag=info.pipeline_tag,
+        tags=list(info.tags),
+        datasets=[recipe["data"]["repo_id"]],
+        **facts,
+    )
+
+
+def _settings(recipe: dict, trained: dict) -> dict[str, Any]:
+    """The training table: what was set, how long it ran, what validation said."""
+    machine, best = recipe["machine"], trained["best_validation"]
+    table = {key: recipe["training"][key] for key in HEADLINE if key in recipe["training"]}
+    if recipe["patience"]:
+        table["patience"] = f"{recipe['patience']} validations"
+    if recipe["training"].get("bf16") and recipe["exact_from"] < 1:
+        table["float32 from"] = f"{recipe['exact_from']:.0%} of the steps"
+    table["steps (epochs)"] = f"{trained['steps']:,} ({trained['epochs']})" + (
+        ", stopped early" if trained["stopped_early"] else ""
+    )
+    if best:
+        table["kept from epoch"] = round(best["epoch"], 2)
+        table["its validation loss"] = f"{format_value(best['eval_loss'])} nats"
+    if "eval_accuracy" in best:
+        table["its validation accuracy"] = f"{100 * best['eval_accuracy']:.2f} %"
+    table["wall time"] = f"{trained['minutes']} minutes"
+    table["peak memory"] = f"{trained['peak_memory_mib']:,} MiB"
+    table["hardware"] = machine["hardware"]
+    table["versions"] = f"torch {machine['torch']}, transformers {machine['transformers']}, Python {machine['python']}"
+    return table

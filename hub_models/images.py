@@ -7,10 +7,11 @@ from PIL import Image, ImageOps
 from .base import require
 
 MAX_SIDE = 8192  # pixels a side: what an app still answers in a moment
+WORKING_SIDE = 1024  # pixels a side: larger pictures of a digit are shrunk to less than this before they are looked at
 
 
 def to_grey(image: Image.Image) -> np.ndarray:
-    """A picture of any mode -> float (H, W) in 0..1, upright; what is transparent becomes white.
+    """A picture of any mode -> float32 (H, W) in 0..1, upright; what is transparent becomes white.
 
     Raises:
         ValueError: no picture, an empty or a huge one, or values that are not finite.
@@ -22,18 +23,21 @@ def to_grey(image: Image.Image) -> np.ndarray:
     require(fits, f"the image is {width}x{height}: give one of at most {MAX_SIDE} pixels a side")
     try:
         image = ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError) as error:
+    except Exception as error:  # each file format's reader has its own types
         raise ValueError("the image file is damaged or cut short: save it again") from error
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = np.asarray(image, dtype=np.float64)
+        values = np.asarray(image, dtype=np.float32)
         require(bool(np.isfinite(values).all()), "the image has pixels that are not finite (NaN): mend it first")
-        # 16-bit files open as "I;16" or "I" and use the whole range; floats are 0..1 or 0..255
-        top = 65535.0 if image.mode != "F" or values.max() > 255 else 255.0 if values.max() > 1 else 1.0
-        return (values / top).clip(0, 1)
-    if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return np.asarray(image.convert("L"), dtype=np.float64) / 255
+        top = next((top for top in (1, 255) if values.max() <= top), 65535)  # the narrowest usual range that holds it
+        return (values / np.float32(top)).clip(0, 1)
+    try:
+        if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "RGBa"):
+            layer = image.convert("RGBA")
+            image = Image.new("L", layer.size, 255)
+            image.paste(layer.convert("L"), mask=layer.getchannel("A"))
+        return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
+    except ValueError as error:
+        raise ValueError(f"the image has the mode {image.mode}: give it as RGB") from error
 
 
 def to_digit(image: Image.Image) -> torch.Tensor:
@@ -46,22 +50,23 @@ def to_digit(image: Image.Image) -> torch.Tensor:
         ValueError: an unreadable picture (see `to_grey`), or one of a single colour.
     """
     grey = to_grey(image)
+    if max(grey.shape) >= WORKING_SIDE:
+        grey = np.asarray(Image.fromarray(grey).reduce(max(grey.shape) // WORKING_SIDE + 1))
+    require(bool(np.ptp(grey) > 0.02), "the picture is empty: draw or choose a digit")
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     if np.median(border) > (grey.min() + grey.max()) / 2:  # light paper, dark ink
         grey = 1 - grey
     elif grey.shape == (28, 28):
-        require(bool(grey.max() > 0), "the picture is empty: draw or choose a digit")
         return torch.from_numpy(np.rint(grey * 255).astype(np.uint8))[None, None]
-    grey = grey - grey.min()
-    require(bool(grey.max() > 0.02), "the picture is empty: draw or choose a digit")
-    grey /= grey.max()
+    grey = (grey - grey.min()) / np.ptp(grey)
     rows, columns = (np.flatnonzero((grey > 0.2).any(axis)) for axis in (1, 0))
     ink = grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     scale = 20 / max(ink.shape)
     size = (max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale)))
     small = Image.fromarray((ink * 255).astype(np.uint8)).resize(size, Image.Resampling.LANCZOS)
     small = np.asarray(small, dtype=np.float64)
-    weight = max(small.sum(), 1e-9)
+    small *= 255 / small.max()  # a thin line of a large picture is pale by now
+    weight = small.sum()
     centre_y = (small.sum(1) * np.arange(small.shape[0])).sum() / weight
     centre_x = (small.sum(0) * np.arange(small.shape[1])).sum() / weight
     top = int(np.clip(round(13.5 - centre_y), 0, 28 - small.shape[0]))

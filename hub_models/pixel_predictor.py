@@ -5,8 +5,8 @@ raster order, each output a Bernoulli for the pixel that follows. That study sco
 never predicted; here the initial state is learned and predicts it, so that `log_prob` is that of the whole image.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Iterator
 
 import torch
 from torch import nn

@@ -47,7 +47,8 @@ def write_history(log: list[dict], path: Path) -> list[dict]:
 def draw_dashboard(history: list[dict], path: Path) -> None:
     """Eight panels: loss, its logarithm, its change, the gap, accuracy or rate, gradient norm, minutes, memory."""
     figure, axes = plt.subplots(2, 4, figsize=(17, 7.5), layout="constrained")
-    panels = dict(zip("loss log change gap accuracy rate minutes memory".split(), axes.flat, strict=True))
+    names = ("loss", "log", "change", "gap", "accuracy", "rate", "minutes", "memory")
+    panels = dict(zip(names, axes.flat, strict=True))
     column = {name: [row[name] for row in history] for name in COLUMNS}
     epochs, train, validation = column["epoch"], column["train_loss"], column["validation_loss"]
     marker = "o" if len(history) < 40 else None

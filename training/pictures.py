@@ -55,4 +55,6 @@ def _draw_reading(model: HubModel, data: ImageData, path: Path) -> str:
     axes[1, 0].set_ylabel("class")
     figure.savefig(path, dpi=80)
     plt.close(figure)
-    return "Validation images, and the probability of each class (bright is near 1) as the pixels arrive in raster order."
+    return (
+        "Validation images, and the probability of each class (bright is near 1) as the pixels arrive in raster order."
+    )

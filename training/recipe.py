@@ -18,6 +18,7 @@ class Recipe:
         patience: validations without improvement before training stops; 0 never stops.
         exact_from: with bf16, the fraction of the steps after which training goes on in float32, so that the weights
             settle for the arithmetic that they are evaluated in. 1 is never.
+        half: store the weights in float16, the last step before evaluation.
         expected: what the run gave when it was last done: metric to value, with "hardware" and "minutes".
     """
 
@@ -27,6 +28,7 @@ class Recipe:
     training: dict[str, Any]
     patience: int = 0
     exact_from: float = 1.0
+    half: bool = False
     expected: dict[str, Any] = field(default_factory=dict)
 
 

@@ -8,6 +8,7 @@ Any field of the model's config (as `--model.FIELD`) and of transformers.Trainin
 never overwritten without --overwrite; --resume goes on after a crash and gives the weights of the unbroken run.
 """
 
+import argparse
 import dataclasses
 import inspect
 import json
@@ -16,22 +17,25 @@ import os
 import platform
 import shutil
 import sys
-import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import EarlyStoppingCallback, HfArgumentParser, TrainingArguments, set_seed
+from safetensors import SafetensorError
+from transformers import EarlyStoppingCallback, HfArgumentParser, TrainerState, TrainingArguments, set_seed
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hub_models import MODELS, HubModel
-from hub_models.base import require
+from hub_models.base import WEIGHTS, ModelConfig, nearest, read_weights, require, write_text
 from hub_models.card import write_card
-from training.data import DATASETS, ImageData, describe, load_split
 from training.dashboard import draw_dashboard, write_history
+from training.data import ImageData, describe, load_split
+from training.machine import hardware
 from training.pictures import draw_samples
 from training.recipe import Recipe, find, recipes
-from training.trainer import HubTrainer, newest_checkpoint, peak_memory_mib
+from training.trainer import HubTrainer, newest_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -58,34 +62,52 @@ class RunArguments:
     limit: int | None = dataclasses.field(default=None, metadata={"help": "use the first N images of each split"})
     patience: int = dataclasses.field(default=0, metadata={"help": "validations without improvement; 0: never stop"})
     exact_from: float = dataclasses.field(default=1.0, metadata={"help": "fraction of steps after which bf16 ends"})
+    half: bool = dataclasses.field(default=False, metadata={"help": "store the weights in float16"})
 
 
-def parse(argv: list[str]) -> tuple[str, Recipe, RunArguments, TrainingArguments, Any]:
-    """Command line -> recipe name, recipe, run arguments, training arguments and model config."""
+def parse(argv: list[str]) -> tuple[Recipe, RunArguments, TrainingArguments, ModelConfig]:
+    """Command line -> recipe, run arguments, training arguments and model config."""
     known = "recipes:\n  " + "\n  ".join(sorted(recipes()))
     if not argv or argv[0] in ("-h", "--help"):
         print(f"{__doc__}\n{known}")
         raise SystemExit(0 if argv else 2)
     name, *rest = argv
     recipe = find(name)
-    parser = HfArgumentParser(
-        (RunArguments, TrainingArguments), prog=f"python -m training.train {name}", allow_abbrev=False
-    )
+    command = f"python -m training.train {name}"
+    usage = f"{command} [--resume | --overwrite] [--FIELD VALUE ...]"
+    parser = HfArgumentParser((RunArguments, TrainingArguments), usage=usage, allow_abbrev=False, exit_on_error=False)
     for field in dataclasses.fields(recipe.model):
         if field.name != "model_type":
             kind = _flag if field.type is bool else field.type
             parser.add_argument(f"--model.{field.name}", type=kind, default=getattr(recipe.model, field.name))
-    parser.set_defaults(output_dir=str(Path("runs", name)), patience=recipe.patience, exact_from=recipe.exact_from)
+    own = {
+        field.name: getattr(recipe, field.name)
+        for field in dataclasses.fields(RunArguments)
+        if hasattr(recipe, field.name)
+    }
+    parser.set_defaults(output_dir=str(Path("runs", name)), **own)
     parser.set_defaults(**COMMON | recipe.training)
-    given = vars(parser.parse_args(rest))
+    try:
+        namespace, unknown = parser.parse_known_args(rest)
+    except argparse.ArgumentError as error:
+        raise ValueError(f"{error}: `{command} --help` lists all fields") from error
+    options = [
+        option for action in parser._actions for option in action.option_strings if "_" in option or "." in option
+    ]
+    require(not unknown, f"there is no option {unknown and unknown[0]!r}: {unknown and nearest(unknown[0], options)}")
+    given = vars(namespace)
     model = {key.removeprefix("model."): value for key, value in given.items() if key.startswith("model.")}
     config = dataclasses.replace(recipe.model, **model)
     run = RunArguments(**{field.name: given[field.name] for field in dataclasses.fields(RunArguments)})
     require(not given["fp16"], "fp16 training is not offered: use --bf16 True, which needs no loss scaling")
     require(run.limit is None or run.limit > 0, f"--limit is {run.limit}: give at least 1 image")
     require(not (run.resume and run.overwrite), "--resume and --overwrite exclude each other: give one")
+    require(
+        str(given["eval_strategy"]) != "no",
+        "a run without validation chooses nothing: give --eval_strategy epoch or steps",
+    )
     args = TrainingArguments(**{f.name: given[f.name] for f in dataclasses.fields(TrainingArguments) if f.init})
-    return name, recipe, run, args, config
+    return recipe, run, args, config
 
 
 def _flag(text: str) -> bool:
@@ -93,12 +115,15 @@ def _flag(text: str) -> bool:
     return text.lower() == "true"
 
 
-def description(name: str, recipe: Recipe, run: RunArguments, args: TrainingArguments, config, data: ImageData) -> dict:
-    """All that decides the run's weights, as recipe.json holds it."""
+def description(
+    argv: list[str], recipe: Recipe, run: RunArguments, args: TrainingArguments, config, data: ImageData
+) -> dict:
+    """All that decides the run's weights, as recipe.json holds it, and the command line that says it."""
     standard = TrainingArguments(output_dir=args.output_dir, use_cpu=args.use_cpu).to_dict()
     chosen = {k: v for k, v in args.to_dict().items() if v != standard[k] and k not in INCIDENTAL}
     return {
-        "recipe": name,
+        "recipe": argv[0],
+        "command": "python -m training.train " + " ".join(a for a in argv if a not in ("--resume", "--overwrite")),
         "about": recipe.about,
         "model": dataclasses.asdict(config),
         "data": describe(recipe.data) | {"revision": data.revision, "limit": run.limit},
@@ -106,21 +131,11 @@ def description(name: str, recipe: Recipe, run: RunArguments, args: TrainingArgu
         "patience": run.patience,
         "exact_from": run.exact_from,
         "machine": {
-            "device": torch.cuda.get_device_name() if args.device.type == "cuda" else _cpu(),
-            "threads": torch.get_num_threads(),
+            "hardware": hardware(args.device),
             "python": platform.python_version(),
             **{package: version(package) for package in ("torch", "transformers")},
         },
     }
-
-
-def _cpu() -> str:
-    """The processor's name as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
@@ -129,17 +144,21 @@ def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
     if run.resume:
         require(recorded.is_file(), f"{folder} holds no run to resume: leave out --resume")
         before = json.loads(recorded.read_text())
-        flat = [(k, wanted[k], before.get(k)) for k in wanted if k not in ("about", "machine")]
+        flat = [(k, wanted[k], before.get(k)) for k in wanted if k not in ("about", "command", "machine")]
         changed = [line for key, now, then in flat for line in _differences(key, then, now)]
-        require(not changed, f"the recipe has changed since {folder} began: {'; '.join(changed)}. Undo that, or begin anew with --overwrite")
+        told = f"the recipe has changed since {folder} began: {'; '.join(changed)}"
+        require(not changed, f"{told}: undo that, or begin anew with --overwrite")
         for line in _differences("machine", before.get("machine"), wanted["machine"]):
             logger.warning("resumed elsewhere, so not bit for bit as unbroken: %s", line)
+        write_text(recorded, as_json(wanted | {"machine": before["machine"]}))
         return newest_checkpoint(folder)
-    if folder.exists() and any(folder.iterdir()):
-        require(run.overwrite, f"{folder} exists: go on with --resume, begin anew with --overwrite, or give --output_dir")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        ours = recorded.is_file()
+        require(ours, f"{folder} exists and holds no run of ours: give another --output_dir")
+        require(run.overwrite, f"{folder} exists: go on with --resume, or delete it and begin anew with --overwrite")
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(recorded, wanted)
+    write_text(recorded, as_json(wanted))
     return None
 
 
@@ -150,11 +169,9 @@ def _differences(key: str, then: Any, now: Any) -> list[str]:
     return [] if then == now else [f"{key} was {then!r} and is {now!r}"]
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write aside, then rename: a reader never sees half a file."""
-    aside = path.with_name(path.name + ".writing")
-    aside.write_text(json.dumps(value, indent=2) + "\n")
-    os.replace(aside, path)
+def as_json(value: dict) -> str:
+    """Indented, with a last newline, as all our files."""
+    return json.dumps(value, indent=2) + "\n"
 
 
 def accuracy(prediction) -> dict[str, float]:
@@ -162,32 +179,36 @@ def accuracy(prediction) -> dict[str, float]:
     return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids).mean())}
 
 
-def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData, minutes: float) -> None:
+def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData, half: bool) -> None:
     """Write what is published. All is made aside and then moved, the weights last: without them it is no checkpoint."""
     aside = folder / ".writing"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     state = trainer.state
+    told = "no validation gave a finite figure: the run diverged; lower --learning_rate and begin anew with --overwrite"
+    require(bool(state.best_global_step), told)
+    best = folder / f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step}" / WEIGHTS
+    model.load_state_dict(read_weights(best))  # Trainer's own best path is of where the run lay when it was written
     model = model.cpu().eval()
+    if half:  # the samples, as all figures after, are those of the rounded weights
+        model.load_state_dict({k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()})
     history = write_history(state.log_history, aside / "history.csv")
     validations = [entry for entry in state.log_history if "eval_loss" in entry]
-    best = next((v for v in validations if v["step"] == state.best_global_step), validations[-1] if validations else {})
+    best = next(entry for entry in validations if entry["step"] == state.best_global_step)
     kept = ("epoch", "step", "eval_loss", "eval_accuracy")
-    write_json(
-        aside / "train_results.json",
-        {
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "steps": state.global_step,
-            "epochs": round(state.epoch, 3),
-            "stopped_early": state.global_step < state.max_steps,
-            "best_validation": {key: best[key] for key in kept if key in best},
-            "minutes": round(sum(v["minutes"] for v in validations) or minutes, 2),
-            "peak_memory_mib": round(peak_memory_mib()),
-            "samples": draw_samples(model, data, aside / "samples.png"),
-        },
-    )
+    results = {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "steps": state.global_step,
+        "epochs": round(state.epoch, 3),
+        "stopped_early": state.global_step < state.max_steps,
+        "best_validation": {key: best[key] for key in kept if key in best},
+        "minutes": round(sum(v["minutes"] for v in validations), 2),
+        "peak_memory_mib": round(max(v["peak_memory_mib"] for v in validations)),
+        "samples": draw_samples(model, data, aside / "samples.png"),
+    }
+    write_text(aside / "train_results.json", as_json(results))
     draw_dashboard(history, aside / "curves.png")
-    model.save_pretrained(aside)
+    (model.half() if half else model).save_pretrained(aside)
     for path in sorted(aside.iterdir(), key=lambda p: p.name == "model.safetensors"):
         os.replace(path, folder / path.name)
     aside.rmdir()
@@ -200,10 +221,10 @@ def train(argv: list[str]) -> Path:
     Raises:
         ValueError, FileNotFoundError: with one sentence on what is wrong; nothing has been touched then.
     """
-    name, recipe, run, args, config = parse(argv)
+    recipe, run, args, config = parse(argv)
     splits = {split: load_split(recipe.data, split).first(run.limit) for split in ("train", "validation")}
     folder = Path(args.output_dir)
-    checkpoint = claim(folder, run, description(name, recipe, run, args, config, splits["train"]))
+    checkpoint = claim(folder, run, description(argv, recipe, run, args, config, splits["train"]))
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
     set_seed(args.seed)
     model = MODELS[config.model_type](config)
@@ -218,10 +239,13 @@ def train(argv: list[str]) -> Path:
         compute_metrics=accuracy if hasattr(model, "predict") else None,
         callbacks=[EarlyStoppingCallback(run.patience)] if run.patience else [],
     )
-    begun = time.perf_counter()
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    before = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME)) if checkpoint else None
+    if before and before.stateful_callbacks["TrainerControl"]["args"]["should_training_stop"]:
+        trainer.state = before  # it was over: Trainer would take one step more
+    else:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.is_world_process_zero():
-        finish(folder, model, trainer, splits["validation"], (time.perf_counter() - begun) / 60)
+        finish(folder, model, trainer, splits["validation"], run.half)
     return folder
 
 
@@ -232,7 +256,7 @@ def main() -> None:
         folder = train(sys.argv[1:])
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         sys.exit(f"error: {error}: make room or rights, then go on with --resume; whole checkpoints are kept")
     except KeyboardInterrupt:
         sys.exit("stopped: go on with --resume")

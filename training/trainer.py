@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import resource
-import sys
 import time
 from pathlib import Path
 
@@ -11,6 +9,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from transformers import Trainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from training.machine import peak_memory_mib
 
 CHECKPOINT_FILES = ("config.json", "model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json")
 
@@ -42,16 +42,14 @@ class HubTrainer(Trainer):
             self._clock = now
         super().log(logs, start_time)
 
+    def _save_checkpoint(self, model: torch.nn.Module, trial: object) -> None:
+        try:
+            super()._save_checkpoint(model, trial)
+        except RuntimeError as error:  # all that torch.save says of a full disk
+            raise OSError(f"a checkpoint could not be written ({error})") from error
+
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         self.accelerator.unwrap_model(self.model).save_pretrained(output_dir or self.args.output_dir)
-
-
-def peak_memory_mib() -> float:
-    """The most memory this process has held, in MiB: of the GPU where there is one, else resident."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def newest_checkpoint(run: Path) -> Path | None:

@@ -1,5 +1,6 @@
 """Recurrent nets over MNIST pixels: the eight classifiers and four predictors of "Recurrent models for MNIST" (2017),
-with its settings, and ours."""
+with its settings, and ours.
+"""
 
 from hub_models import PixelClassifierConfig, PixelPredictorConfig
 from training.recipe import Recipe
@@ -41,6 +42,7 @@ RECIPES = {
         model=PixelClassifierConfig(cell=cell, hidden_size=hidden, num_layers=layers),
         data="mnist",
         training=STUDY | BY_ACCURACY | {"num_train_epochs": 60 if (cell, size) == ("gru", "3x32") else 100},
+        half=True,
     )
     for cell in ("lstm", "gru")
     for size, (hidden, layers) in SIZES.items()
@@ -50,6 +52,7 @@ RECIPES = {
         model=PixelPredictorConfig(hidden_size=hidden, num_layers=layers),
         data="mnist",
         training=STUDY | BY_LOSS | {"num_train_epochs": 50},
+        half=True,
     )
     for size, (hidden, layers) in SIZES.items()
 }
@@ -67,6 +70,7 @@ RECIPES["gru128-mnist-classify"] = Recipe(
     data="mnist",
     training=OURS | BY_ACCURACY | {"num_train_epochs": 12},
     exact_from=0.8,
+    half=True,
 )
 RECIPES["gru128-mnist-predict"] = Recipe(
     about=(
@@ -77,4 +81,5 @@ RECIPES["gru128-mnist-predict"] = Recipe(
     data="mnist",
     training=OURS | BY_LOSS | {"num_train_epochs": 20},
     exact_from=0.8,
+    half=True,
 )

@@ -1,0 +1,23 @@
+PYTHON ?= python3
+READY = .venv/ready
+RUN = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} .venv/bin
+
+demo: $(READY)  ## the app with all tabs on 127.0.0.1:7860
+	HF_HUB_OFFLINE=1 .venv/bin/python spaces/scanline/app.py
+
+test: $(READY)  ## all tests
+	$(RUN)/pytest
+
+smoke: $(READY)  ## a toy run of each kind of model through the real commands
+	$(RUN)/python tests/smoke.py
+
+lint: $(READY)  ## ruff
+	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or later is needed: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install -q -r requirements.txt -e .
+	touch $@
+
+.PHONY: demo test smoke lint

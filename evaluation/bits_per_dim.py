@@ -1,0 +1,36 @@
+"""Likelihood of an image model, in bits and nats: `python -m evaluation.bits_per_dim NAME --split test`."""
+
+import argparse
+
+import torch
+from tqdm import tqdm
+
+from evaluation.metrics import bits_per_dim, mean_interval
+from evaluation.runner import Measures, command
+from hub_models import AutoregressiveImageModel, HubModel
+from hub_models.base import require
+from training.data import ImageData
+
+
+def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measures:
+    """Mean negative log-likelihood over images, in three units, each with its 95 % interval over images."""
+    fits = isinstance(model, AutoregressiveImageModel)
+    require(fits, f"{args.name} gives no likelihood of images: measure it with evaluation.accuracy")
+    batches = tqdm(range(0, len(data), args.batch_size), "bits_per_dim", unit="batch")
+    nats = -torch.cat([model.log_prob(data.images[i : i + args.batch_size]).cpu() for i in batches])
+    figures = mean_interval(nats)  # mean, low, high in nats an image
+    channels, height, width = model.shape
+
+    def entry(metric: str, unit: str, convert) -> dict:
+        value, low, high = map(convert, figures)
+        return {"metric": metric, "value": value, "unit": unit, "n": len(data), "interval": [low, high]}
+
+    return [
+        entry("bits_per_dim", "bits/dim", lambda nats: bits_per_dim(nats, channels * height * width)),
+        entry("nats_per_image", "nats/image", lambda nats: nats),
+        entry("nats_per_pixel", "nats/pixel", lambda nats: nats / (height * width)),
+    ]
+
+
+if __name__ == "__main__":
+    command(measure, __doc__)

@@ -1,0 +1,74 @@
+"""In-painting after a cut, as "Recurrent models for MNIST" (2017) scores it: `python -m evaluation.inpainting NAME`.
+
+The last 300 pixels of each image are taken away and the first 1, 10, 28 or all 300 of them filled by sampling. Printed
+is the mean cross-entropy of a missing pixel, in nats, of three things: the true pixels given the true history; the
+sampled pixels given their own history; and the true pixels given the SAMPLED history, which the study's "truth" column
+at 300 seems to be. Below that, its search for the most probable filling of one pixel and of a 2x2 patch.
+"""
+
+import argparse
+
+import torch
+from tqdm import tqdm
+
+from evaluation.metrics import mean_interval
+from evaluation.runner import Measures, command
+from hub_models import AutoregressiveImageModel, HubModel
+from hub_models.base import require
+from training.data import ImageData
+
+BLANKED = 300  # the study masks the last 300 pixels
+FILLED = (1, 10, 28, 300)
+SAMPLES = 10  # fillings an image
+PATCHES = {"1x1": 1, "2x2": 2}
+
+
+def pixel_nats(model: AutoregressiveImageModel, history: torch.Tensor, scored: torch.Tensor) -> torch.Tensor:
+    """-log p in nats, (B, C*H*W), of the sub-pixels of `scored` given those of `history` before them; both uint8."""
+    with torch.no_grad(), model.exact():
+        log_p = model.logits(history).log_softmax(-1)  # (B, C, H, W, levels)
+    return -log_p.gather(-1, model.quantise(scored).to(log_p.device)[..., None]).flatten(1).cpu()
+
+
+def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measures:
+    """Nats a missing pixel for each number of filled pixels, and the gain of the most probable filling in nats."""
+    fits = isinstance(model, AutoregressiveImageModel) and model.config.channels == 1
+    require(fits, f"{args.name} is no model of grey images: measure it with evaluation.accuracy")
+    noise = torch.Generator().manual_seed(args.seed)
+    _, height, width = model.shape
+    start = height * width - BLANKED
+    require(start > 0, f"{args.name} makes images of {height}x{width}: the study blanks {BLANKED} pixels")
+    scores = {(what, count): [] for count in FILLED for what in ("truth", "sampled", "truth_after_sampled")}
+    gains = {name: [] for name in PATCHES}
+    for image in tqdm(data.images[:, None], "inpainting", unit="image"):  # (1, 1, H, W) each
+        true = pixel_nats(model, image, image)
+        for count in FILLED:
+            hole = slice(start, start + count)
+            known = torch.ones(height * width, dtype=torch.bool)
+            known[hole] = False
+            filled = model.complete(image, known.view(1, 1, height, width), SAMPLES, generator=noise)[0]
+            scores["truth", count].append(true[:, hole].mean())
+            scores["sampled", count].append(pixel_nats(model, filled, filled)[:, hole].mean())
+            truths = image.expand(SAMPLES, -1, -1, -1)
+            scores["truth_after_sampled", count].append(pixel_nats(model, filled, truths)[:, hole].mean())
+        for name, side in PATCHES.items():
+            y = int(torch.randint(height // 4, 3 * height // 4, (), generator=noise))
+            x = int(torch.randint(width // 4, 3 * width // 4, (), generator=noise))
+            known = torch.ones(1, 1, height, width, dtype=torch.bool)
+            known[..., y : y + side, x : x + side] = False
+            _, best, _ = model.most_probable(image, known)
+            gains[name].append(best - float(model.log_prob(image)))
+    results = []
+    for (what, count), values in scores.items():
+        results.append((f"inpainting_{what}_{count}", "nats/missing pixel", torch.stack(values)))
+    for name, values in gains.items():
+        results.append((f"most_probable_gain_{name}", "nats/image", torch.tensor(values)))
+    entries = []
+    for metric, unit, values in results:
+        value, low, high = mean_interval(values)
+        entries.append({"metric": metric, "value": value, "unit": unit, "n": len(data), "interval": [low, high]})
+    return entries
+
+
+if __name__ == "__main__":
+    command(measure, __doc__)

@@ -1,0 +1,69 @@
+"""Fill the README's tables from results files: `python -m evaluation.table` (`--check` only compares)."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from hub_models.base import PRETRAINED, write_text
+from hub_models.card import format_value, read_results
+
+HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
+
+
+def results_table() -> str:
+    """Ours beside the published figure and beside the study's recipe at our budget; test split only."""
+    lines = ["| model | metric | ours (95 %) | its recipe, our budget | published | where |", "| --- " * 6 + "|"]
+    for row in json.loads((HERE / "published.json").read_text()):
+        ours, study = (_find(row[key], row["metric"]) for key in ("name", "study"))
+        low, high = map(format_value, ours["interval"])
+        budget = f"{format_value(study['value'])} ({_epochs(row['study'])} epochs)"
+        lines.append(
+            f"| [{row['name']}](hub_models/pretrained/{row['name']}/README.md), {_epochs(row['name'])} epochs "
+            f"| {row['metric']} ({ours['unit']}) | **{format_value(ours['value'])}** ({low} to {high}) | {budget} "
+            f"| {row['published']} | {row['where']} |"
+        )
+    return "\n".join(lines)
+
+
+def speed_table() -> str:
+    """The ratios of `evaluation.speed`."""
+    lines = ["| what | ours | the plain way | ratio | threads |", "| --- " * 5 + "|"]
+    for row in json.loads((HERE / "speed.json").read_text()):
+        seconds, plain = (f"{row[key]:.3g} s" for key in ("seconds", "plain_seconds"))
+        lines.append(f"| {row['pair']} | {seconds} | {plain} | {row['ratio']:.1f} | {row['threads']} |")
+    return "\n".join(lines)
+
+
+def _find(name: str, metric: str) -> dict:
+    entries = [r for r in read_results(PRETRAINED / name) if r["metric"] == metric and r["split"] == "test"]
+    return max(entries, key=lambda entry: entry["n"])
+
+
+def _epochs(name: str) -> str:
+    return f"{json.loads((PRETRAINED / name / 'train_results.json').read_text())['epochs']:g}"
+
+
+def filled(text: str) -> str:
+    """The README with each part between `<!-- NAME -->` and `<!-- end -->` made anew."""
+    for name, table in {"results": results_table(), "speed": speed_table()}.items():
+        head, _, rest = text.partition(f"<!-- {name} -->\n")
+        _, _, tail = rest.partition("<!-- end -->")
+        text = f"{head}<!-- {name} -->\n{table}\n<!-- end -->{tail}"
+    return text
+
+
+def main() -> None:
+    """Write the README, or with --check exit with 1 where it is out of date."""
+    parser = argparse.ArgumentParser("python -m evaluation.table", description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    text = README.read_text()
+    if check and filled(text) != text:
+        sys.exit("error: README.md is out of date: run python -m evaluation.table")
+    write_text(README, filled(text))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""The Space `digits`: recurrent nets that read and finish handwritten digits pixel by pixel."""
+
+import os
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported: it then asks no other host
+
+import gradio as gr  # noqa: E402
+from tabs import classify, inpaint  # noqa: E402
+
+with gr.Blocks(title="Scanline digits", delete_cache=(3600, 3600)) as demo:
+    gr.Markdown("# Digits, pixel by pixel")
+    for tab in (classify, inpaint):
+        with gr.Tab(tab.TITLE):
+            tab.build()
+demo.queue(default_concurrency_limit=2, max_size=32)  # requests of one kind at work; requests waiting, then refused
+
+if __name__ == "__main__":
+    demo.launch(max_file_size="10mb")

@@ -1,0 +1,95 @@
+"""Where a tab's digit comes from: an example, an uploaded picture or a drawing. What is wrong ends in a gr.Error."""
+
+from pathlib import Path
+
+import gradio as gr
+import torch
+from PIL import Image
+
+from hub_models.images import MAX_SIDE, to_digit
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.png"))
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "WEBP",
+    "GIF",
+    "BMP",
+    "TIFF",
+    "MPO",
+)  # Pillow's other readers are none of a visitor's business
+SIDE = 280  # of the paper to draw on, in pixels
+
+
+def prepare(picture: Image.Image) -> torch.Tensor:
+    """A PIL image of any mode -> the digit as MNIST has it, uint8 (1, 1, 28, 28)."""
+    try:
+        return to_digit(picture)
+    except ValueError as error:
+        raise gr.Error(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
+
+
+def from_example(index: int) -> torch.Tensor:
+    """The example of that class, 0 to 9 -> uint8 (1, 1, 28, 28)."""
+    if index not in range(len(EXAMPLES)):
+        raise gr.Error(f"There are {len(EXAMPLES)} examples: choose one of 0 to {len(EXAMPLES) - 1}.")
+    return prepare(Image.open(EXAMPLES[index]))
+
+
+def from_file(path: str | None) -> torch.Tensor:
+    """An uploaded picture -> uint8 (1, 1, 28, 28)."""
+    if path is None:
+        raise gr.Error("There is no picture: upload one.")
+    try:
+        with Image.open(path, formats=FORMATS) as picture:
+            return prepare(picture)
+    except Image.DecompressionBombError as error:
+        raise gr.Error(f"The picture is too large: give one of at most {MAX_SIDE} pixels a side.") from error
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on damaged files
+        raise gr.Error(
+            "The picture is damaged or of an unknown kind: give a PNG, JPEG, WebP, GIF, BMP or TIFF."
+        ) from error
+
+
+def is_touched(editor: dict | None) -> bool:
+    """Whether a sketchpad's value has strokes: Gradio reports an untouched one, too, when it appears or is cleared."""
+    return bool(editor and editor["composite"])
+
+
+def from_drawing(editor: dict | None) -> torch.Tensor:
+    """The value of a sketchpad -> uint8 (1, 1, 28, 28)."""
+    if not is_touched(editor):
+        raise gr.Error("Nothing is drawn: draw a digit.")
+    return prepare(editor["composite"])
+
+
+def paper() -> dict:
+    """The value of a sketchpad that is ready to draw on; one without a background first asks for a tool."""
+    return {"background": Image.new("L", (SIDE, SIDE), 255), "layers": [], "composite": None}
+
+
+def pictures() -> tuple[gr.Dataset, gr.UploadButton]:
+    """The widgets for `from_example` and `from_file`."""
+    examples = gr.Dataset(
+        label="Examples from MNIST's test split",
+        components=[gr.Image(visible=False)],
+        samples=[[str(path)] for path in EXAMPLES],
+        type="index",
+    )
+    return examples, gr.UploadButton("Upload a picture", file_types=["image"])
+
+
+def sketchpad() -> gr.Sketchpad:
+    """The widget for `from_drawing`; its waste-paper basket gives fresh paper."""
+    pad = gr.Sketchpad(
+        paper(),
+        label="Draw a digit",
+        type="pil",
+        format="png",
+        layers=False,
+        transforms=(),
+        canvas_size=(SIDE, SIDE),
+        brush=gr.Brush(default_size=12, colors=["#000000"], color_mode="fixed"),
+    )
+    pad.clear(paper, None, pad, show_progress="hidden", api_name="paper", api_visibility="private")
+    return pad

@@ -1,0 +1,179 @@
+"""Tab In-paint: rub out part of a digit and watch the next-pixel model fill it in."""
+
+import functools
+import math
+from typing import Iterator
+
+import gradio as gr
+import numpy as np
+import torch
+from PIL import Image
+
+import hub_models
+from hub_models.images import to_picture, to_sheet
+from hub_models.live import live
+
+from ._digit import from_drawing, from_example, from_file, pictures, sketchpad
+
+TITLE = "In-paint"
+ABOUT = """Rub out any part of a digit, and the next-pixel model fills it in. It goes pixel by pixel, row by row, and sees
+only what comes before: the known pixels above and to the left guide it, those below do not. All known pixels stay as
+they are. Rub out everything, and it writes digits of its own."""
+SIDE, SCALE = 28, 10  # pixels; screen pixels a pixel in the picture to rub out
+LAST = 300  # pixels, in raster order
+FIRST = (1, 10, 28, LAST)
+MOST = 8  # samples a request
+SEEDS = 2**31
+MISSING = 128  # grey: neither on nor off
+
+
+@functools.cache
+def model() -> hub_models.PixelPredictor:
+    """The checkpoint all visitors share."""
+    return hub_models.load("gru128-mnist-predict")
+
+
+def take(digit: torch.Tensor) -> dict:
+    """uint8 (1, 1, 28, 28) -> the value of the editor: the digit as the model sees it, enlarged, nothing rubbed out."""
+    net = model()
+    return {"background": to_picture(net.to_bytes(net.quantise(digit))[0], SCALE), "layers": [], "composite": None}
+
+
+def take_example(index: int) -> dict:
+    """Put the example of that class into the editor."""
+    return take(from_example(index))
+
+
+def take_file(path: str | None) -> dict:
+    """Put an uploaded picture into the editor."""
+    return take(from_file(path))
+
+
+def take_drawing(editor: dict | None) -> dict:
+    """Put what is drawn into the editor."""
+    return take(from_drawing(editor))
+
+
+def truth_of(editor: dict | None) -> torch.Tensor:
+    """The editor's value -> its digit, uint8 (1, 1, 28, 28) of 0 and 255."""
+    background = editor and editor["background"]
+    if background is None:
+        raise gr.Error("There is no digit: choose an example, upload a picture or draw one first.")
+    if background.size != (SIDE * SCALE, SIDE * SCALE):
+        raise gr.Error(f"The digit must be the {SIDE * SCALE}x{SIDE * SCALE} picture that choosing one puts here.")
+    pixels = np.array(background.convert("L").resize((SIDE, SIDE), Image.Resampling.NEAREST))
+    net = model()
+    return net.to_bytes(net.quantise(torch.from_numpy(pixels)[None, None]))
+
+
+def rubbed_out(editor: dict) -> torch.Tensor:
+    """The editor's value -> bool (1, 1, 28, 28): pixels of which at least half is under the brush."""
+    covered = np.zeros((SIDE * SCALE, SIDE * SCALE), dtype=bool)
+    for layer in editor["layers"]:
+        if layer.size != editor["background"].size:
+            raise gr.Error("The layer that is rubbed out must be as large as the picture.")
+        covered |= np.asarray(layer.getchannel("A")) > 0
+    return torch.from_numpy(covered.reshape(SIDE, SCALE, SIDE, SCALE).mean((1, 3)) >= 0.5)[None, None]
+
+
+def whole(value: float, low: int, high: int) -> bool:
+    """Whether a visitor's value is a whole number in low..high."""
+    return isinstance(value, (int, float)) and low <= value <= high and value == int(value)
+
+
+def fill(truth: torch.Tensor, blank: torch.Tensor, empty: torch.Tensor, n, temperature, seed) -> Iterator[tuple]:
+    """Yield the truth, what the model is given, the completions so far and a line of text.
+
+    Args:
+        truth: uint8 (1, 1, 28, 28).
+        blank: bool (1, 1, 28, 28), the pixels to blank.
+        empty: bool (1, 1, 28, 28), those of them to fill; the others stay grey.
+        n, temperature, seed: a visitor's, so not to be trusted.
+    """
+    if not whole(n, 1, MOST):
+        raise gr.Error(f"The number of completions must be a whole number from 1 to {MOST}.")
+    if not (isinstance(temperature, (int, float)) and 0 <= temperature <= 2):  # NaN is not either
+        raise gr.Error("The temperature must be a number from 0 to 2.")
+    if not whole(seed, 0, SEEDS - 1):
+        raise gr.Error(f"The seed must be a whole number from 0 to {SEEDS - 1}.")
+    net = model()
+    given = truth.masked_fill(blank, MISSING)
+    pictures = to_picture(truth[0], SCALE), to_picture(given[0], SCALE)
+    snapshots = live(
+        net.complete, given, ~empty, int(n), temperature=float(temperature),
+        generator=torch.Generator().manual_seed(int(seed)), interval=0.05,
+    )  # fmt: skip
+    for images, done, total in snapshots:
+        sheet = to_sheet(images[0], columns=min(int(n), 2 if n <= 4 else 4), scale=8)
+        yield *pictures, sheet, f"{done} of {total} pixels are filled."
+    if bool((blank == empty).all()):
+        costs = [f"{-p:.1f}" for p in net.log_prob(torch.cat([truth, images[0]])).tolist()]
+        note = "The whole image costs the model, in nats (−log p, less is likelier): "
+        yield *pictures, sheet, f"{note}the truth **{costs[0]}**, the completions {', '.join(costs[1:])}."
+
+
+def fill_rubbed_out(editor: dict | None, n: int, temperature: float, seed: int) -> Iterator[tuple]:
+    """Fill what is rubbed out."""
+    truth = truth_of(editor)
+    blank = rubbed_out(editor)
+    if not blank.any():
+        raise gr.Error("Nothing is rubbed out: go over a part of the digit with the brush.")
+    yield from fill(truth, blank, blank, n, temperature, seed)
+
+
+def fill_last(editor: dict | None, first: int, n: int, temperature: float, seed: int) -> Iterator[tuple]:
+    """Blank the last 300 pixels and fill the first of them."""
+    if first not in FIRST:
+        raise gr.Error(f"The number of pixels to fill must be one of {', '.join(map(str, FIRST))}.")
+    order = torch.arange(SIDE * SIDE).view(1, 1, SIDE, SIDE)
+    start = SIDE * SIDE - LAST
+    yield from fill(truth_of(editor), order >= start, (order >= start) & (order < start + first), n, temperature, seed)
+
+
+def build() -> None:
+    """Make the widgets, inside a gr.Tab, and wire them."""
+    gr.Markdown(ABOUT)
+    with gr.Row():
+        with gr.Column():
+            examples, upload = pictures()
+            with gr.Accordion("Draw a digit of your own", open=False):
+                pad = sketchpad()
+                drawn = gr.Button("Use the drawing")
+            editor = gr.ImageEditor(
+                take_example(3),
+                label="Rub out with the brush",
+                type="pil",
+                format="png",
+                sources=(),
+                layers=False,
+                transforms=(),
+                canvas_size=(SIDE * SCALE, SIDE * SCALE),
+                brush=gr.Brush(default_size=30, colors=["#f97316"], color_mode="fixed"),
+                eraser=gr.Eraser(default_size=30),
+            )
+            rub = gr.Button("Fill what is rubbed out", variant="primary")
+            with gr.Group():
+                first = gr.Radio(FIRST, value=LAST, label=f"Or blank the last {LAST} pixels, and fill the first of them:")
+                last = gr.Button(f"Blank the last {LAST} and fill")
+        with gr.Column():
+            with gr.Row():
+                truth = gr.Image(label="The truth", format="png", buttons=[], min_width=120)
+                given = gr.Image(label="What is given", format="png", buttons=[], min_width=120)
+            sheet = gr.Image(label="Completions", format="png", buttons=["download"])
+            note = gr.Markdown()
+            cancel = gr.Button("Cancel", variant="stop")
+            n = gr.Slider(1, MOST, 4, step=1, label="Completions")
+            temperature = gr.Slider(0, 2, 1, step=0.05, label="Temperature (at 0 the likelier value, always)")
+            seed = gr.Number(0, minimum=0, maximum=SEEDS - 1, precision=0, label="Seed (the same draws the same)")
+    for event, source, handler in (
+        (examples.click, examples, take_example),
+        (upload.upload, upload, take_file),
+        (drawn.click, pad, take_drawing),
+    ):
+        event(handler, source, editor, show_progress="hidden", trigger_mode="always_last", api_name=handler.__name__)
+    settings, shown = [n, temperature, seed], [truth, given, sheet, note]
+    running = [
+        rub.click(fill_rubbed_out, [editor, *settings], shown, show_progress="hidden", api_name="fill_rubbed_out"),
+        last.click(fill_last, [editor, first, *settings], shown, show_progress="hidden", api_name="fill_last"),
+    ]
+    cancel.click(None, cancels=running, api_name="cancel")

@@ -1,0 +1,63 @@
+"""Metrics against closed forms."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from evaluation import metrics
+
+
+def test_a_uniform_model_over_256_levels_has_8_bits_per_dim():
+    assert metrics.bits_per_dim(3072 * math.log(256), 3072) == pytest.approx(8, abs=1e-12)
+
+
+def test_a_coin_a_pixel_has_1_bit_per_dim_and_543_nats():
+    assert metrics.bits_per_dim(784 * math.log(2), 784) == pytest.approx(1, abs=1e-12)
+    assert 784 * math.log(2) == pytest.approx(543.427, abs=1e-3)
+
+
+def test_a_uniform_model_over_v_tokens_has_perplexity_v():
+    assert metrics.perplexity(math.log(65)) == pytest.approx(65)
+
+
+def test_exact_match_counts_whole_equals():
+    assert metrics.exact_match(["12", "3"], ["12", "30"]) == 0.5
+    for predictions, references in ([], []), (["1"], []):
+        with pytest.raises(ValueError, match="at least one"):
+            metrics.exact_match(predictions, references)
+
+
+def test_wilson_interval_solves_its_equation():
+    """Its ends are the shares p for which the observed share lies 1.96 standard errors off."""
+    for right, count in (0, 10), (9, 10), (9850, 10_000):
+        for end in metrics.wilson_interval(right, count):
+            distance = abs(right / count - end)
+            assert distance == pytest.approx(metrics.Z95 * math.sqrt(max(end * (1 - end), 0) / count), abs=1e-9)
+    low, high = metrics.wilson_interval(0, 10)
+    assert low == pytest.approx(0, abs=1e-12) and 0.27 < high < 0.28
+
+
+def test_mean_interval_covers_the_truth_19_times_in_20():
+    draws = torch.randn(4000, 100, generator=torch.Generator().manual_seed(0)) * 3 + 7
+    intervals = [metrics.mean_interval(row) for row in draws]
+    covered = sum(low <= 7 <= high for _, low, high in intervals) / len(intervals)
+    assert covered == pytest.approx(0.945, abs=0.012)  # 100 draws: t's tails cost half a percent
+    assert metrics.mean_interval(torch.tensor([2.0])) == (2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "value"),
+    [
+        ("bits_per_dim", {"nats": [math.log(2) * 6, math.log(2) * 2], "dims": [2, 2]}, 2),
+        ("perplexity", {"nats": [math.log(5) * 3, math.log(5)], "tokens": [3, 1]}, 5),
+        ("exact_match", {"predictions": ["1", "22"], "references": ["1", "2"]}, 0.5),
+    ],
+)
+def test_metric_folders_load_offline_in_evaluate(name, inputs, value, tmp_path):
+    import evaluate
+
+    folder = Path(metrics.__file__).with_name("evaluate_metrics") / name
+    metric = evaluate.load(str(folder), cache_dir=str(tmp_path))
+    assert metric.compute(**inputs)[name] == pytest.approx(value)

@@ -1,0 +1,235 @@
+"""The real training command: what it leaves, what it refuses, and that a killed run goes on bit for bit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hub_models import MODELS, load
+from training.recipe import find, recipes
+from training.train import train
+from training.trainer import newest_checkpoint
+
+TOY = ["--limit", "96", "--model.hidden_size", "8", "--per_device_train_batch_size", "16", "--report_to", "none"]
+TOY += ["--eval_strategy", "steps", "--save_strategy", "steps", "--logging_steps", "1"]
+
+# Runs the command and kills itself, as nothing can catch, after the step given first.
+KILLED = """
+import os, signal, sys
+import transformers
+from training import train
+
+class Kill(transformers.TrainerCallback):
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == int(sys.argv[1]):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+make = train.HubTrainer
+train.HubTrainer = lambda *a, callbacks, **k: make(*a, callbacks=[*callbacks, Kill()], **k)
+train.train(sys.argv[2:])
+"""
+
+
+def command(*arguments: str, script: str | None = None, **environment: str) -> subprocess.CompletedProcess:
+    start = ["-c", script] if script else ["-m", "training.train"]
+    return subprocess.run(
+        [sys.executable, *start, *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def log_without_times(checkpoint: Path) -> list[dict]:
+    clocks = ("minutes", "peak_memory_mib", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
+    state = json.loads((checkpoint / "trainer_state.json").read_text())
+    return [{k: v for k, v in entry.items() if k not in clocks} for entry in state["log_history"]]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "extra"),
+    [
+        # killed mid-epoch, in the bf16 part, with random prefixes drawn in forward; the float32 part follows
+        ("gru128-mnist-classify", ["--max_steps", "10", "--eval_steps", "4", "--save_steps", "4"]),
+        # at this rate it soon gets no better: patience is one validation old when the last checkpoint is written
+        (
+            "gru128-mnist-predict",
+            ["--max_steps", "40", "--eval_steps", "2", "--save_steps", "2", "--patience", "3"]
+            + ["--learning_rate", "30", "--lr_scheduler_type", "constant"],
+        ),
+    ],
+)
+def test_a_killed_run_resumes_bit_for_bit(recipe, extra, mnist, tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    done = command(recipe, *TOY, *extra, "--output_dir", str(whole))
+    assert done.returncode == 0, done.stderr
+    results = json.loads((whole / "train_results.json").read_text())
+    patient = "--patience" in extra
+    if patient:
+        best = results["best_validation"]["step"]
+        assert results["stopped_early"] and results["steps"] == best + 2 * 3 < 40  # three without improvement
+    kill_at = best + 3 if patient else 6
+    killed = command(str(kill_at), recipe, *TOY, *extra, "--output_dir", str(broken), script=KILLED)
+    assert killed.returncode == -signal.SIGKILL
+    assert not (broken / "model.safetensors").exists()
+    resumed = command(recipe, *TOY, *extra, "--output_dir", str(broken), "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+
+    assert (whole / "model.safetensors").read_bytes() == (broken / "model.safetensors").read_bytes()
+    ends = [newest_checkpoint(whole), newest_checkpoint(broken)]
+    assert ends[0].name == ends[1].name == f"checkpoint-{results['steps']}"
+    assert (ends[0] / "model.safetensors").read_bytes() == (ends[1] / "model.safetensors").read_bytes()
+    assert log_without_times(ends[0]) == log_without_times(ends[1])
+
+
+@pytest.fixture(scope="module")
+def run(mnist, tmp_path_factory):
+    """A finished toy run of the predictor."""
+    folder = tmp_path_factory.mktemp("runs") / "gru128-mnist-predict"
+    argv = ["gru128-mnist-predict", *TOY, "--max_steps", "4", "--eval_steps", "2", "--save_steps", "2"]
+    return train([*argv, "--output_dir", str(folder)]), argv
+
+
+def test_a_run_leaves_exactly_what_the_contract_says(run):
+    folder, _ = run
+    assert {path.name for path in folder.iterdir()} == {
+        *("config.json", "model.safetensors", "recipe.json", "train_results.json", "history.csv"),
+        *("curves.png", "samples.png", "README.md", "checkpoint-2", "checkpoint-4"),
+    }
+    header, *rows = (folder / "history.csv").read_text().splitlines()
+    assert header.startswith("epoch,step,train_loss,validation_loss") and len(rows) == 2
+    recipe = json.loads((folder / "recipe.json").read_text())
+    assert recipe["model"]["hidden_size"] == 8 and recipe["data"]["limit"] == 96
+    assert recipe["training"]["max_steps"] == 4
+    assert load(folder).config.hidden_size == 8
+    assert {t.dtype for t in load_file(folder / "model.safetensors").values()} == {torch.float16}  # the recipe's `half`
+
+
+def test_what_is_kept_is_the_best_on_validation(run):
+    folder, _ = run
+    results = json.loads((folder / "train_results.json").read_text())
+    log = [e for e in log_without_times(newest_checkpoint(folder)) if "eval_loss" in e]
+    best = min(log, key=lambda entry: entry["eval_loss"])
+    assert results["best_validation"]["step"] == best["step"]
+    kept = load_file(folder / f"checkpoint-{best['step']}" / "model.safetensors")
+    shipped = load_file(folder / "model.safetensors")
+    assert all(torch.equal(kept[name].half(), shipped[name]) for name in kept)
+
+
+def test_an_existing_run_is_neither_overwritten_nor_resumed_when_changed(run):
+    folder, argv = run
+    before = (folder / "model.safetensors").read_bytes()
+    there = [*argv, "--output_dir", str(folder)]
+    with pytest.raises(ValueError, match="--resume.*--overwrite"):
+        train(there)
+    with pytest.raises(ValueError, match=r"training.learning_rate was 0.01 and is 0.5.*--overwrite"):
+        train([*there, "--resume", "--learning_rate", "0.5"])
+    with pytest.raises(ValueError, match=r"model.hidden_size was 8 and is 9"):
+        train([*there, "--resume", "--model.hidden_size", "9"])
+    with pytest.raises(ValueError, match="exclude each other"):
+        train([*there, "--resume", "--overwrite"])
+    assert (folder / "model.safetensors").read_bytes() == before
+
+
+def test_resuming_a_finished_run_changes_nothing(run):
+    folder, argv = run
+    before = (folder / "model.safetensors").read_bytes()
+    train([*argv, "--output_dir", str(folder), "--resume"])
+    assert (folder / "model.safetensors").read_bytes() == before
+
+
+def test_overwrite_begins_anew_and_deletes_runs_only(mnist, tmp_path):
+    folder = tmp_path / "run"
+    argv = ["gru128-mnist-predict", *TOY, "--max_steps", "2", "--eval_steps", "2", "--save_steps", "2"]
+    argv += ["--output_dir", str(folder)]
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years of work")
+    for extra in [], ["--overwrite"]:
+        with pytest.raises(ValueError, match="no run of ours"):
+            train([*argv, *extra])
+    (folder / "thesis.txt").unlink()
+    train(argv)
+    first = (folder / "model.safetensors").read_bytes()
+    train([*argv, "--overwrite", "--seed", "7"])
+    assert (folder / "model.safetensors").read_bytes() != first
+    with pytest.raises(ValueError, match="holds no run to resume"):
+        train([*argv[:-1], str(tmp_path / "nowhere"), "--resume"])
+
+
+@pytest.mark.parametrize("fault", ["optimizer.pt", "trainer_state.json", "model.safetensors"])
+def test_a_checkpoint_cut_short_is_passed_over(run, fault, tmp_path):
+    import shutil
+
+    folder, _ = run
+    copy = tmp_path / "run"
+    shutil.copytree(folder, copy)
+    broken = copy / "checkpoint-4" / fault
+    if fault == "optimizer.pt":
+        broken.unlink()
+    else:
+        broken.write_bytes(broken.read_bytes()[:100])
+    assert newest_checkpoint(copy) == copy / "checkpoint-2"
+    shutil.rmtree(copy / "checkpoint-2")
+    assert newest_checkpoint(copy) is None
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["gru128-mnist-predct"], "did you mean 'gru128-mnist-predict'"),
+        (["zzz"], "known are: gru"),
+        (["gru128-mnist-predict", "--learning_rat", "1"], "did you mean '--learning_rate'"),
+        (["gru128-mnist-predict", "--model.hidden", "1"], "did you mean '--model.hidden_size'"),
+        (["gru128-mnist-predict", "--learning_rate", "fast"], "invalid float value: 'fast'"),
+        (["gru128-mnist-predict", "--model.hidden_size", "0"], "hidden_size is 0"),
+        (["gru128-mnist-predict", "--limit", "0"], "--limit is 0"),
+        (["gru128-mnist-predict", "--fp16", "True"], "use --bf16"),
+    ],
+)
+def test_a_wrong_command_line_gets_one_sentence(argv, message):
+    with pytest.raises(ValueError, match=message) as error:
+        train(argv)
+    assert "\n" not in str(error.value)
+    shown = command(*argv)
+    assert shown.returncode == 1 and shown.stderr.strip() == f"error: {error.value}"
+
+
+def test_a_full_disk_is_told_in_one_sentence_and_loses_nothing(mnist, tmp_path):
+    """A limit on the size of a file stands in for the disk: the optimizer's state is the first file too large."""
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)\n"
+    limited += "from training.train import main; main()"
+    argv = ["gru128-mnist-predict", *TOY, "--max_steps", "4", "--eval_steps", "2", "--save_steps", "2"]
+    argv += ["--output_dir", str(tmp_path / "run")]
+    full = command("4000", *argv, script=limited)
+    assert full.returncode == 1
+    last = full.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ") and "--resume" in last, full.stderr
+    assert newest_checkpoint(tmp_path / "run") is None
+    assert command(*argv, "--resume").returncode == 0
+    assert load(tmp_path / "run").config.hidden_size == 8
+
+
+@pytest.mark.parametrize("name", sorted(recipes()))
+def test_every_recipe_builds_at_full_size_and_takes_a_step(name):
+    recipe = find(name)
+    torch.manual_seed(0)
+    model = MODELS[recipe.model.model_type](recipe.model)
+    images = torch.randint(0, 256, (4, *model.shape), dtype=torch.uint8)
+    batch = {"labels": torch.arange(4)} if hasattr(model, "predict") else {}
+    optimizer = torch.optim.Adam(model.parameters(), recipe.training["learning_rate"])
+    losses = []
+    for _ in range(2):
+        loss = model(images, **batch)["loss"]
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert all(map(torch.isfinite, map(torch.tensor, losses))) and losses[0] != losses[1]
+    assert name == name.lower() and "_" not in name
