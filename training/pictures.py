@@ -7,6 +7,7 @@ from matplotlib import pyplot as plt
 
 from hub_models import AutoregressiveImageModel, HubModel
 from hub_models.images import to_sheet
+from training.dashboard import save_figure
 from training.data import ImageData
 
 
@@ -49,12 +50,11 @@ def _draw_reading(model: HubModel, data: ImageData, path: Path) -> str:
         axes[0, k].imshow(images[k, 0], cmap="gray")
         axes[0, k].set_title(f"{int(labels[k])}, read as {int(probabilities[k, -1].argmax())}")
         axes[0, k].axis("off")
-        axes[1, k].imshow(probabilities[k].t(), aspect="auto", cmap="viridis", vmin=0, vmax=1)
+        axes[1, k].imshow(probabilities[k].t(), aspect="auto", vmin=0, vmax=1, interpolation="nearest")
         axes[1, k].set_yticks(range(probabilities.shape[-1]) if k == 0 else [])
         axes[1, k].set_xlabel("pixels read")
     axes[1, 0].set_ylabel("class")
-    figure.savefig(path, dpi=80)
-    plt.close(figure)
+    save_figure(figure, path)
     return (
         "Validation images, and the probability of each class (bright is near 1) as the pixels arrive in raster order."
     )

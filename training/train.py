@@ -224,7 +224,9 @@ def train(argv: list[str]) -> Path:
     recipe, run, args, config = parse(argv)
     splits = {split: load_split(recipe.data, split).first(run.limit) for split in ("train", "validation")}
     folder = Path(args.output_dir)
-    checkpoint = claim(folder, run, description(argv, recipe, run, args, config, splits["train"]))
+    wanted = description(argv, recipe, run, args, config, splits["train"])
+    with args.main_process_first(local=False):  # of several processes one makes the folder, then all look into it
+        checkpoint = claim(folder, run, wanted) if args.process_index == 0 else newest_checkpoint(folder)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
     set_seed(args.seed)
     model = MODELS[config.model_type](config)

@@ -1,0 +1,86 @@
+"""`make smoke`: one recipe of each model_type through the real commands at toy size, then the Space.
+
+Train two steps, lose the end as a killed run does, resume, evaluate, render the card, run its snippet; build the app
+with all tabs and call each of its handlers; install the package as a user does and load what ships.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TOY = "--limit 64 --max_steps 2 --eval_strategy steps --eval_steps 1 --save_strategy steps --save_steps 1 "
+TOY += "--per_device_train_batch_size 8 --per_device_eval_batch_size 64"
+SCRIPTS = ("accuracy", "bits_per_dim", "inpainting")  # each says by itself which models it is for
+
+
+def sh(*arguments: str, cwd: Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
+    """Run a command, show it, and stop the smoke test where it fails."""
+    print("$", *(a if "\n" not in a else "..." for a in arguments), flush=True)
+    done = subprocess.run(arguments, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True)
+    if check and done.returncode:
+        sys.exit(f"{done.stdout}\n{done.stderr}\nsmoke: exit code {done.returncode}")
+    return done
+
+
+def road(name: str, work: Path) -> None:
+    """One recipe's way from data to a card whose snippet runs."""
+    python, run = sys.executable, work / "runs" / name
+    train = (python, "-m", "training.train", name, *TOY.split())
+    sh(*train, cwd=work)
+    shutil.rmtree(run / "checkpoint-2")  # as if it had been killed after its first checkpoint
+    (run / "model.safetensors").unlink()
+    assert sh(python, "-m", "evaluation.accuracy", f"runs/{name}", cwd=work, check=False).returncode
+    sh(*train, "--resume", cwd=work)
+    measured = []
+    for script in SCRIPTS:
+        done = sh(
+            *(python, "-m", f"evaluation.{script}", f"runs/{name}", "--split", "validation", "--limit", "4"),
+            cwd=work,
+            check=False,
+        )
+        if done.returncode:
+            assert "measure it with" in done.stderr, done.stderr
+        else:
+            measured += json.loads(done.stdout.splitlines()[-1])
+    assert measured and json.loads((run / "eval_results.json").read_text()) == measured
+    card = (run / "README.md").read_text()
+    assert all(entry["metric"] in card for entry in measured)
+    snippet = re.search(r"```python\n(.*?)```", card, re.S).group(1)
+    sh(python, "-c", snippet, cwd=run.parent)  # there its name is a folder
+
+
+def installed(work: Path) -> None:
+    """What `pip install .` brings, away from the repository: the packages and the shipped checkpoints."""
+    target = work / "site"
+    sh(
+        *(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(target), str(ROOT)),
+        cwd=work,
+    )
+    script = "import hub_models, training.recipe, evaluation.metrics as m; "
+    script += f"assert hub_models.__file__.startswith({str(target)!r}); "
+    script += "assert hub_models.shipped(); [hub_models.load(name) for name in hub_models.shipped()]"
+    sh(sys.executable, "-c", script, cwd=work, PYTHONPATH=str(target))
+
+
+def main() -> None:
+    """All of it, in a folder that is thrown away."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from hub_models import MODELS
+    from training.recipe import recipes
+
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        for model_type in MODELS:
+            road(next(n for n, r in recipes().items() if r.model.model_type == model_type), work)
+        installed(work)
+    print("smoke: all well")
+
+
+if __name__ == "__main__":
+    main()

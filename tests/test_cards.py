@@ -1,0 +1,92 @@
+"""Cards: valid metadata, figures of the files only, and nothing shipped that is not what it says."""
+
+import hashlib
+import json
+import shutil
+
+import pytest
+from huggingface_hub import ModelCard
+
+from evaluation.runner import record
+from hub_models import MODELS, load, shipped
+from hub_models.base import PRETRAINED
+from hub_models.card import format_value, read_results, write_card
+
+# what the Hub accepts (its client does not check), of which we use
+PIPELINES = {"image-classification", "unconditional-image-generation", "text-generation", "image-to-image"}
+FILES = {
+    *("README.md", "config.json", "curves.png", "eval_results.json", "history.csv", "model.safetensors"),
+    *("recipe.json", "samples.png", "train_results.json"),
+}
+
+
+@pytest.fixture(params=shipped())
+def folder(request):
+    return PRETRAINED / request.param
+
+
+def test_something_of_each_family_ships():
+    assert {load(name).config.model_type for name in shipped()} == set(MODELS)
+
+
+def test_a_shipped_folder_is_whole_small_and_its_own_cards_source(folder, tmp_path):
+    assert {path.name for path in folder.iterdir()} == FILES
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 10 * 2**20
+    copy = tmp_path / folder.name
+    shutil.copytree(folder, copy)
+    (copy / "README.md").unlink()
+    assert write_card(copy).read_text() == (folder / "README.md").read_text(), "run an evaluation: the card is stale"
+
+
+def test_shipped_results_are_of_the_shipped_weights_and_name_their_command(folder):
+    weights = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    results = read_results(folder)
+    assert any(entry["split"] == "test" for entry in results)
+    for entry in results:
+        assert entry["weights"] == weights
+        assert entry["command"].startswith("python -m evaluation.") and f" {folder.name} " in entry["command"]
+        low, high = entry["interval"]
+        assert low <= entry["value"] <= high and entry["n"] > 0 and entry["hardware"] and entry["unit"]
+
+
+def test_metadata_is_what_the_hub_reads(folder):
+    card = ModelCard((folder / "README.md").read_text())
+    assert card.data.license == "apache-2.0" and card.data.library_name == "scanline"
+    assert card.data.pipeline_tag in PIPELINES and card.data.datasets == ["ylecun/mnist"]
+    listed = {(r.metric_type, r.dataset_split, r.metric_value) for r in card.data.eval_results}
+    assert listed == {(e["metric"], e["split"], e["value"]) for e in read_results(folder)}
+    for entry in read_results(folder):
+        assert f"{format_value(entry['value'])} {entry['unit']}" in card.text
+
+
+def test_recorded_results_replace_their_like_and_drop_other_weights(folder, tmp_path):
+    copy = tmp_path / folder.name
+    shutil.copytree(folder, copy)
+    old = read_results(copy)
+    again = old[0] | {"value": 1.25, "interval": [1.0, 1.5]}
+    record(copy, [again])
+    assert len(read_results(copy)) == len(old) and read_results(copy)[-1]["value"] == 1.25
+    assert "1.2500" in (copy / "README.md").read_text()
+    record(copy, [again | {"weights": "other", "n": 7}])
+    assert [entry["n"] for entry in read_results(copy)] == [7]
+
+
+def test_a_card_for_a_repository_names_it_and_both_download_commands(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    text = write_card(copy, repo_id="someone/net").read_text()
+    assert "hf download someone/net" in text and "huggingface-cli download someone/net" in text
+    assert 'load("someone/net")' in text and "name: someone/net" in text
+
+
+def test_a_card_without_results_has_no_empty_section(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / "eval_results.json").unlink()
+    text = write_card(copy).read_text()
+    assert "## Results" not in text and "model-index" not in text
+    assert json.loads((copy / "train_results.json").read_text())["samples"] in text
+
+
+def test_figures_keep_their_digits():
+    assert [format_value(v) for v in (98.765, 0.12345, 0.0798765, 0.0)] == ["98.77", "0.1235", "0.07988", "0.00000"]

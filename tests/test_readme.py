@@ -1,0 +1,48 @@
+"""What the README and the cards say runs, and shows the figures of the files."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evaluation import table
+from hub_models import shipped
+from hub_models.base import PRETRAINED
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+COMMANDS = sorted(set(re.findall(r"^python -m (\S+)", README, re.M)))
+
+
+def test_the_tables_are_those_of_the_results_files():
+    assert "| **" in README and table.filled(README) == README, "run python -m evaluation.table"
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_every_command_exists_and_explains_itself(module):
+    shown = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True, cwd=ROOT)
+    assert shown.returncode == 0 and shown.stdout, shown.stderr
+
+
+@pytest.mark.parametrize("where", ["README.md", *(f"hub_models/pretrained/{name}/README.md" for name in shipped())])
+def test_every_snippet_runs(where, tmp_path):
+    snippets = re.findall(r"```python\n(.*?)```", (ROOT / where).read_text(), re.S)
+    assert snippets
+    for snippet in snippets:
+        done = subprocess.run([sys.executable, "-c", snippet], capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+
+def test_every_picture_and_link_is_there():
+    for page in ROOT / "README.md", *PRETRAINED.glob("*/README.md"):
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if not link.startswith("https://"):
+                assert (page.parent / link).exists(), (page, link)
+
+
+def test_make_targets_that_the_readme_names_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"make (demo|test|smoke|lint|\w+)\b(?= *#|[,)`])", README)):
+        assert re.search(rf"^{target}:", makefile, re.M), target
