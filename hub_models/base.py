@@ -152,20 +152,19 @@ def read_config(source: str, **hub) -> dict:
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """All tensors of a safetensors file; floats of any width come back as float32.
+    """All tensors of a safetensors file, as wide as they are stored.
 
     Raises:
         ValueError: the file is truncated, a pickle, or something else.
     """
     try:
-        weights = load_file(path)
+        return load_file(path)
     except (SafetensorError, OSError) as error:
         with path.open("rb") as file:
             head = file.read(2)
         pickled = head == b"PK" or head[:1] == b"\x80"  # what torch.save and pickle write
         why = "is a pickle, and Scanline reads safetensors only" if pickled else f"is damaged or cut short ({error})"
         raise ValueError(f"{path} {why}: download or save it again") from error
-    return {name: t.float() if t.is_floating_point() else t for name, t in weights.items()}
 
 
 class HubModel(
@@ -269,7 +268,11 @@ class HubModel(
         return model.to(map_location).eval()
 
     def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
-        """Write `config.json` and `model.safetensors`; `card.write_card` makes the card from all of a folder's files."""
+        """Write `model.safetensors` and `config.json`; `card.write_card` makes the card from a folder's files.
+
+        Raises:
+            OSError: no room or no right; the files that were there are whole.
+        """
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         write_bytes(folder / WEIGHTS, save({name: tensor.contiguous() for name, tensor in self.state_dict().items()}))
@@ -433,7 +436,7 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         number = number and math.isfinite(temperature) and temperature >= 0
         require(number, f"temperature is {temperature!r}: give a number of at least 0 (0 is greedy)")
         on_cpu = generator is None or (isinstance(generator, torch.Generator) and generator.device.type == "cpu")
-        require(on_cpu, f"generator is {generator!r}: give a torch.Generator on the CPU, so that every device draws alike")
+        require(on_cpu, f"generator is {generator!r}: give a torch.Generator on the CPU; every device then draws alike")
         self._check_label(label, len(images) * n)
 
         device = self.device

@@ -44,7 +44,8 @@ def to_digit(image: Image.Image) -> torch.Tensor:
     """Any picture of a digit -> uint8 (1, 1, 28, 28), prepared as MNIST prepares it.
 
     A 28x28 picture that is white on black already is only made grey. Otherwise the ink, whichever of dark and light is
-    rarer at the border, is cut out, scaled into 20x20 with its proportions kept, and centred by its mass.
+    rarer at the border, is cut out, scaled into 20x20 with its proportions kept, and put with its centre of mass at
+    pixel (14, 14), where MNIST's is.
 
     Raises:
         ValueError: an unreadable picture (see `to_grey`), or one of a single colour.
@@ -63,14 +64,14 @@ def to_digit(image: Image.Image) -> torch.Tensor:
     ink = grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     scale = 20 / max(ink.shape)
     size = (max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale)))
-    small = Image.fromarray((ink * 255).astype(np.uint8)).resize(size, Image.Resampling.LANCZOS)
-    small = np.asarray(small, dtype=np.float64)
-    small *= 255 / small.max()  # a thin line of a large picture is pale by now
+    small = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.LANCZOS))
+    strong = np.median(small[small > small.max() / 4])  # a thin line of a large picture is pale by now
+    small = (small / strong).clip(0, 1) * 255
     weight = small.sum()
     centre_y = (small.sum(1) * np.arange(small.shape[0])).sum() / weight
     centre_x = (small.sum(0) * np.arange(small.shape[1])).sum() / weight
-    top = int(np.clip(round(13.5 - centre_y), 0, 28 - small.shape[0]))
-    left = int(np.clip(round(13.5 - centre_x), 0, 28 - small.shape[1]))
+    top = int(np.clip(round(14 - centre_y), 0, 28 - small.shape[0]))
+    left = int(np.clip(round(14 - centre_x), 0, 28 - small.shape[1]))
     digit = np.zeros((28, 28), dtype=np.uint8)
     digit[top : top + small.shape[0], left : left + small.shape[1]] = np.rint(small)
     return torch.from_numpy(digit)[None, None]

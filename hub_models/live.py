@@ -2,27 +2,26 @@
 
 import queue
 import threading
-import time
-from typing import Callable, Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
 Snapshot = tuple[torch.Tensor, int, int]
 
 
-class _GivenUp(Exception):
+class _GivenUpError(Exception):
     """Raised inside the call when nobody looks at it any more."""
 
 
-def live(call: Callable[..., torch.Tensor], *args, interval: float = 0.1, **kwargs) -> Iterator[Snapshot]:
+def live(call: Callable[..., torch.Tensor], *args, every: int = 1, **kwargs) -> Iterator[Snapshot]:
     """Run `call(*args, progress=..., **kwargs)` in a thread and yield its images as they come about.
 
-    Closing the iterator (`close()`, a `break`, Gradio's cancel) makes the call's next report raise, so that it ends
-    there. However the iterator ends, its thread has ended too.
+    The call is never more than one snapshot ahead of its reader. Closing the iterator (`close()`, Gradio's cancel)
+    makes the call's next report raise, so that it ends there. However the iterator ends, its thread has ended too.
 
     Args:
-        call: reports by progress(images so far, done, total), as `sample` and `complete` do.
-        interval: least number of seconds between two snapshots.
+        call: reports by progress(images so far, done, total) after each step, as `sample` and `complete` do.
+        every: steps from one snapshot to the next.
 
     Yields:
         (images, done, total): a copy of the images so far; last, always, what the call returned with done = total.
@@ -31,22 +30,24 @@ def live(call: Callable[..., torch.Tensor], *args, interval: float = 0.1, **kwar
         Whatever the call raises.
     """
     snapshots: queue.SimpleQueue[Snapshot | Exception | None] = queue.SimpleQueue()
+    ahead = threading.Semaphore(1)  # snapshots that may still be taken before the reader has come for the last one
     given_up = threading.Event()
-    total, due = 0, time.monotonic() + interval
+    total = 0
 
     def progress(images: torch.Tensor, done: int, out_of: int) -> None:
-        nonlocal total, due
-        if given_up.is_set():
-            raise _GivenUp
+        nonlocal total
         total = out_of
-        if time.monotonic() >= due and snapshots.empty():  # a slow reader misses frames, but never lags behind
+        due = done % every == 0 and done < total
+        if due:
+            ahead.acquire()
+        if given_up.is_set():
+            raise _GivenUpError
+        if due:
             snapshots.put((images.clone(), done, total))
-            due = time.monotonic() + interval
 
     def work() -> None:
         try:
-            result = call(*args, progress=progress, **kwargs)
-            snapshots.put((result, total, total))
+            snapshots.put((call(*args, progress=progress, **kwargs), total, total))
             snapshots.put(None)
         except Exception as error:
             snapshots.put(error)
@@ -57,7 +58,9 @@ def live(call: Callable[..., torch.Tensor], *args, interval: float = 0.1, **kwar
         while (item := snapshots.get()) is not None:
             if isinstance(item, Exception):
                 raise item
+            ahead.release()
             yield item
     finally:
         given_up.set()
+        ahead.release()
         thread.join()

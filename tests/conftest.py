@@ -1,0 +1,94 @@
+"""What the tests share. A new model adds one line to TINY and is held to every promise that all models make."""
+
+import os
+
+os.environ |= {  # read when the libraries are imported, so before them
+    "OMP_NUM_THREADS": "1",
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MPLBACKEND": "Agg",
+}
+
+import dataclasses
+import inspect
+from typing import NoReturn
+
+import pytest
+import torch
+
+from hub_models import MODELS, AutoregressiveImageModel, HubModel, PixelClassifierConfig, PixelPredictorConfig
+from hub_models.base import ModelConfig
+
+torch.set_num_threads(1)
+
+# A tiny config for each model_type, in which no field has its default, so that a field that gets lost is missed.
+TINY: dict[str, ModelConfig] = {
+    config.model_type: config
+    for config in (
+        PixelClassifierConfig("pixel_classifier", "lstm", 6, 2, 5, 3, 4, threshold=99, timescale=9, prefixes=2),
+        PixelPredictorConfig("pixel_predictor", 6, 2, 3, 4, threshold=99, timescale=9),
+    )
+}
+if set(TINY) != set(MODELS):
+    raise pytest.UsageError(f"TINY in tests/conftest.py and hub_models.MODELS differ: {set(TINY) ^ set(MODELS)}")
+IMAGE_MODELS = [name for name, model in MODELS.items() if issubclass(model, AutoregressiveImageModel)]
+
+
+def absent(reason: str) -> NoReturn:
+    """Skip a test for want of something, or fail it where all is meant to be there (SCANLINE_NO_SKIP=1)."""
+    if os.environ.get("SCANLINE_NO_SKIP") == "1":
+        pytest.fail(f"{reason}, and SCANLINE_NO_SKIP=1", pytrace=False)
+    pytest.skip(reason)
+
+
+def build(model_type: str, **changes) -> HubModel:
+    """The tiny model of a type, with these fields of its config changed, from a fixed seed, in train() mode."""
+    torch.manual_seed(0)
+    return MODELS[model_type](dataclasses.replace(TINY[model_type], **changes))
+
+
+def enliven(model: HubModel) -> HubModel:
+    """Move all weights far from their initialisation, those that start at zero too, and make them float64.
+
+    Then the model is far from uniform, what should matter does, and rounding hides nothing.
+    """
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.double().parameters():
+            parameter += 0.7 * torch.randn_like(parameter)
+    return model
+
+
+def random_images(model: HubModel, n: int, seed: int = 0) -> torch.Tensor:
+    """uint8 (n, C, H, W) of the model's shape, all values from 0 to 255."""
+    return torch.randint(256, (n, *model.shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def random_batch(model: HubModel, n: int = 4) -> dict[str, torch.Tensor]:
+    """What the model's forward takes, by name."""
+    makers = {
+        "images": lambda: random_images(model, n),
+        "labels": lambda: torch.arange(n) % model.config.classes,
+    }
+    return {name: makers[name]() for name in inspect.signature(model.forward).parameters if name in makers}
+
+
+@pytest.fixture(params=MODELS)
+def model(request) -> HubModel:
+    return build(request.param)
+
+
+@pytest.fixture(params=IMAGE_MODELS)
+def image_model(request) -> AutoregressiveImageModel:
+    return build(request.param)
+
+
+@pytest.fixture(scope="session")
+def mnist():
+    """The validation split of real MNIST."""
+    from training.data import load_split
+
+    try:
+        return load_split("mnist", "validation")
+    except FileNotFoundError as error:
+        absent(str(error))

@@ -1,0 +1,219 @@
+"""The app as visitors have it: in a real browser, by mouse, touch and keyboard, on a desktop and on a phone."""
+
+import io
+import json
+import shutil
+import urllib.request
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from conftest import absent
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from test_spaces import SPACES, load_app, slowed, threads, wait_for
+
+BROWSER, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--enable-unsafe-swiftshader",  # the editor's canvas is WebGL
+    "--window-size=1200,1000",
+)
+
+
+class Page:
+    """The app, open in a browser."""
+
+    def __init__(self, driver: webdriver.Chrome, url: str):
+        self.driver, self.url = driver, url
+
+    def open(self, tab: str, *, phone: bool = False, dark: bool = False) -> None:
+        """Load the app afresh, as that kind of visitor, and wait until the tab's brush is in hand."""
+        cdp = self.driver.execute_cdp_cmd
+        cdp("Emulation.clearDeviceMetricsOverride", {})
+        if phone:
+            size = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+            cdp("Emulation.setDeviceMetricsOverride", size)
+        cdp("Emulation.setTouchEmulationEnabled", {"enabled": phone})
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        cdp("Emulation.setEmulatedMedia", {"features": [scheme]})
+        self.driver.get(self.url)
+        self.find("[role=tab]", tab).click()
+        self.find("[aria-label=Brush].highlight")
+
+    def shown(self, selector: str, text: str | None = None) -> list[WebElement]:
+        """The visible elements, with that text if one is given."""
+        elements = [e for e in self.driver.find_elements(By.CSS_SELECTOR, selector) if e.is_displayed()]
+        return [e for e in elements if text is None or text in e.text]
+
+    def find(self, selector: str, text: str | None = None) -> WebElement:
+        """The first visible element, waited for and scrolled to."""
+        element = wait_for(lambda: self.shown(selector, text))[0]
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        return element
+
+    def block(self, label: str) -> WebElement:
+        """The visible block of that label."""
+        return wait_for(lambda: [e for e in self.shown(".block") if e.text.startswith(label)])[-1]
+
+    def picture(self, caption: str, scale: int) -> np.ndarray:
+        """The pixels of the picture under that caption, as the server has them."""
+        images = (By.XPATH, f"//p[normalize-space()='{caption}']/following::img[1]")
+        image = wait_for(lambda: [e for e in self.driver.find_elements(*images) if e.is_displayed()])[0]
+        with urllib.request.urlopen(image.get_attribute("src")) as reply:
+            return np.asarray(Image.open(io.BytesIO(reply.read())).convert("L"))[::scale, ::scale]
+
+    def has_read(self) -> bool:
+        """Whether the classifier has read a whole digit: none of it is dim."""
+        return bool(np.isin(self.picture("What it has read", 10), (0, 255)).all())
+
+    def stroke(self, *corners: tuple[int, int]) -> None:
+        """Draw by mouse on the visible canvas; corners are pixels from its middle."""
+        canvas = self.find("canvas")
+        pen = ActionChains(self.driver, duration=50).move_to_element_with_offset(canvas, *corners[0]).click_and_hold()
+        for x, y in corners[1:]:
+            pen.move_to_element_with_offset(canvas, x, y)
+        pen.release().perform()
+
+    def finger(self, *corners: tuple[int, int]) -> None:
+        """Draw by touch."""
+        where = "const r = arguments[0].getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]"
+        x0, y0 = self.driver.execute_script(where, self.find("canvas"))
+        touch = [{"x": x0 + x, "y": y0 + y} for x, y in corners]
+        for kind, points in (
+            ("touchStart", touch[:1]),
+            *(("touchMove", [p]) for p in touch[1:]),
+            ("touchEnd", []),
+        ):
+            self.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def told(self, part: str) -> bool:
+        return part in self.driver.find_element(By.TAG_NAME, "body").text
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+        monkeypatch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf")))
+        yield load_app(SPACES / "scanline" / "app.py", monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def browser(app):
+    if not (BROWSER and DRIVER):
+        absent("needs Chromium: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    _, url, _ = app.demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    driver = webdriver.Chrome(options, Service(DRIVER))
+    yield Page(driver, url)
+    driver.quit()
+    app.demo.close()
+
+
+@pytest.fixture
+def page(browser):
+    """The page; whatever the test did, nothing went wrong in it and it asked nobody but the app."""
+    yield browser
+    assert [entry for entry in browser.driver.get_log("browser") if entry["level"] == "SEVERE"] == []
+    messages = [json.loads(entry["message"])["message"] for entry in browser.driver.get_log("performance")]
+    asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    assert {urlsplit(url).hostname for url in asked if not url.startswith(("data:", "blob:"))} == {"127.0.0.1"}
+
+
+SEVEN = [(-40, -80), (40, -80), (-10, 80)]
+
+
+def test_a_drawing_is_read_as_it_grows_in_dark_mode(page):
+    page.open("Classify", dark=True)
+    assert page.find("body").get_attribute("class") == "dark"
+    page.stroke(*SEVEN)
+    wait_for(lambda: page.has_read() and page.block("What it takes it for").text.count("%") == 10)
+    seven, told = page.picture("What it has read", 10), page.block("What it takes it for").text
+    assert (seven == 255).sum() > 30
+    page.stroke((-60, 0), (60, 0))  # a bar through it
+    wait_for(lambda: page.has_read() and (page.picture("What it has read", 10) != seven).any())
+    wait_for(lambda: page.block("What it takes it for").text != told)
+
+
+def test_an_example_by_keyboard_and_the_look_back(page):
+    page.open("Classify")
+    page.find("button.gallery-item").send_keys(Keys.ENTER)
+    wait_for(page.has_read)
+    told = page.block("What it takes it for").text
+    page.find("input[type=range]").send_keys(Keys.HOME)  # to the first pixel
+    wait_for(lambda: (page.picture("What it has read", 10) == 255).sum() == 0)
+    wait_for(lambda: page.block("What it takes it for").text != told)
+
+
+def test_rubbed_out_by_mouse_and_filled(page):
+    page.open("In-paint")
+    page.stroke((-60, 0), (60, 0))
+    page.find("button", "Fill what is rubbed out").click()
+    wait_for(lambda: page.told("Nats of the whole image"))
+    grey = page.picture("What is given", 10) == 128
+    rows, columns = np.flatnonzero(grey.any(1)), np.flatnonzero(grey.any(0))
+    assert rows[0] >= 2 and rows[-1] <= 26 and grey[rows.mean().round().astype(int), 9:19].all()
+    assert len(columns) > len(rows)
+    assert np.array_equal(np.where(grey, 128, page.picture("The truth", 10)), page.picture("What is given", 10))
+    assert page.picture("Completions", 8).shape == (59, 59)
+
+
+def test_rubbed_out_by_touch_on_a_phone(page):
+    page.open("In-paint", phone=True)
+    page.finger(*((x, 20) for x in range(-60, 61, 20)))
+    page.find("button", "Fill what is rubbed out").click()
+    wait_for(lambda: page.told("Nats of the whole image"))
+    assert (page.picture("What is given", 10) == 128).sum() > 20
+    widths = page.driver.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
+    assert widths == [390, 390]
+
+
+def test_last_300_and_a_digit_of_ones_own(page):
+    page.open("In-paint")
+    page.find("button", "Draw a digit of your own").click()
+    wait_for(lambda: len(page.shown("canvas")) == 2)
+    page.stroke(*SEVEN)
+    page.find("button", "Use the drawing").click()
+    page.find("button", "Draw a digit of your own").click()
+    wait_for(lambda: len(page.shown("canvas")) == 1)
+    page.find("label", "28").click()
+    page.find("button", "Blank the last 300 and fill").click()
+    wait_for(lambda: page.told("28 of 28 pixels are filled."))
+    assert (page.picture("What is given", 10) == 128).sum() == 300
+    truth = page.picture("The truth", 10) == 255
+    assert truth[:8].any(1).argmax() < 8 and truth[:10].sum(1).max() > truth[18:24].sum(1).max()  # a 7, not the 3
+
+
+def test_nothing_rubbed_out_is_told(page):
+    page.open("In-paint")
+    page.find("button", "Fill what is rubbed out").click()
+    wait_for(lambda: page.told("Nothing is rubbed out"))
+
+
+def test_cancelled_while_it_fills(page, app, monkeypatch):
+    inpaint = app.themes["digits"][1]
+    monkeypatch.setattr(inpaint.model(), "complete", slowed(inpaint.model(), 0.02), raising=False)
+    page.open("In-paint")
+    page.find("button", "Blank the last 300 and fill").click()
+    wait_for(lambda: page.told(" of 300 pixels are filled."))
+    page.find("button", "Cancel").click()
+    wait_for(lambda: not threads(), 3)  # uncancelled it would go on for 6 s
+    assert not page.told("300 of 300")
+    assert (page.picture("Completions", 8) == 128).sum() > 200  # what it had done stays, the rest is grey

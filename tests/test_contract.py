@@ -1,0 +1,320 @@
+"""What every model promises, whatever it models."""
+
+import copy
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import IMAGE_MODELS, TINY, build, enliven, random_batch, random_images
+from torch import nn
+
+import hub_models
+from hub_models import MODELS, HubModel, load
+
+CLASSIFIERS = [name for name, model in MODELS.items() if hasattr(model, "predict")]
+
+
+def questions(model):
+    """The calls by which a trained model is used: name -> what it answers, always from the same noise."""
+    images, known = random_images(model, 3), None
+    if model.config.model_type in CLASSIFIERS:
+        return {"predict": lambda: model.predict(images), "predict_prefixes": lambda: model.predict_prefixes(images)}
+    known = torch.rand(3, 1, *model.shape[1:], generator=torch.Generator().manual_seed(1)) < 0.5
+    hole = torch.ones_like(known[:1]).index_fill(3, torch.tensor([1]), False)
+    noise = torch.Generator()
+    return {
+        "log_prob": lambda: model.log_prob(images),
+        "sample": lambda: model.sample(3, generator=noise.manual_seed(0)),
+        "complete": lambda: model.complete(images, known, 2, generator=noise.manual_seed(0)),
+        "most_probable": lambda: model.most_probable(images[:1], hole)[2],
+    }
+
+
+def test_loss_comes_first_and_is_finite(model):
+    out = model(**random_batch(model))
+    assert list(out)[:2] == ["loss", "logits"]
+    assert out["loss"].shape == () and 0 < out["loss"].item() < 20
+    assert out["logits"].isfinite().all()
+
+
+def test_every_parameter_gets_a_gradient(model):
+    model(**random_batch(model, 8))["loss"].backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().max() > 0, name
+
+
+def test_nothing_that_goes_in_is_changed(model):
+    batch = random_batch(model)
+    before = copy.deepcopy(batch)
+    model(**batch)
+    assert all(torch.equal(batch[key], before[key]) for key in batch)
+    for ask in questions(model).values():
+        cells = {v.cell_contents for v in ask.__closure__ if isinstance(v.cell_contents, torch.Tensor)}
+        copies = [(tensor, tensor.clone()) for tensor in cells]
+        ask()
+        assert all(torch.equal(tensor, saved) for tensor, saved in copies)
+
+
+def test_no_answer_changes_the_model(model):
+    """Neither its weights, nor its running statistics, nor the mode of any of its parts."""
+    model.train()
+    frozen = next(m for m in model.modules() if m is not model)
+    frozen.eval()
+    state, modes = copy.deepcopy(model.state_dict()), [m.training for m in model.modules()]
+    for name, ask in questions(model).items():
+        ask()
+        assert [m.training for m in model.modules()] == modes, name
+        assert all(torch.equal(model.state_dict()[key], state[key]) for key in state), name
+        assert all(p.grad is None for p in model.parameters()), name
+
+
+def test_a_model_in_train_mode_answers_as_in_eval_mode(model):
+    """Each part is in eval() mode while it answers, so that dropout or batch norm of later models cannot creep in."""
+    answers = {name: ask() for name, ask in questions(model.eval()).items()}
+    model.train()
+    seen = []
+    for module in model.modules():
+        module.register_forward_pre_hook(lambda module, _: seen.append(module.training))
+    for name, ask in questions(model).items():
+        assert torch.equal(ask(), answers[name]), name
+    assert seen and not any(seen)
+
+
+def test_answers_under_an_outer_autocast_are_those_of_full_precision(model):
+    model.eval()
+    for name, ask in questions(model).items():
+        alone = ask()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert torch.equal(ask(), alone), name
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_weights_of_another_width_work_and_probabilities_are_never_narrower_than_float32(model, dtype):
+    model.eval()
+    wanted = {name: ask() for name, ask in questions(model).items() if name not in ("sample", "complete")}
+    model.to(dtype)
+    assert model(**random_batch(model))["loss"].dtype == max(dtype, torch.float32, key=lambda d: d.itemsize)
+    for name, ask in questions(model).items():
+        answer = ask()
+        if name in wanted:
+            assert answer.dtype == (torch.float64 if dtype == torch.float64 else torch.float32), name
+            tolerance = 1e-5 if dtype == torch.float64 else 0.03
+            assert torch.allclose(answer.float(), wanted[name], rtol=tolerance, atol=tolerance), name
+
+
+def test_bfloat16_training_gives_nearly_the_gradients_of_float32(model):
+    gradients = []
+    for enabled in (False, True):
+        model.zero_grad()
+        torch.manual_seed(0)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            loss = model(**random_batch(model, 8))["loss"]
+        assert loss.dtype == torch.float32
+        loss.backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
+    assert torch.cosine_similarity(*gradients, dim=0) > 0.98
+
+
+def test_loss_falls_far_when_one_batch_is_learned_by_heart(model):
+    batch = random_batch(model, 2)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
+    losses = []
+    for _ in range(150):
+        torch.manual_seed(0)
+        loss = model(**batch)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("loader", ["load", "from_pretrained"])
+def test_a_saved_model_comes_back_exactly(model, loader, tmp_path):
+    model(**random_batch(model))  # running statistics leave their start
+    model.save_pretrained(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
+    again = load(tmp_path) if loader == "load" else type(model).from_pretrained(str(tmp_path))
+    assert type(again) is type(model) and again.config == model.config and not again.training
+    state = model.state_dict()
+    assert list(again.state_dict()) == list(state)
+    for key, value in again.state_dict().items():
+        assert value.dtype == state[key].dtype and torch.equal(value, state[key]), key
+    answers = questions(model.eval())
+    for name, ask in questions(again).items():
+        assert torch.equal(ask(), answers[name]()), name
+
+
+def test_saving_twice_writes_the_same_bytes(model, tmp_path):
+    files = [tmp_path / part / name for part in "ab" for name in ("config.json", "model.safetensors")]
+    for part in "ab":
+        model.save_pretrained(tmp_path / part)
+    assert [f.read_bytes() for f in files[:2]] == [f.read_bytes() for f in files[2:]]
+
+
+def test_every_field_of_a_config_survives_json(model, tmp_path):
+    defaults = type(model.config)()
+    for field in dataclasses.fields(model.config):
+        same = getattr(defaults, field.name) == getattr(model.config, field.name)
+        assert same == (field.name == "model_type"), f"TINY's {field.name} is the default: a loss would go unseen"
+    model.save_pretrained(tmp_path)
+    stored = json.loads((tmp_path / "config.json").read_text())
+    assert stored == dataclasses.asdict(model.config)
+    assert type(model.config)(**stored) == model.config
+
+
+WRONG = {  # by the type of a field: values that no field of it may take
+    "int": (-1, 1.5, 2.0, "64", None, True, float("nan"), [3], 10**12),
+    "float": ("0.5", None, True, float("nan"), float("inf"), [0.5], -1e12, 1e12),
+    "bool": (2, "yes", None, [True]),
+    "str": ("nonsense", "", None, 3, ["gru"]),
+}
+BAD = [
+    (model_type, field.name, value)
+    for model_type, config in TINY.items()
+    for field in dataclasses.fields(config)
+    for value in WRONG[field.type.__name__]
+]
+
+
+@pytest.mark.parametrize(("model_type", "field", "value"), BAD, ids=str)
+def test_bad_config_values_are_refused_and_named(model_type, field, value):
+    with pytest.raises(ValueError) as refused:
+        dataclasses.replace(TINY[model_type], **{field: value})
+    message = str(refused.value)
+    assert repr(value) in message and field in message and "\n" not in message
+
+
+def test_a_config_of_another_model_is_refused(model):
+    others = [config for name, config in TINY.items() if name != model.config.model_type]
+    for wrong in (*others, dataclasses.asdict(model.config), None):
+        with pytest.raises(
+            ValueError, match=f"config is a {type(wrong).__name__}: give a {type(model.config).__name__}"
+        ):
+            type(model)(wrong)
+
+
+def test_a_class_without_its_card_facts_is_refused_when_it_is_defined():
+    with pytest.raises(TypeError, match="Bare lacks config_class, title, about, limits, citation, usage"):
+
+        class Bare(HubModel):
+            pass
+
+
+def test_the_registry_holds_every_model_of_the_package():
+    def concrete(cls):
+        for child in cls.__subclasses__():
+            yield from concrete(child)
+            if child.__module__.startswith("hub_models.") and "abstract" not in child.__dict__:
+                yield child
+
+    assert set(concrete(HubModel)) == set(MODELS.values())
+    for model_type, model in MODELS.items():
+        assert model.config_class.model_type == model_type == model.config_class().model_type
+        assert {model.__name__, model.config_class.__name__} <= set(hub_models.__all__)
+
+
+def test_the_usage_on_the_card_runs_on_a_model_of_default_size(model):
+    torch.manual_seed(0)
+    model = type(model)(type(model.config)()).eval()
+    exec(model.usage, {"torch": torch, "model": model})
+
+
+# Classifiers.
+
+
+@pytest.fixture(params=CLASSIFIERS)
+def classifier(request):
+    return enliven(build(request.param))
+
+
+def test_predictions_are_probabilities_and_the_last_of_the_prefixes(classifier):
+    images = random_images(classifier, 5)
+    predicted, prefixes = classifier.predict(images), classifier.predict_prefixes(images)
+    steps = images[0].numel()
+    assert predicted.shape == (5, classifier.config.classes) and prefixes.shape == (5, steps, classifier.config.classes)
+    assert torch.allclose(prefixes.sum(-1), torch.ones(5, steps, dtype=prefixes.dtype))
+    assert predicted.min() >= 0 and torch.allclose(prefixes[:, -1], predicted, rtol=0, atol=1e-12)
+
+
+def test_a_prefix_is_judged_by_the_pixels_read_so_far_and_by_each_of_them(classifier):
+    images = (random_images(classifier, 3) > 127).to(torch.uint8) * 255
+    before = classifier.predict_prefixes(images)
+    for i in range(images[0].numel()):
+        changed = images.clone()
+        changed.flatten(1)[:, i] ^= 255
+        after = classifier.predict_prefixes(changed)
+        assert torch.equal(before[:, :i], after[:, :i])
+        assert (before[:, i:] != after[:, i:]).flatten(2).any(-1).all()
+
+
+def test_a_prediction_does_not_depend_on_its_batch(classifier):
+    classifier.train()
+    images = random_images(classifier, 6)
+    together = classifier.predict(images)
+    alone = torch.cat([classifier.predict(image[None]) for image in images])
+    assert torch.allclose(together, alone, rtol=0, atol=1e-12)
+
+
+def test_classifiers_see_only_whether_a_pixel_is_above_the_threshold(classifier):
+    images = random_images(classifier, 4)
+    binary = (images > classifier.config.threshold).to(torch.uint8) * 255
+    assert torch.equal(classifier.predict(images), classifier.predict(binary))
+    assert not torch.equal(classifier.predict(images), classifier.predict((images > 127).to(torch.uint8) * 255))
+
+
+def test_training_loss_of_a_classifier_scores_whole_image_and_prefixes_half_and_half(classifier):
+    """By hand from `predict_prefixes`, on which the head's batch norm is set to do in training what it does then."""
+    batch = random_batch(classifier)
+    by_hand = -classifier.predict_prefixes(batch["images"]).log()[torch.arange(4), :, batch["labels"]]  # (B, T)
+    whole = classifier.eval()(**batch)["loss"]
+    assert torch.allclose(whole, by_hand[:, -1].mean())
+    classifier.train()
+    for module in classifier.modules():
+        module.training &= not isinstance(module, nn.modules.batchnorm._BatchNorm)
+    torch.manual_seed(3)
+    loss = classifier(**batch)["loss"]
+    torch.manual_seed(3)
+    ends = torch.randint(by_hand.shape[1], (classifier.config.prefixes, 4))
+    assert torch.allclose(loss, by_hand[:, -1].mean() / 2 + by_hand[torch.arange(4), ends].mean() / 2)
+
+
+def test_every_image_question_refuses_what_is_no_batch_of_images(model):
+    good = random_images(model, 2)
+    channels, height, width = model.shape
+    wrong = {
+        "float32": good.float(),
+        "float64": torch.full(good.shape, float("nan"), dtype=torch.float64),
+        "int64": good.long(),
+        "bool": good.bool(),
+        "list": good.tolist(),
+        "ndarray": good.numpy(),
+        "NoneType": None,
+        str(tuple(good[0].shape)).replace("(", r"\(").replace(")", r"\)"): good[0],
+        f"2, {channels}, {width}": good.transpose(2, 3),
+        f"2, {channels + 1}": good.repeat(1, 2, 1, 1)[:, : channels + 1],
+        f"2, {channels}, {height}, {width - 1}": good[..., 1:],
+        "empty": good[:0],
+    }
+    names = ("forward", "logits", "log_prob", "predict", "predict_prefixes")
+    for said, images in wrong.items():
+        for call in (getattr(model, name) for name in names if hasattr(model, name)):
+            with pytest.raises(ValueError, match=said) as refused:
+                call(images)
+            assert "give" in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_no_model_file_postpones_annotations():
+    """With `from __future__ import annotations` the Hub mixin hands a plain dict to a model that it loads."""
+    files = list(Path(hub_models.__file__).parent.rglob("*.py"))
+    assert files
+    for path in files:
+        assert "import annotations" not in path.read_text(), path.name
+
+
+def test_all_models_here_take_images():
+    """`questions` asks about images; a model of something else must be taught to it."""
+    assert set(MODELS) == {*CLASSIFIERS, *IMAGE_MODELS}

@@ -1,0 +1,572 @@
+"""The Spaces without a browser: `live`, the tabs' handlers, the apps through `gradio_client` and as processes."""
+
+import importlib.util
+import math
+import os
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from importlib.metadata import version
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import pytest
+import torch
+import yaml
+from gradio_client import Client, handle_file
+from PIL import Image, ImageDraw
+
+import hub_models
+from hub_models.live import live
+
+ROOT = Path(__file__).parents[1]
+SPACES = ROOT / "spaces"
+NAMES = ("gru128-mnist-classify", "gru128-mnist-predict")
+
+
+def load_app(path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An app.py as a module, with tiny untrained models in place of the shipped ones."""
+    torch.manual_seed(0)
+    tiny = (
+        hub_models.PixelClassifier(hub_models.PixelClassifierConfig(hidden_size=8, timescale=784)).eval(),
+        hub_models.PixelPredictor(hub_models.PixelPredictorConfig(hidden_size=4)).eval(),
+    )
+    tiny[0].head[-1].weight.data *= 20  # far from indifferent, so that different digits get different answers
+    monkeypatch.setattr(hub_models, "load", dict(zip(NAMES, tiny, strict=True)).__getitem__)
+    for name in [name for name in sys.modules if name.startswith("digits_tabs")]:
+        monkeypatch.delitem(sys.modules, name)
+    spec = importlib.util.spec_from_file_location("app_under_test", path)
+    app = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(app)
+    return app
+
+
+def slowed(model: torch.nn.Module, seconds: float):
+    """A `complete` like the model's that takes so long a pixel."""
+
+    def complete(*args, progress, **kwargs):
+        def wait(*state):
+            time.sleep(seconds)
+            progress(*state)
+
+        return type(model).complete(model, *args, progress=wait, **kwargs)
+
+    return complete
+
+
+def threads() -> list[str]:
+    """Names of the threads that `live` has running."""
+    return [t.name for t in threading.enumerate() if t.name == "live"]
+
+
+def wait_for(condition, seconds: float = 20):
+    """Poll until the condition holds; its value."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+    return value
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    """The all-tabs app, hurried up."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+        monkeypatch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf")))
+        app = load_app(SPACES / "scanline" / "app.py", monkeypatch)
+        for tab in app.themes["digits"]:
+            monkeypatch.setattr(tab, "PAUSE", 0.005)
+        yield app
+
+
+@pytest.fixture(scope="module")
+def classify(app):
+    return app.themes["digits"][0]
+
+
+@pytest.fixture(scope="module")
+def inpaint(app):
+    return app.themes["digits"][1]
+
+
+@pytest.fixture(scope="module")
+def url(app):
+    _, url, _ = app.demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    yield url
+    app.demo.close()
+
+
+def seven(size: int = 280) -> Image.Image:
+    """A 7, black on white."""
+    picture = Image.new("L", (size, size), 255)
+    corners = [(0.3 * size, 0.2 * size), (0.7 * size, 0.2 * size), (0.45 * size, 0.8 * size)]
+    ImageDraw.Draw(picture).line(corners, fill=0, width=max(1, size // 12))
+    return picture
+
+
+def in_mode(picture: Image.Image, mode: str) -> Image.Image:
+    if mode == "I;16":
+        return Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
+    return picture.convert(mode)
+
+
+def editor(background: Image.Image | None, *layers: Image.Image) -> dict:
+    """The value of an ImageEditor as a handler gets it."""
+    return {"background": background, "layers": list(layers), "composite": background}
+
+
+def mask(blank: np.ndarray) -> Image.Image:
+    """bool (28, 28) -> the layer on which those pixels are brushed over."""
+    alpha = Image.fromarray(blank.astype(np.uint8) * 255).resize((280, 280), Image.Resampling.NEAREST)
+    layer = Image.new("RGBA", (280, 280), (249, 115, 22, 0))
+    layer.putalpha(alpha)
+    return layer
+
+
+def cells(sheet: Image.Image, n: int) -> np.ndarray:
+    """The n images of a sheet of completions, uint8 (n, 28, 28)."""
+    pixels = np.asarray(sheet.convert("L"))[::8, ::8]
+    columns = pixels.shape[1] // 29
+    places = [(i // columns * 29 + 1, i % columns * 29 + 1) for i in range(n)]
+    return np.stack([pixels[y : y + 28, x : x + 28] for y, x in places])
+
+
+HOLE = np.zeros((28, 28), dtype=bool)
+HOLE[12:16, 8:20] = True
+
+
+# --- hub_models.live
+
+
+def count_to(steps, fail_at=None, seen=None):
+    """A model call that counts in place, in one tensor."""
+
+    def call(progress):
+        images = torch.zeros(1)
+        for i in range(steps):
+            if i == fail_at:
+                raise ValueError("out of ink")
+            images += 1
+            if seen is not None:
+                seen.append(i)
+            progress(images, i + 1, steps)
+        return images
+
+    return call
+
+
+def test_live_yields_copies_as_they_come_and_the_result_last():
+    snapshots = list(live(count_to(40), every=7))
+    assert [done for _, done, _ in snapshots] == [7, 14, 21, 28, 35, 40]
+    assert [float(images) for images, _, _ in snapshots] == [7, 14, 21, 28, 35, 40]
+    assert {total for _, _, total in snapshots} == {40}
+    assert [done for _, done, _ in live(count_to(3))] == [1, 2, 3]
+    assert not threads()
+
+
+def test_live_with_nothing_to_report_still_yields_the_result():
+    assert list(live(lambda progress: torch.ones(2)))[0][0].tolist() == [1, 1]
+
+
+def test_live_given_up_stops_the_call_and_leaves_no_thread():
+    seen = []
+    snapshots = live(count_to(1000, seen=seen))
+    next(snapshots)
+    wait_for(lambda: len(seen) == 3)  # the second is the snapshot ahead, the third waits to be taken
+    assert threads()
+    snapshots.close()
+    assert not threads()
+    assert len(seen) == 3
+
+
+def test_live_passes_the_calls_error_on():
+    with pytest.raises(ValueError, match="out of ink"):
+        list(live(count_to(9, fail_at=3)))
+    assert not threads()
+
+
+# --- handlers
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_every_mode_is_read_as_the_same_digit(app, classify, tmp_path, mode):
+    black_and_white = seven().point(lambda v: 255 * (v > 127))
+    in_mode(black_and_white, mode).save(tmp_path / "seven.png")
+    *frames, (picture, label, curves, pixels, reading) = classify.read_file(str(tmp_path / "seven.png"))
+    assert len(frames) == 27 and pixels == 784
+    expected = hub_models.images.to_digit(black_and_white)
+    assert torch.equal(reading.digit, expected[0] > 127)
+    assert list(label.values()) == pytest.approx(classify.model().predict(expected)[0].tolist(), abs=1e-6)
+    assert curves.shape == (140, 3)
+    assert np.array_equal(np.asarray(picture)[::10, ::10] == 255, reading.digit[0].numpy())
+
+
+def test_frames_show_what_is_read_and_dim_the_rest(classify):
+    digit = classify.from_example(4)
+    on = digit[0, 0].numpy() > 127
+    expected = classify.model().predict_prefixes(digit)[0]
+    for row, (picture, label, curves, pixels, _) in enumerate(classify.read_example(4)):
+        shown = np.asarray(picture)[::10, ::10]
+        assert pixels == 28 * (row + 1)
+        assert np.array_equal(shown[: row + 1], np.where(on[: row + 1], 255, 0))
+        assert set(shown[row + 1 :].flatten()) <= {70, 120}
+        assert list(label.values()) == pytest.approx(expected[pixels - 1].tolist())
+        assert curves["pixels read"].max() == pixels
+        for point in curves.to_dict("records"):
+            told = expected[point["pixels read"] - 1, int(point["digit"])]
+            assert point["probability"] == pytest.approx(float(told))
+
+
+def test_look_back(classify):
+    *_, (*_, reading) = classify.read_example(2)
+    picture, label, curves = classify.look_back(reading, 30)
+    assert (np.asarray(picture)[::10, ::10][2:] != 255).all()
+    assert list(label.values()) == pytest.approx(reading.probabilities[29].tolist())
+    for pixels in (0, 785, 1.5, math.nan, None, "30"):
+        with pytest.raises(gr.Error, match="whole number from 1 to 784"):
+            classify.look_back(reading, pixels)
+    with pytest.raises(gr.Error, match="choose or draw a digit first"):
+        classify.look_back(None, 784)
+
+
+def test_examples_are_one_of_each_class_and_28x28(classify):
+    assert [Path(p).stem for p in classify.from_example.__globals__["EXAMPLES"]] == list("0123456789")
+    for i in range(10):
+        assert np.array_equal(
+            classify.from_example(i)[0, 0], np.asarray(Image.open(SPACES / f"digits/examples/{i}.png"))
+        )
+    for index in (10, -1, None, "3", 0.5, math.nan):
+        with pytest.raises(gr.Error, match="choose one of 0 to 9"):
+            classify.from_example(index)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """The start of a PNG that claims to be that large."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    header = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n" + header + struct.pack(">I", 99) + b"IDAT"
+
+
+def test_large_pictures_are_read_and_larger_ones_refused(inpaint, tmp_path):
+    path = str(tmp_path / "picture.png")
+    seven(8000).save(path, compress_level=1)
+    small = hub_models.images.to_digit(seven(280)) > 127
+    assert ((inpaint.from_file(path) > 127) != small).sum() < 15  # the same digit, up to the edges of its strokes
+    Image.new("1", (8193, 2)).save(path)
+    with pytest.raises(gr.Error, match="at most 8192 pixels a side"):
+        inpaint.from_file(path)
+    Path(path).write_bytes(png_header(30_000, 30_000))
+    with pytest.raises(gr.Error, match="at most 8192 pixels a side"):
+        inpaint.from_file(path)
+
+
+@pytest.mark.parametrize("fault", ["cut", "text", "empty", "svg", "header"])
+def test_damaged_files_are_refused(classify, tmp_path, fault):
+    path = tmp_path / "picture.png"
+    seven().save(path)
+    whole = path.read_bytes()
+    faults = {"cut": whole[: len(whole) // 2], "text": b"seven", "empty": b"", "svg": b"<svg/>", "header": whole[:40]}
+    path.write_bytes(faults[fault])
+    with pytest.raises(gr.Error, match="damaged"):
+        next(classify.read_file(str(path)))
+
+
+@pytest.mark.parametrize(
+    "picture", [Image.new("L", (1, 1)), Image.new("L", (280, 280), 255), Image.new("RGBA", (28, 28))]
+)
+def test_empty_pictures_are_refused(classify, inpaint, picture):
+    for handler in (lambda e: next(classify.read_drawing(e)), inpaint.take_drawing):
+        with pytest.raises(gr.Error, match="empty: draw or choose a digit"):
+            handler(editor(picture))
+
+
+@pytest.mark.parametrize("value", [None, editor(None)])
+def test_nothing_drawn(classify, inpaint, value):
+    with pytest.raises(gr.Error, match="Nothing is drawn"):
+        next(classify.read_drawing(value))
+    with pytest.raises(gr.Error, match="Nothing is drawn"):
+        inpaint.take_drawing(value)
+    assert list(classify.read_stroke(value)) == [gr.skip()]  # reported when the pad appears: no fault of the visitor
+    for handler in (lambda: inpaint.fill_rubbed_out(value, 1, 1, 0), lambda: inpaint.fill_last(value, 10, 1, 1, 0)):
+        with pytest.raises(gr.Error, match="choose an example"):
+            next(handler())
+    with pytest.raises(gr.Error, match="upload one"):
+        inpaint.take_file(None)
+
+
+def test_drawing_is_prepared_as_mnist_is(classify):
+    *_, (*_, reading) = classify.read_stroke(editor(seven()))
+    assert torch.equal(reading.digit, hub_models.images.to_digit(seven())[0] > 127)
+
+
+@pytest.mark.parametrize("n", [1, 3, 8])
+def test_rubbed_out_pixels_are_filled_and_all_others_kept(inpaint, n):
+    taken = inpaint.take_example(5)
+    truth = np.asarray(taken["background"])[::10, ::10]
+    frames = inpaint.fill_rubbed_out(editor(taken["background"], mask(HOLE)), n, 0.7, 11)
+    first, *_, (shown, given, sheet, note) = frames
+    assert first[:3] == (shown, given, None)  # what it starts from stands there at once
+    assert np.array_equal(np.asarray(shown)[::10, ::10], truth)
+    assert np.array_equal(np.asarray(given)[::10, ::10], np.where(HOLE, 128, truth))
+    filled = cells(sheet, n)
+    assert (filled[:, ~HOLE] == truth[~HOLE]).all() and np.isin(filled[:, HOLE], (0, 255)).all()
+    images, known = torch.tensor(truth)[None, None], torch.from_numpy(~HOLE)[None, None]
+    generator = torch.Generator().manual_seed(11)
+    expected = inpaint.model().complete(images, known, n, temperature=0.7, generator=generator)[0]
+    assert np.array_equal(filled, expected[:, 0].numpy())
+    costs = -inpaint.model().log_prob(torch.cat([images, expected]))
+    assert [float(x) for x in re.findall(r"\d+\.\d", note)] == [round(float(c), 1) for c in costs]
+
+
+def test_half_a_block_under_the_brush_is_missing(inpaint):
+    layer = np.zeros((280, 280, 4), dtype=np.uint8)
+    layer[100:110, 100:105, 3] = 1  # half of pixel (10, 10), however faintly
+    layer[100:110, 110:114, 3] = 255  # less than half of its neighbour
+    background = inpaint.take_example(0)["background"]
+    blank = inpaint.rubbed_out(editor(background, Image.fromarray(layer)))[0, 0]
+    assert blank.nonzero().tolist() == [[10, 10]]
+
+
+def test_unfilled_pixels_are_grey_while_it_fills(inpaint):
+    background = inpaint.take_example(8)["background"]
+    frames = list(inpaint.fill_rubbed_out(editor(background, mask(HOLE)), 2, 1, 0))
+    first, last = np.flatnonzero(HOLE)[[0, -1]]
+    over = last - first + 1  # what the model goes over, known pixels between too
+    assert [note for *_, note in frames[1:-1]] == [f"{done} of {over} pixels are filled." for done in (28, 56, 84)]
+    for row, (*_, sheet, _) in enumerate(frames[1:-1]):
+        filled, left = cells(sheet, 2), HOLE & (np.arange(784).reshape(28, 28) >= first + 28 * (row + 1))
+        assert (filled[:, left] == 128).all() and (filled[:, ~left] != 128).all()
+
+
+@pytest.mark.parametrize("first", [1, 10, 28, 300])
+def test_last_300_fills_the_first_of_them_and_leaves_the_rest_grey(inpaint, first):
+    background = inpaint.take_example(9)["background"]
+    *_, (_, given, sheet, note) = inpaint.fill_last(editor(background, mask(HOLE)), first, 2, 1, 0)  # HOLE is ignored
+    truth, order = np.asarray(background)[::10, ::10], np.arange(784).reshape(28, 28)
+    filled = cells(sheet, 2)
+    assert (filled[:, order < 484] == truth[order < 484]).all()
+    assert np.isin(filled[:, (order >= 484) & (order < 484 + first)], (0, 255)).all()
+    assert (filled[:, order >= 484 + first] == 128).all()
+    assert (np.asarray(given)[::10, ::10] == 128).sum() == 300
+    assert ("Nats" in note) == (first == 300)  # a half-blank image has no probability to tell
+
+
+def test_everything_rubbed_out_is_sampling(inpaint):
+    background = inpaint.take_example(1)["background"]
+    *_, (_, _, sheet, _) = inpaint.fill_rubbed_out(editor(background, mask(np.ones((28, 28), bool))), 2, 1, 5)
+    expected = inpaint.model().sample(2, generator=torch.Generator().manual_seed(5))
+    assert np.array_equal(cells(sheet, 2), expected[:, 0].numpy())
+
+
+GOOD = {"n": 2, "temperature": 1.0, "seed": 0}
+
+
+@pytest.mark.parametrize("bad", [{"n": v} for v in (0, 9, 99, 1.5, math.nan, math.inf, None, "2")])
+def test_bad_numbers_of_completions(inpaint, bad):
+    with pytest.raises(gr.Error, match="whole number from 1 to 8"):
+        next(inpaint.fill_rubbed_out(editor(inpaint.take_example(1)["background"], mask(HOLE)), **GOOD | bad))
+
+
+@pytest.mark.parametrize("bad", [{"temperature": v} for v in (-1, 2.1, math.nan, math.inf, None, "1")])
+def test_bad_temperatures(inpaint, bad):
+    with pytest.raises(gr.Error, match="temperature must be a number from 0 to 2"):
+        next(inpaint.fill_last(editor(inpaint.take_example(1)["background"]), 10, **GOOD | bad))
+
+
+@pytest.mark.parametrize("bad", [{"seed": v} for v in (-1, 2**31, 1e300, 0.5, math.nan, None, "0")])
+def test_bad_seeds(inpaint, bad):
+    with pytest.raises(gr.Error, match="seed must be a whole number from 0 to 2147483647"):
+        next(inpaint.fill_last(editor(inpaint.take_example(1)["background"]), 10, **GOOD | bad))
+
+
+def test_bad_holes_and_pictures(inpaint):
+    background = inpaint.take_example(1)["background"]
+    faults = {
+        "Nothing is rubbed out": editor(background),
+        "Nothing is rubbed": editor(background, mask(np.zeros((28, 28), bool))),
+        "as large as the picture": editor(background, Image.new("RGBA", (28, 28))),
+        "280x280 picture": editor(Image.new("RGB", (281, 280)), mask(HOLE)),
+    }
+    for match, value in faults.items():
+        with pytest.raises(gr.Error, match=match):
+            next(inpaint.fill_rubbed_out(value, **GOOD))
+    for first in (0, 7, 301, None, math.nan):
+        with pytest.raises(gr.Error, match="one of 1, 10, 28, 300"):
+            next(inpaint.fill_last(editor(background), first, **GOOD))
+
+
+# --- through gradio_client
+
+
+def value_of(editor_value: dict, layer: Path | None = None) -> dict:
+    """What a client sends back of an editor's value it was given."""
+    background = handle_file(editor_value["background"])
+    return {
+        "background": background,
+        "layers": [handle_file(str(layer))] if layer else [],
+        "composite": None,
+        "id": None,
+    }
+
+
+def read_pixels(path: str, scale: int) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("L"))[::scale, ::scale]
+
+
+def test_every_listener_has_a_name_of_its_own(app):
+    names = [fn.api_name for fn in app.demo.fns.values()]
+    handlers = {"read_example", "read_file", "read_stroke", "read_drawing", "look_back", "take_example", "take_file"}
+    handlers |= {"take_drawing", "fill_rubbed_out", "fill_last", "cancel"}
+    assert handlers <= set(names) and all(isinstance(name, str) and "lambda" not in name for name in names)
+
+
+def test_two_clients_at_once_stream_and_do_not_mix(url, classify):
+    clients = {i: Client(url, verbose=False) for i in (3, 7)}
+    jobs = {i: client.submit(i, api_name="/read_example") for i, client in clients.items()}
+    for i, job in jobs.items():
+        frames = list(job)
+        pixels = [frame[3] for frame in frames]
+        assert len(frames) > 5 and pixels == sorted(set(pixels)) and pixels[-1] == 784
+        expected = classify.model().predict(classify.from_example(i))[0]
+        told = {int(c["label"]): c["confidence"] for c in frames[-1][1]["confidences"]}
+        assert [told[k] for k in range(10)] == pytest.approx(expected.tolist(), abs=1e-6)
+    for i, client in clients.items():  # each looks back at its own
+        picture, _, _ = client.predict(784, api_name="/look_back")
+        assert np.array_equal(read_pixels(picture, 10) == 255, classify.from_example(i)[0, 0].numpy() > 127)
+
+
+def test_completion_through_the_client(url, inpaint, tmp_path):
+    mask(HOLE).save(tmp_path / "mask.png")
+    client = Client(url, verbose=False)
+    seven().save(tmp_path / "seven.png")
+    taken = client.predict(handle_file(str(tmp_path / "seven.png")), api_name="/take_file")
+    truth = read_pixels(taken["background"], 10)
+    assert np.array_equal(truth, np.asarray(inpaint.take_drawing(editor(seven()))["background"])[::10, ::10])
+    value = value_of(taken, tmp_path / "mask.png")
+    shown, given, sheet, note = client.predict(value, 4, 1, 0, api_name="/fill_rubbed_out")
+    filled = cells(Image.open(sheet), 4)
+    assert (filled[:, ~HOLE] == truth[~HOLE]).all() and np.isin(filled[:, HOLE], (0, 255)).all()
+    assert np.array_equal(read_pixels(shown, 10), truth)
+    assert np.array_equal(read_pixels(given, 10), np.where(HOLE, 128, truth))
+    assert "Nats" in note
+
+
+def test_errors_reach_the_client_and_tracebacks_do_not(url, classify, tmp_path, monkeypatch):
+    client = Client(url, verbose=False)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "notes.txt").write_text("no picture")
+    Image.new("RGBA", (1121, 280)).save(tmp_path / "wide.png")
+    broken, notes, wide = (handle_file(str(tmp_path / name)) for name in ("broken.png", "notes.txt", "wide.png"))
+    nothing = {"background": None, "layers": [], "composite": None, "id": None}
+    example = value_of(client.predict(3, api_name="/take_example"))
+    for arguments, name, told in (
+        ((broken,), "/read_file", "damaged"),
+        ((notes,), "/take_file", "file type"),
+        ((None,), "/read_drawing", "Nothing is drawn"),
+        ((nothing,), "/read_drawing", "Nothing is drawn"),
+        ((99,), "/read_example", "choose one of 0 to 9"),
+        ((784,), "/look_back", "Nothing is read yet"),
+        ((nothing | {"composite": broken},), "/read_drawing", "damaged"),
+        ((nothing | {"background": wide},), "/take_drawing", "at most 1120 pixels a side"),
+        ((example | {"layers": [broken]}, 1, 1, 0), "/fill_rubbed_out", "damaged"),
+        ((nothing, 1, 1, 0), "/fill_rubbed_out", "choose an example"),
+        ((example, 1, 1, 0), "/fill_rubbed_out", "Nothing is rubbed out"),
+        ((example, 10, 99, 1, 0), "/fill_last", "99"),
+        ((example, 10, 1, -1, 0), "/fill_last", "-1"),
+        ((example, 10, 1, 1, 10**12), "/fill_last", str(10**12)),
+        ((example, 11, 1, 1, 0), "/fill_last", "11"),
+    ):
+        with pytest.raises(Exception, match=re.escape(told)):
+            client.predict(*arguments, api_name=name)
+
+    def fail():
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(classify, "model", fail)
+    with pytest.raises(Exception) as caught:
+        client.predict(3, api_name="/read_example")
+    assert "secret" not in str(caught.value)
+
+
+def test_cancelled_job_stops_the_model(url, inpaint, monkeypatch):
+    monkeypatch.setattr(inpaint.model(), "complete", slowed(inpaint.model(), 0.02), raising=False)
+    client = Client(url, verbose=False)
+    example = value_of(client.predict(3, api_name="/take_example"))
+    job = client.submit(example, 300, 1, 1, 0, api_name="/fill_last")
+    wait_for(lambda: job.outputs())
+    assert threads()
+    job.cancel()
+    wait_for(lambda: not threads(), 3)  # uncancelled it would go on for 6 s
+
+
+# --- as processes, and the files beside the apps
+
+
+@pytest.mark.parametrize("layout", ["repository", "deployed"])
+def test_digits_boots_as_a_hosted_space(layout, tmp_path):
+    folder = SPACES / "digits"
+    if layout == "deployed":  # the app folder is the Space's root, and hub_models lies in it
+        folder = tmp_path / "space"
+        shutil.copytree(SPACES / "digits", folder, ignore=shutil.ignore_patterns("__pycache__"))
+        (folder / "hub_models").symlink_to(ROOT / "hub_models")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    hosted = {"SYSTEM": "spaces", "SPACE_ID": "u/x", "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)}
+    own = {"GRADIO_TEMP_DIR": str(tmp_path / "gradio"), "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+    with open(tmp_path / "log", "wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "app.py"], cwd=folder, env=os.environ | hosted | own, stdout=log, stderr=log
+        )
+    try:
+
+        def up():
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", port)) == 0
+
+        wait_for(up, 60)
+        client = Client(f"http://127.0.0.1:{port}", verbose=False)
+        *_, (picture, label, _, pixels) = client.submit(6, api_name="/read_example")
+        assert pixels == 784 and sum(c["confidence"] for c in label["confidences"]) == pytest.approx(1, abs=1e-4)
+        taken = client.predict(6, api_name="/take_example")
+        _, _, sheet, _ = client.predict(value_of(taken), 300, 1, 1, 0, api_name="/fill_last")
+        assert np.array_equal(cells(Image.open(sheet), 1)[0, :17], read_pixels(taken["background"], 10)[:17])
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_scanline_finds_its_themes_in_a_deployed_space(tmp_path, monkeypatch):
+    shutil.copy(SPACES / "scanline" / "app.py", tmp_path)
+    for part in ("tabs", "examples"):
+        shutil.copytree(SPACES / "digits" / part, tmp_path / "digits" / part)
+    app = load_app(tmp_path / "app.py", monkeypatch)
+    assert [tab.TITLE for tab in app.themes["digits"]] == ["Classify", "In-paint"]
+    assert Path(app.themes["digits"][0].__file__).is_relative_to(tmp_path)
+
+
+@pytest.mark.parametrize("theme", ["digits", "scanline"])
+def test_space_header_and_pins(theme):
+    _, header, text = (SPACES / theme / "README.md").read_text().split("---\n", 2)
+    header = yaml.safe_load(header)
+    assert header["sdk"] == "gradio" and header["sdk_version"] == gr.__version__
+    assert header["python_version"] == "3.11" and header["license"] == "apache-2.0"
+    assert (SPACES / theme / header["app_file"]).is_file()
+    assert len(header["short_description"]) <= 60  # the Hub's limit
+    assert {name.split("/")[1] for name in header["models"]} <= set(hub_models.shipped())
+    for line in (SPACES / theme / "requirements.txt").read_text().split():
+        name, pin = line.split("==")
+        assert pin == version(name).split("+")[0]
+
+
+def test_spaces_is_no_package():
+    assert not (SPACES / "__init__.py").exists()  # it would shadow the `spaces` package that a hosted Gradio imports
