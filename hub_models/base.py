@@ -261,6 +261,7 @@ class HubModel(
             "has another kind of number for": [
                 k for k in common if own[k].is_floating_point() != weights[k].is_floating_point()
             ],
+            "holds NaN or infinity in": [k for k in common if not weights[k].isfinite().all()],
         }
         told = [f"{what} {', '.join(keys[:3])}{' ...' if keys[3:] else ''}" for what, keys in faults.items() if keys]
         require(not told, f"{model_id}: {WEIGHTS} does not fit its config.json: it {' and '.join(told)}")

@@ -141,6 +141,7 @@ MISFITS = {
     "has unknown": lambda weights, key: weights.update({key + "_2": weights[key].clone()}),
     "has another shape for": lambda weights, key: weights.update({key: weights[key][None]}),
     "has another kind of number for": lambda weights, key: weights.update({key: weights[key].int()}),
+    "holds NaN or infinity in": lambda weights, key: weights.update({key: weights[key] * float("nan")}),
 }
 
 

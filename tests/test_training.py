@@ -197,14 +197,18 @@ def test_a_wrong_command_line_gets_one_sentence(argv, message):
     with pytest.raises(ValueError, match=message) as error:
         train(argv)
     assert "\n" not in str(error.value)
-    shown = command(*argv)
-    assert shown.returncode == 1 and shown.stderr.strip() == f"error: {error.value}"
+
+
+def test_the_command_says_that_sentence_and_nothing_else():
+    shown = command("gru128-mnist-predct")
+    assert shown.returncode == 1 and shown.stdout == ""
+    assert shown.stderr == "error: no recipe is called 'gru128-mnist-predct': did you mean 'gru128-mnist-predict'?\n"
 
 
 def test_a_full_disk_is_told_in_one_sentence_and_loses_nothing(mnist, tmp_path):
     """A limit on the size of a file stands in for the disk: the optimizer's state is the first file too large."""
-    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)\n"
-    limited += "from training.train import main; main()"
+    limited = "import resource, sys; from training.train import main\n"
+    limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2); main()"
     argv = ["gru128-mnist-predict", *TOY, "--max_steps", "4", "--eval_steps", "2", "--save_steps", "2"]
     argv += ["--output_dir", str(tmp_path / "run")]
     full = command("4000", *argv, script=limited)
