@@ -8,9 +8,11 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +57,52 @@ def road(name: str, work: Path) -> None:
     sh(python, "-c", snippet, cwd=run.parent)  # there its name is a folder
 
 
+def space(work: Path) -> None:
+    """The app with all tabs, on the checkpoints that ship: each of its handlers answers, in one visitor's session."""
+    from gradio_client import Client, handle_file
+    from PIL import Image
+
+    digit = Image.open(ROOT / "spaces" / "digits" / "examples" / "3.png").resize((280, 280))
+    digit.save(work / "digit.png")
+    mask = Image.new("RGBA", (280, 280))
+    mask.paste((255, 255, 255, 255), (0, 140, 280, 280))
+    mask.save(work / "mask.png")
+    picture = handle_file(work / "digit.png")
+    editor = {"background": picture, "layers": [handle_file(work / "mask.png")], "composite": picture, "id": None}
+    given = {"index": 3, "path": picture, "editor": editor}  # by parameter; all others have defaults
+
+    port = socket.create_server(("127.0.0.1", 0)).getsockname()[1]
+    environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(work / "gradio")}
+    app = subprocess.Popen([sys.executable, str(ROOT / "spaces" / "scanline" / "app.py")], env=environment)
+    try:
+        client = connect(Client, f"http://127.0.0.1:{port}", app)
+        handlers = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+        assert handlers
+        for name, handler in handlers.items():
+            names = {parameter["parameter_name"] for parameter in handler["parameters"]}
+            print("$ call", name, flush=True)
+            result = client.predict(**{k: v for k, v in given.items() if k in names}, api_name=name)
+            assert result, name
+    finally:
+        app.terminate()
+        app.wait()
+
+
+def connect(client: type, url: str, app: subprocess.Popen):
+    """A client of an app that is starting, as soon as it answers."""
+    for _ in range(300):
+        assert app.poll() is None, "the app ended"
+        try:
+            return client(url, verbose=False)
+        except (OSError, ValueError):
+            time.sleep(0.2)
+        except Exception as error:  # httpx's own errors, which are no OSError
+            if "connect" not in type(error).__name__.lower():
+                raise
+            time.sleep(0.2)
+    raise TimeoutError(url)
+
+
 def installed(work: Path) -> None:
     """What `pip install .` brings, away from the repository: the packages and the shipped checkpoints."""
     target = work / "site"
@@ -78,6 +126,7 @@ def main() -> None:
         work = Path(folder)
         for model_type in MODELS:
             road(next(n for n, r in recipes().items() if r.model.model_type == model_type), work)
+        space(work)
         installed(work)
     print("smoke: all well")
 

@@ -178,13 +178,21 @@ def test_live_with_nothing_to_report_still_yields_the_result():
 
 def test_live_given_up_stops_the_call_and_leaves_no_thread():
     seen = []
-    snapshots = live(count_to(1000, seen=seen))
+
+    def call(progress):
+        try:
+            count_to(1000, seen=seen)(progress)
+        finally:
+            time.sleep(0.1)
+            seen.append("over")
+
+    snapshots = live(call)
     next(snapshots)
     wait_for(lambda: len(seen) == 3)  # the second is the snapshot ahead, the third waits to be taken
     assert threads()
     snapshots.close()
     assert not threads()
-    assert len(seen) == 3
+    assert seen == [0, 1, 2, "over"]
 
 
 def test_live_passes_the_calls_error_on():
@@ -279,13 +287,18 @@ def test_damaged_files_are_refused(classify, tmp_path, fault):
         next(classify.read_file(str(path)))
 
 
-@pytest.mark.parametrize(
-    "picture", [Image.new("L", (1, 1)), Image.new("L", (280, 280), 255), Image.new("RGBA", (28, 28))]
-)
-def test_empty_pictures_are_refused(classify, inpaint, picture):
-    for handler in (lambda e: next(classify.read_drawing(e)), inpaint.take_drawing):
+@pytest.mark.parametrize("size", [(1, 1), (28, 28), (280, 280)])
+@pytest.mark.parametrize("colour", ["black", "white", "#0000"])
+def test_empty_pictures_are_refused(classify, inpaint, tmp_path, size, colour):
+    picture, path = Image.new("RGBA", size, colour), str(tmp_path / "empty.png")
+    picture.save(path)
+    for handler, value in (
+        (classify.read_file, path),
+        (classify.read_drawing, editor(picture)),
+        (lambda value: iter([inpaint.take_drawing(value)]), editor(picture)),
+    ):
         with pytest.raises(gr.Error, match="empty: draw or choose a digit"):
-            handler(editor(picture))
+            next(handler(value))
 
 
 @pytest.mark.parametrize("value", [None, editor(None)])

@@ -26,7 +26,7 @@ def _draw_generated(model: AutoregressiveImageModel, data: ImageData, path: Path
     channels, height, width = model.shape
     samples = model.sample(24, generator=noise)
     known = (torch.arange(height) < height * 5 // 8).view(1, 1, height, 1).expand(1, 1, height, width)
-    originals = data.images[:6]
+    originals = model.to_bytes(model.quantise(data.images[:6]))  # as the model sees them
     filled = model.complete(originals, known, 5, generator=noise)  # (6, 5, C, H, W)
     masked = torch.where(known, originals, torch.full_like(originals, 64))
     rows = torch.cat([masked[:, None], filled, originals[:, None]], 1)  # (6, 7, C, H, W)

@@ -12,7 +12,7 @@ with gr.Blocks(title="Scanline digits", delete_cache=(3600, 3600)) as demo:
     for tab in (classify, inpaint):
         with gr.Tab(tab.TITLE):
             tab.build()
-demo.queue(default_concurrency_limit=2, max_size=32)  # requests of one kind at work; requests waiting, then refused
+demo.queue(default_concurrency_limit=4, max_size=64)  # requests of a kind at work; requests waiting, others refused
 
 if __name__ == "__main__":
     demo.launch(max_file_size="10mb")

@@ -1,24 +1,38 @@
 """Where a tab's digit comes from: an example, an uploaded picture or a drawing. What is wrong ends in a gr.Error."""
 
+import contextlib
+import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
 import torch
+from gradio.data_classes import FileData
 from PIL import Image
 
 from hub_models.images import MAX_SIDE, to_digit
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.png"))
-FORMATS = (
-    "PNG",
-    "JPEG",
-    "WEBP",
-    "GIF",
-    "BMP",
-    "TIFF",
-    "MPO",
-)  # Pillow's other readers are none of a visitor's business
-SIDE = 280  # of the paper to draw on, in pixels
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow has more readers: none of a visitor's business
+SIDE = 280  # of a canvas, in pixels
+
+
+@contextlib.contextmanager
+def opened(source: str | io.BytesIO, most: int = MAX_SIDE) -> Iterator[Image.Image]:
+    """A picture file, of at most so many pixels a side, for as long as it is being read."""
+    try:
+        with Image.open(source, formats=FORMATS) as picture:
+            if max(picture.size) > most:
+                raise Image.DecompressionBombError
+            yield picture
+    except gr.Error:  # which is a ValueError
+        raise
+    except Image.DecompressionBombError as error:
+        raise gr.Error(f"The picture is too large: give one of at most {most} pixels a side.") from error
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on damaged files
+        raise gr.Error(
+            "The picture is damaged or of an unknown kind: give a PNG, JPEG, WebP, GIF, BMP or TIFF."
+        ) from error
 
 
 def prepare(picture: Image.Image) -> torch.Tensor:
@@ -33,22 +47,15 @@ def from_example(index: int) -> torch.Tensor:
     """The example of that class, 0 to 9 -> uint8 (1, 1, 28, 28)."""
     if index not in range(len(EXAMPLES)):
         raise gr.Error(f"There are {len(EXAMPLES)} examples: choose one of 0 to {len(EXAMPLES) - 1}.")
-    return prepare(Image.open(EXAMPLES[index]))
+    return from_file(EXAMPLES[int(index)])
 
 
 def from_file(path: str | None) -> torch.Tensor:
     """An uploaded picture -> uint8 (1, 1, 28, 28)."""
     if path is None:
         raise gr.Error("There is no picture: upload one.")
-    try:
-        with Image.open(path, formats=FORMATS) as picture:
-            return prepare(picture)
-    except Image.DecompressionBombError as error:
-        raise gr.Error(f"The picture is too large: give one of at most {MAX_SIDE} pixels a side.") from error
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on damaged files
-        raise gr.Error(
-            "The picture is damaged or of an unknown kind: give a PNG, JPEG, WebP, GIF, BMP or TIFF."
-        ) from error
+    with opened(path) as picture:
+        return prepare(picture)
 
 
 def is_touched(editor: dict | None) -> bool:
@@ -79,17 +86,32 @@ def pictures() -> tuple[gr.Dataset, gr.UploadButton]:
     return examples, gr.UploadButton("Upload a picture", file_types=["image"])
 
 
-def sketchpad() -> gr.Sketchpad:
+def canvas(value: dict, **options) -> gr.ImageEditor:
+    """An ImageEditor without uploads, which refuses in words what only a program sends: damaged or large pictures."""
+    tools = {"sources": (), "layers": False, "transforms": (), "canvas_size": (SIDE, SIDE)}
+    editor = gr.ImageEditor(value, type="pil", format="png", **tools, **options)
+    convert = editor.convert_and_format_image
+
+    def checked(file: FileData | bytes | None, **how):
+        if file is None:
+            return None
+        with opened(file.path if isinstance(file, FileData) else io.BytesIO(file), most=4 * SIDE):
+            return convert(file, **how)
+
+    editor.convert_and_format_image = checked  # not a subclass: Gradio would write a .pyi beside this file
+    return editor
+
+
+def sketchpad() -> gr.ImageEditor:
     """The widget for `from_drawing`; its waste-paper basket gives fresh paper."""
-    pad = gr.Sketchpad(
-        paper(),
-        label="Draw a digit",
-        type="pil",
-        format="png",
-        layers=False,
-        transforms=(),
-        canvas_size=(SIDE, SIDE),
-        brush=gr.Brush(default_size=12, colors=["#000000"], color_mode="fixed"),
-    )
+    brush = gr.Brush(default_size=12, colors=["#000000"], color_mode="fixed")
+    pad = canvas(paper(), label="Draw a digit", brush=brush)
     pad.clear(paper, None, pad, show_progress="hidden", api_name="paper", api_visibility="private")
     return pad
+
+
+def display(caption: str) -> gr.Image:
+    """A picture under its caption; Gradio's own label would lie on the digit's top."""
+    with gr.Column(min_width=120):
+        gr.Markdown(caption)
+        return gr.Image(label=caption, show_label=False, format="png", buttons=[], interactive=False)

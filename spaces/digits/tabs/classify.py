@@ -2,7 +2,8 @@
 
 import functools
 import time
-from typing import Iterator, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import gradio as gr
 import numpy as np
@@ -12,13 +13,14 @@ import torch
 import hub_models
 from hub_models.images import to_picture
 
-from ._digit import from_drawing, from_example, from_file, is_touched, pictures, sketchpad
+from ._digit import display, from_drawing, from_example, from_file, is_touched, pictures, sketchpad
 
 TITLE = "Classify"
 ABOUT = """A GRU reads the digit one pixel at a time, row by row, and says after each pixel what it takes the digit for.
 It was trained on half-read digits too, so its early answers mean something. What it sees is the digit prepared as
 MNIST's are: scaled into 20x20, centred by its mass in 28x28, each pixel on or off."""
 ROW, PIXELS = 28, 784
+LINES = 5  # in the plot: more do not fit the legend on a phone
 PAUSE = 0.04  # seconds a row: slow enough to watch; the net itself is done before the first
 
 
@@ -41,9 +43,11 @@ def frame(reading: Reading, pixels: int) -> tuple:
     shades = torch.where(seen, torch.where(reading.digit, 255, 0), torch.where(reading.digit, 120, 70))
     label = {str(i): p for i, p in enumerate(reading.probabilities[pixels - 1].tolist())}
     after = np.arange(ROW, pixels + 1, ROW)  # one point a row
-    curves = pd.DataFrame(reading.probabilities[after - 1].numpy(), index=after).rename_axis("pixels read")
-    curves = curves.melt(var_name="digit", value_name="probability", ignore_index=False).reset_index()
-    return to_picture(shades.to(torch.uint8), 10), label, curves.astype({"digit": str})
+    likeliest = reading.probabilities.amax(0).topk(LINES).indices.sort().values  # at any time: the others stay low
+    lines = reading.probabilities[after - 1][:, likeliest].numpy()  # (rows, LINES)
+    curves = pd.DataFrame(lines, after, likeliest.tolist()).rename_axis("pixels read")
+    curves = curves.melt(var_name="digit", value_name="probability", ignore_index=False)
+    return to_picture(shades.to(torch.uint8), 10), label, curves.reset_index().astype({"digit": str})
 
 
 def read(digit: torch.Tensor) -> Iterator[tuple]:
@@ -98,8 +102,8 @@ def build() -> None:
         with gr.Column():
             with gr.Row():
                 with gr.Column(min_width=120):
-                    picture = gr.Image(label="What it has read", format="png", buttons=[])
-                    pixels = gr.Slider(1, PIXELS, PIXELS, step=1, label="Look back: pixels read")
+                    picture = display("What it has read")
+                    pixels = gr.Slider(1, PIXELS, PIXELS, step=1, label="Pixels read")
                 label = gr.Label(label="What it takes it for", num_top_classes=10, min_width=120)
             plot = gr.LinePlot(
                 x="pixels read",
@@ -107,7 +111,7 @@ def build() -> None:
                 color="digit",
                 x_lim=[0, PIXELS],
                 y_lim=[0, 1],
-                label="When it makes up its mind",
+                label="When it makes up its mind (its five likeliest digits)",
             )
     reading = gr.State()
     shown = [picture, label, plot]

@@ -1,8 +1,9 @@
 """Tab In-paint: rub out part of a digit and watch the next-pixel model fill it in."""
 
+import contextlib
 import functools
-import math
-from typing import Iterator
+import time
+from collections.abc import Iterator
 
 import gradio as gr
 import numpy as np
@@ -13,11 +14,11 @@ import hub_models
 from hub_models.images import to_picture, to_sheet
 from hub_models.live import live
 
-from ._digit import from_drawing, from_example, from_file, pictures, sketchpad
+from ._digit import canvas, display, from_drawing, from_example, from_file, pictures, sketchpad
 
 TITLE = "In-paint"
-ABOUT = """Rub out any part of a digit, and the next-pixel model fills it in. It goes pixel by pixel, row by row, and sees
-only what comes before: the known pixels above and to the left guide it, those below do not. All known pixels stay as
+ABOUT = """Rub out any part of a digit, and the next-pixel model fills it in. It goes row by row, pixel by pixel, and
+sees only what comes before: known pixels above and to the left guide it, those below do not. All known pixels stay as
 they are. Rub out everything, and it writes digits of its own."""
 SIDE, SCALE = 28, 10  # pixels; screen pixels a pixel in the picture to rub out
 LAST = 300  # pixels, in raster order
@@ -25,6 +26,7 @@ FIRST = (1, 10, 28, LAST)
 MOST = 8  # samples a request
 SEEDS = 2**31
 MISSING = 128  # grey: neither on nor off
+PAUSE = 0.05  # seconds a row: slow enough to watch
 
 
 @functools.cache
@@ -98,18 +100,23 @@ def fill(truth: torch.Tensor, blank: torch.Tensor, empty: torch.Tensor, n, tempe
         raise gr.Error(f"The seed must be a whole number from 0 to {SEEDS - 1}.")
     net = model()
     given = truth.masked_fill(blank, MISSING)
-    pictures = to_picture(truth[0], SCALE), to_picture(given[0], SCALE)
-    snapshots = live(
-        net.complete, given, ~empty, int(n), temperature=float(temperature),
-        generator=torch.Generator().manual_seed(int(seed)), interval=0.05,
-    )  # fmt: skip
-    for images, done, total in snapshots:
-        sheet = to_sheet(images[0], columns=min(int(n), 2 if n <= 4 else 4), scale=8)
-        yield *pictures, sheet, f"{done} of {total} pixels are filled."
-    if bool((blank == empty).all()):
+    shown = to_picture(truth[0], SCALE), to_picture(given[0], SCALE)
+    yield *shown, None, "Filling ..."
+    generator = torch.Generator().manual_seed(int(seed))
+    options = {"temperature": float(temperature), "generator": generator}
+    snapshots = live(net.complete, given, ~empty, int(n), every=SIDE, **options)  # a frame a row
+    with contextlib.closing(snapshots):
+        for images, done, total in snapshots:
+            time.sleep(PAUSE)
+            sheet = to_sheet(images[0], columns=min(int(n), 2 if n <= 4 else 4), scale=8)
+            if done < total:  # not the same pictures: Gradio would write their files again while they are being read
+                yield gr.skip(), gr.skip(), sheet, f"{done} of {total} pixels are filled."
+    note = f"{total} of {total} pixels are filled."
+    if torch.equal(blank, empty):
         costs = [f"{-p:.1f}" for p in net.log_prob(torch.cat([truth, images[0]])).tolist()]
-        note = "The whole image costs the model, in nats (−log p, less is likelier): "
-        yield *pictures, sheet, f"{note}the truth **{costs[0]}**, the completions {', '.join(costs[1:])}."
+        note += f" Nats of the whole image (−log p, less is likelier): the truth **{costs[0]}**, "
+        note += f"the completions {', '.join(costs[1:])}."
+    yield *shown, sheet, note
 
 
 def fill_rubbed_out(editor: dict | None, n: int, temperature: float, seed: int) -> Iterator[tuple]:
@@ -139,30 +146,23 @@ def build() -> None:
             with gr.Accordion("Draw a digit of your own", open=False):
                 pad = sketchpad()
                 drawn = gr.Button("Use the drawing")
-            editor = gr.ImageEditor(
-                take_example(3),
-                label="Rub out with the brush",
-                type="pil",
-                format="png",
-                sources=(),
-                layers=False,
-                transforms=(),
-                canvas_size=(SIDE * SCALE, SIDE * SCALE),
-                brush=gr.Brush(default_size=30, colors=["#f97316"], color_mode="fixed"),
-                eraser=gr.Eraser(default_size=30),
-            )
+            brush = gr.Brush(default_size=30, colors=["#f97316"], color_mode="fixed")
+            eraser = gr.Eraser(default_size=30)
+            editor = canvas(take_example(3), label="Rub out with the brush", brush=brush, eraser=eraser)
             rub = gr.Button("Fill what is rubbed out", variant="primary")
             with gr.Group():
-                first = gr.Radio(FIRST, value=LAST, label=f"Or blank the last {LAST} pixels, and fill the first of them:")
+                first = gr.Radio(
+                    FIRST, value=LAST, label=f"Or blank the last {LAST} pixels, and fill the first of them:"
+                )
                 last = gr.Button(f"Blank the last {LAST} and fill")
         with gr.Column():
             with gr.Row():
-                truth = gr.Image(label="The truth", format="png", buttons=[], min_width=120)
-                given = gr.Image(label="What is given", format="png", buttons=[], min_width=120)
-            sheet = gr.Image(label="Completions", format="png", buttons=["download"])
+                truth = display("The truth")
+                given = display("What is given")
+            sheet = display("Completions")
             note = gr.Markdown()
             cancel = gr.Button("Cancel", variant="stop")
-            n = gr.Slider(1, MOST, 4, step=1, label="Completions")
+            n = gr.Slider(1, MOST, 4, step=1, label="Number of completions")
             temperature = gr.Slider(0, 2, 1, step=0.05, label="Temperature (at 0 the likelier value, always)")
             seed = gr.Number(0, minimum=0, maximum=SEEDS - 1, precision=0, label="Seed (the same draws the same)")
     for event, source, handler in (
