@@ -47,10 +47,10 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
             known = torch.ones(height * width, dtype=torch.bool)
             known[hole] = False
             filled = model.complete(image, known.view(1, 1, height, width), SAMPLES, generator=noise)[0]
-            scores["truth", count].append(true[:, hole].mean())
-            scores["sampled", count].append(pixel_nats(model, filled, filled)[:, hole].mean())
+            scores["truth", count].append(true[:, hole].mean().item())
+            scores["sampled", count].append(pixel_nats(model, filled, filled)[:, hole].mean().item())
             truths = image.expand(SAMPLES, -1, -1, -1)
-            scores["truth_after_sampled", count].append(pixel_nats(model, filled, truths)[:, hole].mean())
+            scores["truth_after_sampled", count].append(pixel_nats(model, filled, truths)[:, hole].mean().item())
         for name, side in PATCHES.items():
             y = int(torch.randint(height // 4, 3 * height // 4, (), generator=noise))
             x = int(torch.randint(width // 4, 3 * width // 4, (), generator=noise))
@@ -60,12 +60,12 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
             gains[name].append(best - float(model.log_prob(image)))
     results = []
     for (what, count), values in scores.items():
-        results.append((f"inpainting_{what}_{count}", "nats/missing pixel", torch.stack(values)))
+        results.append((f"inpainting_{what}_{count}", "nats/missing pixel", values))
     for name, values in gains.items():
-        results.append((f"most_probable_gain_{name}", "nats/image", torch.tensor(values)))
+        results.append((f"most_probable_gain_{name}", "nats/image", values))
     entries = []
     for metric, unit, values in results:
-        value, low, high = mean_interval(values)
+        value, low, high = mean_interval(torch.tensor(values))
         entries.append({"metric": metric, "value": value, "unit": unit, "n": len(data), "interval": [low, high]})
     return entries
 

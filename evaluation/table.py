@@ -15,7 +15,7 @@ README = HERE.parent / "README.md"
 def results_table() -> str:
     """Ours beside the published figure and beside the study's recipe at our budget; test split only."""
     lines = ["| model | metric | ours (95 %) | its recipe, our budget | published | where |", "| --- " * 6 + "|"]
-    for row in json.loads((HERE / "published.json").read_text()):
+    for row in published()["results"]:
         ours, study = (_find(row[key], row["metric"]) for key in ("name", "study"))
         low, high = map(format_value, ours["interval"])
         budget = f"{format_value(study['value'])} ({_epochs(row['study'])} epochs)"
@@ -27,6 +27,20 @@ def results_table() -> str:
     return "\n".join(lines)
 
 
+def inpainting_table() -> str:
+    """Nats a missing pixel, truth and sampled, beside the study's; see `evaluation.inpainting`."""
+    study = published()["inpainting"]
+    lines = ["| filled | truth | sampled | truth after sampled | study: truth | study: sampled |", "| --- " * 6 + "|"]
+    for count in study["truth"]:
+        ours = [
+            _find(study["name"], f"inpainting_{what}_{count}") for what in ("truth", "sampled", "truth_after_sampled")
+        ]
+        figures = [format_value(entry["value"]) for entry in ours]
+        figures += [str(study[what][count]) for what in ("truth", "sampled")]
+        lines.append(f"| first {count} | {' | '.join(figures)} |")
+    return "\n".join(lines)
+
+
 def speed_table() -> str:
     """The ratios of `evaluation.speed`."""
     lines = ["| what | ours | the plain way | ratio | threads |", "| --- " * 5 + "|"]
@@ -34,6 +48,11 @@ def speed_table() -> str:
         seconds, plain = (f"{row[key]:.3g} s" for key in ("seconds", "plain_seconds"))
         lines.append(f"| {row['pair']} | {seconds} | {plain} | {row['ratio']:.1f} | {row['threads']} |")
     return "\n".join(lines)
+
+
+def published() -> dict:
+    """Figures of the studies that we rebuild, typed from their pages; everything else in the tables is measured."""
+    return json.loads((HERE / "published.json").read_text())
 
 
 def _find(name: str, metric: str) -> dict:
@@ -47,7 +66,8 @@ def _epochs(name: str) -> str:
 
 def filled(text: str) -> str:
     """The README with each part between `<!-- NAME -->` and `<!-- end -->` made anew."""
-    for name, table in {"results": results_table(), "speed": speed_table()}.items():
+    tables = {"results": results_table(), "inpainting": inpainting_table(), "speed": speed_table()}
+    for name, table in tables.items():
         head, _, rest = text.partition(f"<!-- {name} -->\n")
         _, _, tail = rest.partition("<!-- end -->")
         text = f"{head}<!-- {name} -->\n{table}\n<!-- end -->{tail}"

@@ -11,6 +11,7 @@ from evaluation.runner import record
 from hub_models import MODELS, load, shipped
 from hub_models.base import PRETRAINED
 from hub_models.card import format_value, read_results, write_card
+from training.recipe import find
 
 # what the Hub accepts (its client does not check), of which we use
 PIPELINES = {"image-classification", "unconditional-image-generation", "text-generation", "image-to-image"}
@@ -47,6 +48,14 @@ def test_shipped_results_are_of_the_shipped_weights_and_name_their_command(folde
         assert entry["command"].startswith("python -m evaluation.") and f" {folder.name} " in entry["command"]
         low, high = entry["interval"]
         assert low <= entry["value"] <= high and entry["n"] > 0 and entry["hardware"] and entry["unit"]
+
+
+def test_recipes_expect_what_their_shipped_checkpoints_scored(folder):
+    expected = find(folder.name).expected
+    scored = {(e["metric"], e["split"]): e["value"] for e in read_results(folder)}
+    for metric in set(expected) - {"split", "hardware", "minutes"}:
+        assert expected[metric] == pytest.approx(scored[metric, expected["split"]], rel=1e-3)
+    assert expected or folder.name.endswith("-study")
 
 
 def test_metadata_is_what_the_hub_reads(folder):

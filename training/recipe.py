@@ -19,7 +19,8 @@ class Recipe:
         exact_from: with bf16, the fraction of the steps after which training goes on in float32, so that the weights
             settle for the arithmetic that they are evaluated in. 1 is never.
         half: store the weights in float16, the last step before evaluation.
-        expected: what the run gave when it was last done: metric to value, with "hardware" and "minutes".
+        expected: what the run gave when it was last done: metric to value, with "split", "hardware" and "minutes";
+            a test holds it to the shipped results.
     """
 
     about: str
