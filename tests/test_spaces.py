@@ -118,9 +118,16 @@ def in_mode(picture: Image.Image, mode: str) -> Image.Image:
     return picture.convert(mode)
 
 
-def editor(background: Image.Image | None, *layers: Image.Image) -> dict:
+def editor(background: Image.Image | str | None, *layers: Image.Image) -> dict:
     """The value of an ImageEditor as a handler gets it."""
+    if isinstance(background, str):
+        background = Image.open(background).convert("RGBA")
     return {"background": background, "layers": list(layers), "composite": background}
+
+
+def read_pixels(path: str, scale: int) -> np.ndarray:
+    """One pixel of each block of an enlarged picture, uint8."""
+    return np.asarray(Image.open(path).convert("L"))[::scale, ::scale]
 
 
 def mask(blank: np.ndarray) -> Image.Image:
@@ -131,9 +138,9 @@ def mask(blank: np.ndarray) -> Image.Image:
     return layer
 
 
-def cells(sheet: Image.Image, n: int) -> np.ndarray:
+def cells(sheet: str, n: int) -> np.ndarray:
     """The n images of a sheet of completions, uint8 (n, 28, 28)."""
-    pixels = np.asarray(sheet.convert("L"))[::8, ::8]
+    pixels = read_pixels(sheet, 8)
     columns = pixels.shape[1] // 29
     places = [(i // columns * 29 + 1, i % columns * 29 + 1) for i in range(n)]
     return np.stack([pixels[y : y + 28, x : x + 28] for y, x in places])
@@ -204,6 +211,14 @@ def test_live_passes_the_calls_error_on():
 # --- handlers
 
 
+def test_equal_pictures_share_a_file_that_is_written_once(classify):
+    path = classify.kept(seven())
+    Path(path).write_bytes(b"on its way to a browser")
+    assert classify.kept(seven()) == path != classify.kept(seven(140))
+    assert Path(path).read_bytes() == b"on its way to a browser"
+    Path(path).unlink()
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
 def test_every_mode_is_read_as_the_same_digit(app, classify, tmp_path, mode):
     black_and_white = seven().point(lambda v: 255 * (v > 127))
@@ -214,7 +229,7 @@ def test_every_mode_is_read_as_the_same_digit(app, classify, tmp_path, mode):
     assert torch.equal(reading.digit, expected[0] > 127)
     assert list(label.values()) == pytest.approx(classify.model().predict(expected)[0].tolist(), abs=1e-6)
     assert curves.shape == (140, 3)
-    assert np.array_equal(np.asarray(picture)[::10, ::10] == 255, reading.digit[0].numpy())
+    assert np.array_equal(read_pixels(picture, 10) == 255, reading.digit[0].numpy())
 
 
 def test_frames_show_what_is_read_and_dim_the_rest(classify):
@@ -222,7 +237,7 @@ def test_frames_show_what_is_read_and_dim_the_rest(classify):
     on = digit[0, 0].numpy() > 127
     expected = classify.model().predict_prefixes(digit)[0]
     for row, (picture, label, curves, pixels, _) in enumerate(classify.read_example(4)):
-        shown = np.asarray(picture)[::10, ::10]
+        shown = read_pixels(picture, 10)
         assert pixels == 28 * (row + 1)
         assert np.array_equal(shown[: row + 1], np.where(on[: row + 1], 255, 0))
         assert set(shown[row + 1 :].flatten()) <= {70, 120}
@@ -236,7 +251,7 @@ def test_frames_show_what_is_read_and_dim_the_rest(classify):
 def test_look_back(classify):
     *_, (*_, reading) = classify.read_example(2)
     picture, label, curves = classify.look_back(reading, 30)
-    assert (np.asarray(picture)[::10, ::10][2:] != 255).all()
+    assert (read_pixels(picture, 10)[2:] != 255).all()
     assert list(label.values()) == pytest.approx(reading.probabilities[29].tolist())
     for pixels in (0, 785, 1.5, math.nan, None, "30"):
         with pytest.raises(gr.Error, match="whole number from 1 to 784"):
@@ -323,12 +338,12 @@ def test_drawing_is_prepared_as_mnist_is(classify):
 @pytest.mark.parametrize("n", [1, 3, 8])
 def test_rubbed_out_pixels_are_filled_and_all_others_kept(inpaint, n):
     taken = inpaint.take_example(5)
-    truth = np.asarray(taken["background"])[::10, ::10]
+    truth = read_pixels(taken["background"], 10)
     frames = inpaint.fill_rubbed_out(editor(taken["background"], mask(HOLE)), n, 0.7, 11)
     first, *_, (shown, given, sheet, note) = frames
     assert first[:3] == (shown, given, None)  # what it starts from stands there at once
-    assert np.array_equal(np.asarray(shown)[::10, ::10], truth)
-    assert np.array_equal(np.asarray(given)[::10, ::10], np.where(HOLE, 128, truth))
+    assert np.array_equal(read_pixels(shown, 10), truth)
+    assert np.array_equal(read_pixels(given, 10), np.where(HOLE, 128, truth))
     filled = cells(sheet, n)
     assert (filled[:, ~HOLE] == truth[~HOLE]).all() and np.isin(filled[:, HOLE], (0, 255)).all()
     images, known = torch.tensor(truth)[None, None], torch.from_numpy(~HOLE)[None, None]
@@ -363,12 +378,12 @@ def test_unfilled_pixels_are_grey_while_it_fills(inpaint):
 def test_last_300_fills_the_first_of_them_and_leaves_the_rest_grey(inpaint, first):
     background = inpaint.take_example(9)["background"]
     *_, (_, given, sheet, note) = inpaint.fill_last(editor(background, mask(HOLE)), first, 2, 1, 0)  # HOLE is ignored
-    truth, order = np.asarray(background)[::10, ::10], np.arange(784).reshape(28, 28)
+    truth, order = read_pixels(background, 10), np.arange(784).reshape(28, 28)
     filled = cells(sheet, 2)
     assert (filled[:, order < 484] == truth[order < 484]).all()
     assert np.isin(filled[:, (order >= 484) & (order < 484 + first)], (0, 255)).all()
     assert (filled[:, order >= 484 + first] == 128).all()
-    assert (np.asarray(given)[::10, ::10] == 128).sum() == 300
+    assert (read_pixels(given, 10) == 128).sum() == 300
     assert ("Nats" in note) == (first == 300)  # a half-blank image has no probability to tell
 
 
@@ -430,10 +445,6 @@ def value_of(editor_value: dict, layer: Path | None = None) -> dict:
     }
 
 
-def read_pixels(path: str, scale: int) -> np.ndarray:
-    return np.asarray(Image.open(path).convert("L"))[::scale, ::scale]
-
-
 def test_every_listener_has_a_name_of_its_own(app):
     names = [fn.api_name for fn in app.demo.fns.values()]
     handlers = {"read_example", "read_file", "read_stroke", "read_drawing", "look_back", "take_example", "take_file"}
@@ -462,10 +473,10 @@ def test_completion_through_the_client(url, inpaint, tmp_path):
     seven().save(tmp_path / "seven.png")
     taken = client.predict(handle_file(str(tmp_path / "seven.png")), api_name="/take_file")
     truth = read_pixels(taken["background"], 10)
-    assert np.array_equal(truth, np.asarray(inpaint.take_drawing(editor(seven()))["background"])[::10, ::10])
+    assert np.array_equal(truth, read_pixels(inpaint.take_drawing(editor(seven()))["background"], 10))
     value = value_of(taken, tmp_path / "mask.png")
     shown, given, sheet, note = client.predict(value, 4, 1, 0, api_name="/fill_rubbed_out")
-    filled = cells(Image.open(sheet), 4)
+    filled = cells(sheet, 4)
     assert (filled[:, ~HOLE] == truth[~HOLE]).all() and np.isin(filled[:, HOLE], (0, 255)).all()
     assert np.array_equal(read_pixels(shown, 10), truth)
     assert np.array_equal(read_pixels(given, 10), np.where(HOLE, 128, truth))
@@ -552,7 +563,7 @@ def test_digits_boots_as_a_hosted_space(layout, tmp_path):
         assert pixels == 784 and sum(c["confidence"] for c in label["confidences"]) == pytest.approx(1, abs=1e-4)
         taken = client.predict(6, api_name="/take_example")
         _, _, sheet, _ = client.predict(value_of(taken), 300, 1, 1, 0, api_name="/fill_last")
-        assert np.array_equal(cells(Image.open(sheet), 1)[0, :17], read_pixels(taken["background"], 10)[:17])
+        assert np.array_equal(cells(sheet, 1)[0, :17], read_pixels(taken["background"], 10)[:17])
     finally:
         process.terminate()
         process.wait(20)

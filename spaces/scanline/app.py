@@ -14,8 +14,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def load_tabs(folder: Path) -> list[ModuleType]:
-    """The tab modules of a theme's `tabs` folder, imported by path: each theme has a package `tabs`, one name is not
-    enough."""
+    """The modules of a theme's `tabs` folder, as a package of its own name: every theme has a folder called that."""
     package = ModuleType(f"{folder.parent.name}_tabs")
     package.__path__ = [str(folder)]
     sys.modules[package.__name__] = package

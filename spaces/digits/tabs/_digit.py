@@ -2,12 +2,15 @@
 
 import contextlib
 import io
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
 import torch
 from gradio.data_classes import FileData
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
 from PIL import Image
 
 from hub_models.images import MAX_SIDE, to_digit
@@ -58,6 +61,18 @@ def from_file(path: str | None) -> torch.Tensor:
         return prepare(picture)
 
 
+def kept(picture: Image.Image) -> str:
+    """Path of the picture as a PNG in Gradio's cache.
+
+    A picture that a handler returns as such is written anew each time, though an equal one may be on its way to a
+    browser, which then gets half a file; one that is returned as a path is not.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "image.png")
+        picture.save(path)
+        return save_file_to_cache(path, get_upload_folder())
+
+
 def is_touched(editor: dict | None) -> bool:
     """Whether a sketchpad's value has strokes: Gradio reports an untouched one, too, when it appears or is cleared."""
     return bool(editor and editor["composite"])
@@ -72,7 +87,7 @@ def from_drawing(editor: dict | None) -> torch.Tensor:
 
 def paper() -> dict:
     """The value of a sketchpad that is ready to draw on; one without a background first asks for a tool."""
-    return {"background": Image.new("L", (SIDE, SIDE), 255), "layers": [], "composite": None}
+    return {"background": kept(Image.new("L", (SIDE, SIDE), 255)), "layers": [], "composite": None}
 
 
 def pictures() -> tuple[gr.Dataset, gr.UploadButton]:
@@ -89,7 +104,7 @@ def pictures() -> tuple[gr.Dataset, gr.UploadButton]:
 def canvas(value: dict, **options) -> gr.ImageEditor:
     """An ImageEditor without uploads, which refuses in words what only a program sends: damaged or large pictures."""
     tools = {"sources": (), "layers": False, "transforms": (), "canvas_size": (SIDE, SIDE)}
-    editor = gr.ImageEditor(value, type="pil", format="png", **tools, **options)
+    editor = gr.ImageEditor(value, type="pil", **tools, **options)
     convert = editor.convert_and_format_image
 
     def checked(file: FileData | bytes | None, **how):
@@ -114,4 +129,4 @@ def display(caption: str) -> gr.Image:
     """A picture under its caption; Gradio's own label would lie on the digit's top."""
     with gr.Column(min_width=120):
         gr.Markdown(caption)
-        return gr.Image(label=caption, show_label=False, format="png", buttons=[], interactive=False)
+        return gr.Image(label=caption, show_label=False, buttons=[], interactive=False)

@@ -13,7 +13,7 @@ import torch
 import hub_models
 from hub_models.images import to_picture
 
-from ._digit import display, from_drawing, from_example, from_file, is_touched, pictures, sketchpad
+from ._digit import display, from_drawing, from_example, from_file, is_touched, kept, pictures, sketchpad
 
 TITLE = "Classify"
 ABOUT = """A GRU reads the digit one pixel at a time, row by row, and says after each pixel what it takes the digit for.
@@ -47,7 +47,7 @@ def frame(reading: Reading, pixels: int) -> tuple:
     lines = reading.probabilities[after - 1][:, likeliest].numpy()  # (rows, LINES)
     curves = pd.DataFrame(lines, after, likeliest.tolist()).rename_axis("pixels read")
     curves = curves.melt(var_name="digit", value_name="probability", ignore_index=False)
-    return to_picture(shades.to(torch.uint8), 10), label, curves.reset_index().astype({"digit": str})
+    return kept(to_picture(shades.to(torch.uint8), 10)), label, curves.reset_index().astype({"digit": str})
 
 
 def read(digit: torch.Tensor) -> Iterator[tuple]:

@@ -14,7 +14,7 @@ import hub_models
 from hub_models.images import to_picture, to_sheet
 from hub_models.live import live
 
-from ._digit import canvas, display, from_drawing, from_example, from_file, pictures, sketchpad
+from ._digit import canvas, display, from_drawing, from_example, from_file, kept, pictures, sketchpad
 
 TITLE = "In-paint"
 ABOUT = """Rub out any part of a digit, and the next-pixel model fills it in. It goes row by row, pixel by pixel, and
@@ -38,7 +38,8 @@ def model() -> hub_models.PixelPredictor:
 def take(digit: torch.Tensor) -> dict:
     """uint8 (1, 1, 28, 28) -> the value of the editor: the digit as the model sees it, enlarged, nothing rubbed out."""
     net = model()
-    return {"background": to_picture(net.to_bytes(net.quantise(digit))[0], SCALE), "layers": [], "composite": None}
+    picture = to_picture(net.to_bytes(net.quantise(digit))[0], SCALE)
+    return {"background": kept(picture), "layers": [], "composite": None}
 
 
 def take_example(index: int) -> dict:
@@ -100,7 +101,7 @@ def fill(truth: torch.Tensor, blank: torch.Tensor, empty: torch.Tensor, n, tempe
         raise gr.Error(f"The seed must be a whole number from 0 to {SEEDS - 1}.")
     net = model()
     given = truth.masked_fill(blank, MISSING)
-    shown = to_picture(truth[0], SCALE), to_picture(given[0], SCALE)
+    shown = kept(to_picture(truth[0], SCALE)), kept(to_picture(given[0], SCALE))
     yield *shown, None, "Filling ..."
     generator = torch.Generator().manual_seed(int(seed))
     options = {"temperature": float(temperature), "generator": generator}
@@ -108,15 +109,12 @@ def fill(truth: torch.Tensor, blank: torch.Tensor, empty: torch.Tensor, n, tempe
     with contextlib.closing(snapshots):
         for images, done, total in snapshots:
             time.sleep(PAUSE)
-            sheet = to_sheet(images[0], columns=min(int(n), 2 if n <= 4 else 4), scale=8)
-            if done < total:  # not the same pictures: Gradio would write their files again while they are being read
-                yield gr.skip(), gr.skip(), sheet, f"{done} of {total} pixels are filled."
-    note = f"{total} of {total} pixels are filled."
-    if torch.equal(blank, empty):
-        costs = [f"{-p:.1f}" for p in net.log_prob(torch.cat([truth, images[0]])).tolist()]
-        note += f" Nats of the whole image (−log p, less is likelier): the truth **{costs[0]}**, "
-        note += f"the completions {', '.join(costs[1:])}."
-    yield *shown, sheet, note
+            note = f"{done} of {total} pixels are filled."
+            if done == total and torch.equal(blank, empty):
+                costs = [f"{-p:.1f}" for p in net.log_prob(torch.cat([truth, images[0]])).tolist()]
+                note += f" Nats of the whole image (−log p, less is likelier): the truth **{costs[0]}**, "
+                note += f"the completions {', '.join(costs[1:])}."
+            yield *shown, kept(to_sheet(images[0], columns=min(int(n), 2 if n <= 4 else 4), scale=8)), note
 
 
 def fill_rubbed_out(editor: dict | None, n: int, temperature: float, seed: int) -> Iterator[tuple]:
