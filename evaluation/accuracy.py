@@ -16,10 +16,11 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
     """Accuracy in % (Wilson interval) and cross-entropy in nats an image."""
     require(hasattr(model, "predict"), f"{args.name} is no classifier: measure it with evaluation.bits_per_dim")
     batches = tqdm(range(0, len(data), args.batch_size), "accuracy", unit="batch")
-    probabilities = torch.cat([model.predict(data.images[i : i + args.batch_size]).cpu() for i in batches])
-    right = int((probabilities.argmax(-1) == data.labels).sum())
+    with torch.no_grad(), model.exact(), model.evaluating():  # as predict, but logarithms of what underflows there
+        logits = torch.cat([model(data.images[i : i + args.batch_size])["logits"].cpu() for i in batches])
+    right = int((logits.argmax(-1) == data.labels).sum())
     low, high = wilson_interval(right, len(data))
-    nats, nats_low, nats_high = mean_interval(-probabilities.gather(1, data.labels[:, None])[:, 0].log())
+    nats, nats_low, nats_high = mean_interval(-logits.log_softmax(-1).gather(1, data.labels[:, None])[:, 0])
     n = len(data)
     return [
         {"metric": "accuracy", "value": 100 * right / n, "unit": "%", "n": n, "interval": [100 * low, 100 * high]},

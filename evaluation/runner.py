@@ -7,6 +7,7 @@ the card is rendered again, and the last line printed is the results as JSON.
 import argparse
 import hashlib
 import json
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,12 @@ def run(measure: Callable[[HubModel, ImageData, argparse.Namespace], Measures], 
     args = parser.parse_args(argv)
     require(args.limit is None or args.limit > 0, f"--limit is {args.limit}: give at least 1 image")
     require(args.batch_size > 0, f"--batch_size is {args.batch_size}: give at least 1 image")
+    try:
+        torch.empty(0, device=args.device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"--device is {args.device!r}, which is not to be had here: give cpu or leave it out"
+        ) from error
     source = locate(args.name)
     recipe = json.loads(fetch(source, "recipe.json").read_text())
     model = load(args.name, map_location=args.device)
@@ -51,7 +58,7 @@ def run(measure: Callable[[HubModel, ImageData, argparse.Namespace], Measures], 
         "revision": data.revision,
         "weights": hashlib.sha256(fetch(source, WEIGHTS).read_bytes()).hexdigest(),
         "hardware": hardware(torch.device(args.device)),
-        "command": f"python -m evaluation.{program} " + " ".join(argv),
+        "command": f"python -m evaluation.{program} {shlex.join(argv)}",
     }
     results = [entry | shared for entry in measure(model, data, args)]
     if Path(source).is_dir():
@@ -69,7 +76,7 @@ def record(folder: Path, results: Measures) -> None:
     """
 
     def key(entry: dict) -> tuple:
-        return entry["metric"], entry["dataset"], entry["split"], entry["n"]
+        return tuple(entry[name] for name in ("metric", "dataset", "split", "n", "seed"))
 
     weights, new = results[0]["weights"], {key(entry) for entry in results}
     kept = [old for old in read_results(folder) if old["weights"] == weights and key(old) not in new]

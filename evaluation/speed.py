@@ -16,6 +16,8 @@ from tqdm import tqdm
 
 from evaluation.reference import plain_sampling
 from hub_models import PixelPredictor, PixelPredictorConfig
+from hub_models.base import write_text
+from training.machine import hardware
 
 RESULTS = Path(__file__).with_name("speed.json")
 
@@ -59,21 +61,24 @@ def training(model: PixelPredictor, count: int, rounds: int) -> dict[str, float]
 def main() -> None:
     """Measure every pair, print a line each and JSON last, and write the file."""
     parser = argparse.ArgumentParser("python -m evaluation.speed", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3, help="of each pair, after one that does not count")
     args = parser.parse_args()
+    if args.rounds < 1:
+        parser.error(f"--rounds is {args.rounds}: give at least 1")
     torch.manual_seed(0)
     model = PixelPredictor(PixelPredictorConfig(hidden_size=128, timescale=56)).eval()
     pairs = {
-        "PixelPredictor, GRU 128: sampling 1 image, cached / plain": lambda r: sampling(model, 1, min(r, 3)),
-        "PixelPredictor, GRU 128: sampling 16 images, cached / plain": lambda r: sampling(model, 16, 1),
+        "PixelPredictor, GRU 128: sampling 1 image, cached / plain": lambda r: sampling(model, 1, r),
+        "PixelPredictor, GRU 128: sampling 16 images, cached / plain": lambda r: sampling(model, 16, r),
         "PixelPredictor, GRU 128: training, batch 128, bf16 / float32": lambda r: training(model, 128, r),
     }
-    threads = torch.get_num_threads()
+    ran = {"hardware": hardware(model.device), "torch": torch.__version__, "rounds": args.rounds}
+    ran["command"] = f"python -m evaluation.speed --rounds {args.rounds}"
     results = []
     for name, measure in tqdm(pairs.items(), "speed", unit="pair"):
-        results.append({"pair": name} | measure(args.rounds) | {"threads": threads, "torch": torch.__version__})
+        results.append({"pair": name} | measure(args.rounds) | ran)
         tqdm.write(f"{name}: {results[-1]['ratio']:.1f} times ({results[-1]['seconds']:.3f} s)")
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    write_text(RESULTS, json.dumps(results, indent=2) + "\n")
     print(json.dumps(results))
 
 

@@ -43,10 +43,10 @@ def inpainting_table() -> str:
 
 def speed_table() -> str:
     """The ratios of `evaluation.speed`."""
-    lines = ["| what | ours | the plain way | ratio | threads |", "| --- " * 5 + "|"]
+    lines = ["| what | ours | the plain way | ratio | hardware |", "| --- " * 5 + "|"]
     for row in json.loads((HERE / "speed.json").read_text()):
         seconds, plain = (f"{row[key]:.3g} s" for key in ("seconds", "plain_seconds"))
-        lines.append(f"| {row['pair']} | {seconds} | {plain} | {row['ratio']:.1f} | {row['threads']} |")
+        lines.append(f"| {row['pair']} | {seconds} | {plain} | {row['ratio']:.1f} | {row['hardware']} |")
     return "\n".join(lines)
 
 

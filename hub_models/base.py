@@ -56,7 +56,7 @@ class ModelConfig:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file aside, then rename it: a reader never sees half, and a full disk loses nothing that was there."""
-    aside = path.with_name(f"{path.name}.writing")
+    aside = path.with_name(f"{path.name}.{os.getpid()}.writing")
     try:
         aside.write_bytes(data)
         os.replace(aside, path)
@@ -440,28 +440,27 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         require(on_cpu, f"generator is {generator!r}: give a torch.Generator on the CPU; every device then draws alike")
         self._check_label(label, len(images) * n)
 
-        device = self.device
         out = images.cpu().repeat_interleave(n, 0)  # (B*n, C, H, W)
         keep = known.cpu().expand(len(images), 1, height, width).repeat_interleave(n, 0)
         keep = keep.expand(-1, channels, -1, -1).permute(0, 2, 3, 1).flatten(1)  # (B*n, H*W*C) in order of generation
         missing = (~keep).any(0).nonzero().flatten().tolist()
         if not missing:
             return out.view(len(images), n, channels, height, width)
-        levels = self.quantise(out).to(device)
+        levels = self.quantise(out)
         start, stop = missing[0], missing[-1] + 1
         with self.exact(), self.evaluating():
-            stream = self._stream(levels.clone(), start, label)
+            stream = self._stream(levels.to(self.device, copy=True), start, label)
             logits = next(stream)
             for i in range(start, stop):
                 y, x, c = i // (width * channels), i // channels % width, i % channels
-                noise = torch.rand(len(out), generator=generator, dtype=torch.float64).to(device)
+                noise = torch.rand(len(out), generator=generator, dtype=torch.float64)
                 kept = keep[:, i]
-                drawn = torch.where(kept.to(device), levels[:, c, y, x], draw(logits, temperature, noise))
-                out[~kept, c, y, x] = self.to_bytes(drawn.cpu())[~kept]
+                drawn = torch.where(kept, levels[:, c, y, x], draw(logits.cpu(), temperature, noise))
+                out[~kept, c, y, x] = self.to_bytes(drawn)[~kept]
                 if progress is not None:
                     progress(out.view(len(images), n, channels, height, width), i + 1 - start, stop - start)
                 if i + 1 < stop:
-                    logits = stream.send(drawn)
+                    logits = stream.send(drawn.to(self.device))
         return out.view(len(images), n, channels, height, width)
 
     @torch.no_grad()

@@ -8,7 +8,7 @@ import jinja2
 from huggingface_hub import EvalResult, ModelCardData
 from safetensors import safe_open
 
-from .base import WEIGHTS, write_text
+from .base import PRETRAINED, WEIGHTS, write_text
 
 TEMPLATE = Path(__file__).with_name("card.md")
 README = "README.md"
@@ -22,7 +22,7 @@ def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
 
     Args:
         folder: what `training.train` leaves, or a copy.
-        repo_id: the Hub repository it is for; without, the card calls the model by the folder's name.
+        repo_id: the Hub repository it is for; without, the card loads the shipped name or, of a run, `runs/NAME`.
 
     Raises:
         FileNotFoundError: a file is missing.
@@ -36,6 +36,9 @@ def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
     model = MODELS[config["model_type"]]
     results = read_results(folder)
     name = repo_id or folder.resolve().name
+    path = (
+        name if repo_id or folder.resolve().parent == PRETRAINED.resolve() else f"{folder.resolve().parent.name}/{name}"
+    )
     with safe_open(folder / WEIGHTS, "pt") as weights:
         dtypes = sorted({weights.get_slice(key).get_dtype() for key in weights.keys()} - {"I64"})  # noqa: SIM118
     environment = jinja2.Environment(trim_blocks=False, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
@@ -43,6 +46,7 @@ def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
         metadata=_metadata(model, name, recipe, results).to_yaml(),
         name=name,
         repo_id=repo_id,
+        path=path,
         class_name=model.__name__,
         title=model.title,
         about=model.about,

@@ -54,7 +54,7 @@ def road(name: str, work: Path) -> None:
     card = (run / "README.md").read_text()
     assert all(entry["metric"] in card for entry in measured)
     snippet = re.search(r"```python\n(.*?)```", card, re.S).group(1)
-    sh(python, "-c", snippet, cwd=run.parent)  # there its name is a folder
+    sh(python, "-c", snippet, cwd=work)
 
 
 def space(work: Path) -> None:

@@ -51,6 +51,16 @@ def test_accuracy_and_likelihood_of_a_net_that_knows_nothing(mnist):
     assert found["nats_per_pixel"]["value"] == pytest.approx(math.log(2), rel=1e-6)
 
 
+def test_a_net_that_is_wrong_and_sure_has_a_finite_cross_entropy(mnist):
+    model = PixelClassifier(PixelClassifierConfig(hidden_size=4)).eval()
+    torch.nn.init.zeros_(model.head[4].weight)
+    model.head[4].bias.data = torch.tensor([500.0] + [0] * 9)  # a probability of exp(-500), 0 in float32
+    data = load_split("mnist", "validation").first(30)
+    wrong = (data.labels != 0).double().mean().item()
+    found = by_metric(accuracy.measure(model, data, ARGS))["cross_entropy"]
+    assert found["value"] == pytest.approx(500 * wrong)
+
+
 def test_a_known_bernoulli_scores_its_cross_entropy(mnist):
     """All pixels on with probability p: the figure is that of counting the pixels that are on."""
     data = load_split("mnist", "validation").first(40)
@@ -89,6 +99,11 @@ def test_a_command_refuses_the_wrong_kind_of_model_and_bad_numbers(mnist):
     for extra, message in (["--limit", "0"], "--limit is 0"), (["--batch_size", "-1"], "--batch_size is -1"):
         with pytest.raises(ValueError, match=message):
             run(accuracy.measure, "doc", ["gru128-mnist-classify", *extra])
+    for device in "gpu", "cuda:99":
+        with pytest.raises(ValueError, match="not to be had here"):
+            run(accuracy.measure, "doc", ["gru128-mnist-classify", "--device", device])
+    with pytest.raises(ValueError, match="known are mnist"):
+        load_split("mnits", "test")
     with pytest.raises(FileNotFoundError, match="did you mean"):
         run(accuracy.measure, "doc", ["gru128-mnist-clasify"])
 

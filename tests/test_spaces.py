@@ -594,3 +594,19 @@ def test_space_header_and_pins(theme):
 
 def test_spaces_is_no_package():
     assert not (SPACES / "__init__.py").exists()  # it would shadow the `spaces` package that a hosted Gradio imports
+
+
+def test_pictures_are_kept_an_hour_and_those_of_the_page_for_ever(app, monkeypatch):
+    """A visitor's frames must not fill the disk: Gradio does not delete what a handler returns as a path."""
+    digit = sys.modules["digits_tabs._digit"]
+    monkeypatch.setattr(digit, "_until", {})
+    clock = [0.0]
+    monkeypatch.setattr(digit.time, "monotonic", lambda: clock[0])
+    frames = [digit.kept(Image.new("L", (9, 9), shade)) for shade in range(5)]
+    page = digit.kept(Image.new("L", (9, 9), 100), math.inf)
+    clock[0] = 1800.0
+    digit.kept(Image.new("L", (9, 9), 0))  # shown again: it stays longer
+    digit.kept(Image.new("L", (9, 9), 100))
+    clock[0] = 3601.0
+    digit.kept(Image.new("L", (9, 9), 200))
+    assert [Path(path).exists() for path in (*frames, page)] == [True, False, False, False, False, True]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,13 +11,25 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import TrainingArguments
 
 from hub_models import MODELS, load
 from training.recipe import find, recipes
 from training.train import train
-from training.trainer import newest_checkpoint
+from training.trainer import HubTrainer, newest_checkpoint
 
-TOY = ["--limit", "96", "--model.hidden_size", "8", "--per_device_train_batch_size", "16", "--report_to", "none"]
+TOY = [
+    "--use_cpu",
+    "True",
+    "--limit",
+    "96",
+    "--model.hidden_size",
+    "8",
+    "--per_device_train_batch_size",
+    "16",
+    "--report_to",
+    "none",
+]
 TOY += ["--eval_strategy", "steps", "--save_strategy", "steps", "--logging_steps", "1"]
 
 # Runs the command and kills itself, as nothing can catch, after the step given first.
@@ -131,6 +144,8 @@ def test_an_existing_run_is_neither_overwritten_nor_resumed_when_changed(run):
         train(there)
     with pytest.raises(ValueError, match=r"training.learning_rate was 0.01 and is 0.5.*--overwrite"):
         train([*there, "--resume", "--learning_rate", "0.5"])
+    with pytest.raises(ValueError, match=r"half was True and is False"):
+        train([*there, "--resume", "--half", "False"])
     with pytest.raises(ValueError, match=r"model.hidden_size was 8 and is 9"):
         train([*there, "--resume", "--model.hidden_size", "9"])
     with pytest.raises(ValueError, match="exclude each other"):
@@ -163,18 +178,13 @@ def test_overwrite_begins_anew_and_deletes_runs_only(mnist, tmp_path):
         train([*argv[:-1], str(tmp_path / "nowhere"), "--resume"])
 
 
-@pytest.mark.parametrize("fault", ["optimizer.pt", "trainer_state.json", "model.safetensors"])
+@pytest.mark.parametrize("fault", ["optimizer.pt", "rng_state.pth", "trainer_state.json", "model.safetensors"])
 def test_a_checkpoint_cut_short_is_passed_over(run, fault, tmp_path):
-    import shutil
-
     folder, _ = run
     copy = tmp_path / "run"
     shutil.copytree(folder, copy)
     broken = copy / "checkpoint-4" / fault
-    if fault == "optimizer.pt":
-        broken.unlink()
-    else:
-        broken.write_bytes(broken.read_bytes()[:100])
+    broken.write_bytes(broken.read_bytes()[:-40])
     assert newest_checkpoint(copy) == copy / "checkpoint-2"
     shutil.rmtree(copy / "checkpoint-2")
     assert newest_checkpoint(copy) is None
@@ -191,6 +201,10 @@ def test_a_checkpoint_cut_short_is_passed_over(run, fault, tmp_path):
         (["gru128-mnist-predict", "--model.hidden_size", "0"], "hidden_size is 0"),
         (["gru128-mnist-predict", "--limit", "0"], "--limit is 0"),
         (["gru128-mnist-predict", "--fp16", "True"], "use --bf16"),
+        (["gru128-mnist-predict", "--per_device_train_batch_size", "0"], "train_batch_size is 0"),
+        (["gru128-mnist-predict", "--eval_strategy", "no"], "every validation needs its checkpoint"),
+        (["gru128-mnist-predict", "--save_strategy", "steps"], "every validation needs its checkpoint"),
+        (["gru128-mnist-predict", *TOY, "--eval_steps", "1", "--save_steps", "4"], "needs its checkpoint"),
     ],
 )
 def test_a_wrong_command_line_gets_one_sentence(argv, message):
@@ -203,6 +217,80 @@ def test_the_command_says_that_sentence_and_nothing_else():
     shown = command("gru128-mnist-predct")
     assert shown.returncode == 1 and shown.stdout == ""
     assert shown.stderr == "error: no recipe is called 'gru128-mnist-predct': did you mean 'gru128-mnist-predict'?\n"
+
+
+def test_a_run_that_diverged_is_no_checkpoint(mnist, tmp_path):
+    """A net of NaN has an accuracy, that of always saying 0, and so a best epoch."""
+    argv = ["gru128-mnist-classify", *TOY, "--max_steps", "4", "--eval_steps", "2", "--save_steps", "2"]
+    argv += ["--learning_rate", "1e38", "--max_grad_norm", "0", "--warmup_steps", "0"]
+    with pytest.raises(ValueError, match="diverged; lower --learning_rate"):
+        train([*argv, "--output_dir", str(tmp_path / "run")])
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_the_best_is_the_lowest_loss_or_the_highest_accuracy(mnist, tmp_path):
+    argv = ["gru128-mnist-classify", *TOY, "--max_steps", "6", "--eval_steps", "1", "--save_steps", "1"]
+    argv += ["--learning_rate", "3", "--save_total_limit", "9"]  # a rate at which both go up and down
+    for metric, best in ("loss", min), ("accuracy", max):
+        folder = train([*argv, "--metric_for_best_model", metric, "--output_dir", str(tmp_path / metric)])
+        log = [e[f"eval_{metric}"] for e in log_without_times(newest_checkpoint(folder)) if "eval_loss" in e]
+        assert len(set(log)) > 1
+        kept = json.loads((folder / "train_results.json").read_text())["best_validation"]
+        assert kept[f"eval_{metric}"] == best(log)
+
+
+def test_a_handful_of_images_is_enough(mnist, tmp_path):
+    for name in "gru128-mnist-predict", "gru128-mnist-classify":
+        argv = [name, *TOY, "--limit", "3", "--max_steps", "2", "--eval_steps", "2", "--save_steps", "2"]
+        assert load(train([*argv, "--output_dir", str(tmp_path / name)]))
+
+
+def test_batch_norm_refuses_a_last_batch_of_one_before_anything_is_touched(run, tmp_path):
+    argv = ["gru128-mnist-classify", *TOY, "--limit", "17", "--output_dir", str(tmp_path / "run")]
+    with pytest.raises(ValueError, match="single image"):
+        train([*argv, "--eval_strategy", "epoch", "--save_strategy", "epoch"])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_is_replaced_is_there_until_the_new_one_has_trained(run, tmp_path, monkeypatch):
+    folder, argv = run
+    copy = tmp_path / "run"
+    shutil.copytree(folder, copy)
+
+    def crash(*_, **__):
+        raise OSError("power cut")
+
+    monkeypatch.setattr("training.train.HubTrainer.train", crash)
+    with pytest.raises(OSError, match="power cut"):
+        train([*argv, "--output_dir", str(copy), "--overwrite"])
+    assert load(tmp_path / "run.replaced").config.hidden_size == 8
+    monkeypatch.undo()
+    train([*argv, "--output_dir", str(copy), "--overwrite"])
+    assert {path.name for path in tmp_path.iterdir()} == {"run"}
+
+
+def test_only_the_first_process_writes_checkpoints(run, tmp_path):
+    """Trainer calls `_save` in each; two writers of one file lose it now and then."""
+    folder, _ = run
+    model = load(folder)
+    trainer = HubTrainer(model, TrainingArguments(str(tmp_path), use_cpu=True))
+    for writer in False, True:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TrainingArguments, "should_save", property(lambda _, writer=writer: writer))
+            trainer._save(str(tmp_path / str(writer)))
+    assert not (tmp_path / "False").exists() and (tmp_path / "True" / "model.safetensors").exists()
+
+
+def test_two_processes_leave_one_good_run_and_are_not_resumed_by_one(mnist, tmp_path):
+    argv = ["gru128-mnist-predict", *TOY, "--max_steps", "2", "--eval_steps", "1", "--save_steps", "1"]
+    argv += ["--output_dir", str(tmp_path / "run")]
+    starter = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
+    done = subprocess.run([*starter, "-m", "training.train", *argv], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert load(tmp_path / "run").config.hidden_size == 8
+    assert "torchrun --nproc_per_node 2" in (tmp_path / "run" / "README.md").read_text()
+    with pytest.raises(ValueError, match="processes was 2 and is 1"):
+        train([*argv, "--resume"])
 
 
 def test_a_full_disk_is_told_in_one_sentence_and_loses_nothing(mnist, tmp_path):

@@ -24,6 +24,13 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
+def has_bf16() -> bool:
+    """Whether the GPU, or else the CPU, computes in bf16; where that is emulated it is slower than float32."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return any("bf16" in name and found for name, found in torch.cpu.get_capabilities().items())
+
+
 def peak_memory_mib() -> float:
     """The most memory this process has held, in MiB: of the GPU where there is one, else resident."""
     if torch.cuda.is_available():

@@ -24,19 +24,20 @@ def _draw_generated(model: AutoregressiveImageModel, data: ImageData, path: Path
     """Samples above, completions of the lower part of validation images below."""
     noise = torch.Generator().manual_seed(0)
     channels, height, width = model.shape
-    samples = model.sample(24, generator=noise)
     known = (torch.arange(height) < height * 5 // 8).view(1, 1, height, 1).expand(1, 1, height, width)
-    originals = model.to_bytes(model.quantise(data.images[:6]))  # as the model sees them
-    filled = model.complete(originals, known, 5, generator=noise)  # (6, 5, C, H, W)
+    rows = min(6, len(data))
+    originals = model.to_bytes(model.quantise(data.images[:rows]))  # as the model sees them
+    samples = model.sample(4 * rows, generator=noise)
+    filled = model.complete(originals, known, 5, generator=noise)  # (rows, 5, C, H, W)
     masked = torch.where(known, originals, torch.full_like(originals, 64))
-    rows = torch.cat([masked[:, None], filled, originals[:, None]], 1)  # (6, 7, C, H, W)
-    blank = torch.full((6, 1, channels, height, width), 128, dtype=torch.uint8)
-    left = samples.view(6, 4, channels, height, width)
-    sheet = torch.cat([left, blank, rows], 1).flatten(0, 1)
+    right = torch.cat([masked[:, None], filled, originals[:, None]], 1)  # (rows, 7, C, H, W)
+    blank = torch.full((rows, 1, channels, height, width), 128, dtype=torch.uint8)
+    left = samples.view(rows, 4, channels, height, width)
+    sheet = torch.cat([left, blank, right], 1).flatten(0, 1)
     to_sheet(sheet, columns=12).save(path)
     return (
-        "Left: 24 samples at temperature 1. Right, a row an image of the validation part: the lower three eighths "
-        "missing, five completions, the original."
+        f"Left: {4 * rows} samples at temperature 1. Right, a row an image of the validation part: the lower three "
+        "eighths missing, five completions, the original."
     )
 
 
@@ -47,10 +48,10 @@ def _draw_reading(model: HubModel, data: ImageData, path: Path) -> str:
     probabilities = model.predict_prefixes(images).cpu()  # (8, T, classes)
     figure, axes = plt.subplots(2, count, figsize=(2 * count, 4), layout="constrained", squeeze=False)
     for k in range(count):
-        axes[0, k].imshow(images[k, 0], cmap="gray")
+        axes[0, k].imshow(images[k, 0].numpy(), cmap="gray")
         axes[0, k].set_title(f"{int(labels[k])}, read as {int(probabilities[k, -1].argmax())}")
         axes[0, k].axis("off")
-        axes[1, k].imshow(probabilities[k].t(), aspect="auto", vmin=0, vmax=1, interpolation="nearest")
+        axes[1, k].imshow(probabilities[k].t().numpy(), aspect="auto", vmin=0, vmax=1, interpolation="nearest")
         axes[1, k].set_yticks(range(probabilities.shape[-1]) if k == 0 else [])
         axes[1, k].set_xlabel("pixels read")
     axes[1, 0].set_ylabel("class")

@@ -13,8 +13,10 @@ import dataclasses
 import inspect
 import json
 import logging
+import math
 import os
 import platform
+import shlex
 import shutil
 import sys
 from importlib.metadata import version
@@ -32,7 +34,7 @@ from hub_models.base import WEIGHTS, ModelConfig, nearest, read_weights, require
 from hub_models.card import write_card
 from training.dashboard import draw_dashboard, write_history
 from training.data import ImageData, describe, load_split
-from training.machine import hardware
+from training.machine import hardware, has_bf16
 from training.pictures import draw_samples
 from training.recipe import Recipe, find, recipes
 from training.trainer import HubTrainer, newest_checkpoint
@@ -87,6 +89,7 @@ def parse(argv: list[str]) -> tuple[Recipe, RunArguments, TrainingArguments, Mod
     }
     parser.set_defaults(output_dir=str(Path("runs", name)), **own)
     parser.set_defaults(**COMMON | recipe.training)
+    parser.set_defaults(bf16=recipe.training.get("bf16", False) and has_bf16())
     try:
         namespace, unknown = parser.parse_known_args(rest)
     except argparse.ArgumentError as error:
@@ -102,10 +105,15 @@ def parse(argv: list[str]) -> tuple[Recipe, RunArguments, TrainingArguments, Mod
     require(not given["fp16"], "fp16 training is not offered: use --bf16 True, which needs no loss scaling")
     require(run.limit is None or run.limit > 0, f"--limit is {run.limit}: give at least 1 image")
     require(not (run.resume and run.overwrite), "--resume and --overwrite exclude each other: give one")
-    require(
-        str(given["eval_strategy"]) != "no",
-        "a run without validation chooses nothing: give --eval_strategy epoch or steps",
+    told = (
+        "every validation needs its checkpoint, from which the best is kept: give --eval_strategy and --save_strategy "
     )
+    told += "the same epoch or steps, --eval_steps and --save_steps the same number"
+    same = str(given["eval_strategy"]) == str(given["save_strategy"]) != "no" and given["load_best_model_at_end"]
+    by_epoch = str(given["eval_strategy"]) == "epoch"
+    require(same and (by_epoch or given["save_steps"] == (given["eval_steps"] or given["logging_steps"])), told)
+    for size in ("per_device_train_batch_size", "per_device_eval_batch_size"):
+        require(given[size] >= 1, f"--{size} is {given[size]}: give at least 1")
     args = TrainingArguments(**{f.name: given[f.name] for f in dataclasses.fields(TrainingArguments) if f.init})
     return recipe, run, args, config
 
@@ -121,15 +129,18 @@ def description(
     """All that decides the run's weights, as recipe.json holds it, and the command line that says it."""
     standard = TrainingArguments(output_dir=args.output_dir, use_cpu=args.use_cpu).to_dict()
     chosen = {k: v for k, v in args.to_dict().items() if v != standard[k] and k not in INCIDENTAL}
+    launcher = "python -m" if args.world_size == 1 else f"torchrun --nproc_per_node {args.world_size} -m"
     return {
         "recipe": argv[0],
-        "command": "python -m training.train " + " ".join(a for a in argv if a not in ("--resume", "--overwrite")),
+        "command": f"{launcher} training.train {shlex.join(a for a in argv if a not in ('--resume', '--overwrite'))}",
         "about": recipe.about,
         "model": dataclasses.asdict(config),
         "data": describe(recipe.data) | {"revision": data.revision, "limit": run.limit},
         "training": chosen | {"seed": args.seed},
         "patience": run.patience,
         "exact_from": run.exact_from,
+        "half": run.half,
+        "processes": args.world_size,
         "machine": {
             "hardware": hardware(args.device),
             "python": platform.python_version(),
@@ -156,10 +167,16 @@ def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
         ours = recorded.is_file()
         require(ours, f"{folder} exists and holds no run of ours: give another --output_dir")
         require(run.overwrite, f"{folder} exists: go on with --resume, or delete it and begin anew with --overwrite")
-        shutil.rmtree(folder)
+        shutil.rmtree(replaced(folder), ignore_errors=True)
+        folder.rename(replaced(folder))  # until the new run has trained
     folder.mkdir(parents=True, exist_ok=True)
     write_text(recorded, as_json(wanted))
     return None
+
+
+def replaced(folder: Path) -> Path:
+    """Where a run lies that --overwrite puts another in place of, until that one has trained."""
+    return folder.with_name(f"{folder.name}.replaced")
 
 
 def _differences(key: str, then: Any, now: Any) -> list[str]:
@@ -187,21 +204,22 @@ def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData, 
     state = trainer.state
     told = "no validation gave a finite figure: the run diverged; lower --learning_rate and begin anew with --overwrite"
     require(bool(state.best_global_step), told)
+    validations = [entry for entry in state.log_history if "eval_loss" in entry]
+    chosen = next(entry for entry in validations if entry["step"] == state.best_global_step)
+    require(math.isfinite(chosen["eval_loss"]), told)  # NaN has an accuracy, too
     best = folder / f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step}" / WEIGHTS
     model.load_state_dict(read_weights(best))  # Trainer's own best path is of where the run lay when it was written
     model = model.cpu().eval()
     if half:  # the samples, as all figures after, are those of the rounded weights
         model.load_state_dict({k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()})
     history = write_history(state.log_history, aside / "history.csv")
-    validations = [entry for entry in state.log_history if "eval_loss" in entry]
-    best = next(entry for entry in validations if entry["step"] == state.best_global_step)
     kept = ("epoch", "step", "eval_loss", "eval_accuracy")
     results = {
         "parameters": sum(p.numel() for p in model.parameters()),
         "steps": state.global_step,
         "epochs": round(state.epoch, 3),
         "stopped_early": state.global_step < state.max_steps,
-        "best_validation": {key: best[key] for key in kept if key in best},
+        "best_validation": {key: chosen[key] for key in kept if key in chosen},
         "minutes": round(sum(v["minutes"] for v in validations), 2),
         "peak_memory_mib": round(max(v["peak_memory_mib"] for v in validations)),
         "samples": draw_samples(model, data, aside / "samples.png"),
@@ -219,17 +237,24 @@ def train(argv: list[str]) -> Path:
     """Train the recipe that a command line asks for, and return its run folder.
 
     Raises:
-        ValueError, FileNotFoundError: with one sentence on what is wrong; nothing has been touched then.
+        ValueError, FileNotFoundError: with one sentence on what is wrong; no run that was there is lost.
     """
     recipe, run, args, config = parse(argv)
+    args._n_gpu = min(args.n_gpu, 1)  # several GPUs: one process each, by torchrun; Trainer would take DataParallel
     splits = {split: load_split(recipe.data, split).first(run.limit) for split in ("train", "validation")}
+    set_seed(args.seed)
+    model = MODELS[config.model_type](config)
+    alone = len(splits["train"]) % args.per_device_train_batch_size == 1 and not args.dataloader_drop_last
+    normed = any(isinstance(part, torch.nn.modules.batchnorm._BatchNorm) for part in model.modules())
+    told = (
+        "the last batch of an epoch is a single image, which batch norm cannot take: change the batch size or --limit"
+    )
+    require(not (alone and normed), told)
     folder = Path(args.output_dir)
     wanted = description(argv, recipe, run, args, config, splits["train"])
     with args.main_process_first(local=False):  # of several processes one makes the folder, then all look into it
         checkpoint = claim(folder, run, wanted) if args.process_index == 0 else newest_checkpoint(folder)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
-    set_seed(args.seed)
-    model = MODELS[config.model_type](config)
     taken = inspect.signature(model.forward).parameters
     trainer = HubTrainer(
         model,
@@ -247,12 +272,13 @@ def train(argv: list[str]) -> Path:
     else:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if trainer.is_world_process_zero():
+        shutil.rmtree(replaced(folder), ignore_errors=True)
         finish(folder, model, trainer, splits["validation"], run.half)
     return folder
 
 
 def main() -> None:
-    """The command: one sentence and exit code 2 on what the user can mend."""
+    """The command: one sentence and exit code 1 on what the user can mend."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         folder = train(sys.argv[1:])

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import time
+import zipfile
 from pathlib import Path
 
 import torch
@@ -49,7 +50,8 @@ class HubTrainer(Trainer):
             raise OSError(f"a checkpoint could not be written ({error})") from error
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        self.accelerator.unwrap_model(self.model).save_pretrained(output_dir or self.args.output_dir)
+        if self.args.should_save:  # Trainer calls it in every process
+            self.accelerator.unwrap_model(self.model).save_pretrained(output_dir or self.args.output_dir)
 
 
 def newest_checkpoint(run: Path) -> Path | None:
@@ -62,8 +64,11 @@ def newest_checkpoint(run: Path) -> Path | None:
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Whether every file of a checkpoint is there and can be read; the Trainer's state is written last."""
+    """Whether every file of a checkpoint is there to its end; the Trainer's state is written last."""
     if not all((checkpoint / name).is_file() for name in CHECKPOINT_FILES):
+        return False
+    saved = [*checkpoint.glob("rng_state*.pth"), checkpoint / "optimizer.pt", checkpoint / "scheduler.pt"]
+    if len(saved) < 3 or not all(map(zipfile.is_zipfile, saved)):  # torch.save's format: its directory comes last
         return False
     try:
         with safe_open(checkpoint / "model.safetensors", "pt"):
@@ -71,4 +76,4 @@ def is_whole(checkpoint: Path) -> bool:
         json.loads((checkpoint / "trainer_state.json").read_text())
     except (SafetensorError, OSError, ValueError):
         return False
-    return any(checkpoint.glob("rng_state*.pth"))
+    return True

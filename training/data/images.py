@@ -66,6 +66,8 @@ def load_split(name: str, split: str) -> ImageData:
     Raises:
         FileNotFoundError: the set is neither in the Hub's cache nor reachable.
     """
+    if name not in DATASETS:
+        raise ValueError(f"no data set is called {name!r}: known are {', '.join(sorted(DATASETS))}")
     source = DATASETS[name]
     if split not in ("train", "validation", "test"):
         raise ValueError(f"split is {split!r}: give train, validation or test")

@@ -2,7 +2,10 @@
 
 import contextlib
 import io
+import math
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +21,10 @@ from hub_models.images import MAX_SIDE, to_digit
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.png"))
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow has more readers: none of a visitor's business
 SIDE = 280  # of a canvas, in pixels
+KEPT = 3600  # seconds that a shown picture can still be fetched
+_until: dict[str, float] = {}  # path of a kept picture -> when it may go
+_lock = threading.Lock()
+_decoding = threading.Lock()  # one upload at a time: the largest takes half a second and a gigabyte
 
 
 @contextlib.contextmanager
@@ -57,20 +64,25 @@ def from_file(path: str | None) -> torch.Tensor:
     """An uploaded picture -> uint8 (1, 1, 28, 28)."""
     if path is None:
         raise gr.Error("There is no picture: upload one.")
-    with opened(path) as picture:
+    with _decoding, opened(path) as picture:
         return prepare(picture)
 
 
-def kept(picture: Image.Image) -> str:
-    """Path of the picture as a PNG in Gradio's cache.
+def kept(picture: Image.Image, seconds: float = KEPT) -> str:
+    """Path of the picture as a PNG in Gradio's cache, where it stays at least so long.
 
     A picture that a handler returns as such is written anew each time, though an equal one may be on its way to a
-    browser, which then gets half a file; one that is returned as a path is not.
+    browser, which then gets half a file; one that is returned as a path is not, but Gradio does not delete it either.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with _lock, tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "image.png")
         picture.save(path)
-        return save_file_to_cache(path, get_upload_folder())
+        shown, now = save_file_to_cache(path, get_upload_folder()), time.monotonic()
+        _until[shown] = max(_until.get(shown, 0), now + seconds)
+        for old in [old for old, until in _until.items() if until < now]:
+            del _until[old]
+            Path(old).unlink(missing_ok=True)
+    return shown
 
 
 def is_touched(editor: dict | None) -> bool:
@@ -87,7 +99,8 @@ def from_drawing(editor: dict | None) -> torch.Tensor:
 
 def paper() -> dict:
     """The value of a sketchpad that is ready to draw on; one without a background first asks for a tool."""
-    return {"background": kept(Image.new("L", (SIDE, SIDE), 255)), "layers": [], "composite": None}
+    # for ever: it is in the page itself
+    return {"background": kept(Image.new("L", (SIDE, SIDE), 255), math.inf), "layers": [], "composite": None}
 
 
 def pictures() -> tuple[gr.Dataset, gr.UploadButton]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 import time
 from collections.abc import Iterator
 
@@ -14,7 +15,7 @@ import hub_models
 from hub_models.images import to_picture, to_sheet
 from hub_models.live import live
 
-from ._digit import canvas, display, from_drawing, from_example, from_file, kept, pictures, sketchpad
+from ._digit import KEPT, canvas, display, from_drawing, from_example, from_file, kept, pictures, sketchpad
 
 TITLE = "In-paint"
 ABOUT = """Rub out any part of a digit, and the next-pixel model fills it in. It goes row by row, pixel by pixel, and
@@ -35,16 +36,16 @@ def model() -> hub_models.PixelPredictor:
     return hub_models.load("gru128-mnist-predict")
 
 
-def take(digit: torch.Tensor) -> dict:
+def take(digit: torch.Tensor, seconds: float = KEPT) -> dict:
     """uint8 (1, 1, 28, 28) -> the value of the editor: the digit as the model sees it, enlarged, nothing rubbed out."""
     net = model()
     picture = to_picture(net.to_bytes(net.quantise(digit))[0], SCALE)
-    return {"background": kept(picture), "layers": [], "composite": None}
+    return {"background": kept(picture, seconds), "layers": [], "composite": None}
 
 
 def take_example(index: int) -> dict:
     """Put the example of that class into the editor."""
-    return take(from_example(index))
+    return take(from_example(index), math.inf)  # one of them is in the page itself
 
 
 def take_file(path: str | None) -> dict:
