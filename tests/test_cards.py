@@ -30,12 +30,14 @@ def test_something_of_each_family_ships():
     assert {load(name).config.model_type for name in shipped()} == set(MODELS)
 
 
-def test_a_shipped_folder_is_whole_small_and_its_own_cards_source(folder, tmp_path):
+def test_a_shipped_folder_is_whole_small_and_its_own_cards_source(folder, tmp_path, monkeypatch):
     assert {path.name for path in folder.iterdir()} == FILES
     assert sum(path.stat().st_size for path in folder.iterdir()) < 10 * 2**20
     copy = tmp_path / folder.name
     shutil.copytree(folder, copy)
     (copy / "README.md").unlink()
+    assert f'load("{tmp_path.name}/{folder.name}")' in write_card(copy).read_text()  # as `runs/NAME`
+    monkeypatch.setattr("hub_models.card.PRETRAINED", tmp_path)
     assert write_card(copy).read_text() == (folder / "README.md").read_text(), "run an evaluation: the card is stale"
 
 
