@@ -38,7 +38,10 @@ BY_LOSS = {"metric_for_best_model": "loss"}
 
 RECIPES = {
     f"{cell}{size}-mnist-classify-study": Recipe(
-        about=f"The study's {cell.upper()} of {size} units with the study's settings, chosen on validation images.",
+        about=(
+            f"The study's {cell.upper()} of {size} units with the study's settings, but in bf16 where the machine has "
+            "it, and with the checkpoint chosen on validation images."
+        ),
         model=PixelClassifierConfig(cell=cell, hidden_size=hidden, num_layers=layers),
         data="mnist",
         training=STUDY | BY_ACCURACY | {"num_train_epochs": 60 if (cell, size) == ("gru", "3x32") else 100},
@@ -48,7 +51,10 @@ RECIPES = {
     for size, (hidden, layers) in SIZES.items()
 } | {
     f"gru{size}-mnist-predict-study": Recipe(
-        about=f"The study's next-pixel GRU of {size} units with the study's settings.",
+        about=(
+            f"The study's next-pixel GRU of {size} units with the study's settings, but in bf16 where the machine has "
+            "it, with a learned start for the first pixel, and with the checkpoint chosen on validation images."
+        ),
         model=PixelPredictorConfig(hidden_size=hidden, num_layers=layers),
         data="mnist",
         training=STUDY | BY_LOSS | {"num_train_epochs": 50},
