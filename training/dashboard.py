@@ -81,8 +81,8 @@ def draw_dashboard(history: list[dict], path: Path) -> None:
     line("rate", column["learning_rate"], color="tab:purple")
     line("minutes", column["minutes"], color="tab:brown")
     line("memory", column["peak_memory_mib"], color="tab:grey")
-    panels["memory"].set_ylim(bottom=0)
-    panels["minutes"].set_ylim(bottom=0)
+    for panel, name in ("minutes", "minutes"), ("memory", "peak_memory_mib"):
+        panels[panel].set_ylim(0, 1.1 * max(column[name]))
     titles = {
         "loss": "loss",
         "log": "loss, logarithmic",

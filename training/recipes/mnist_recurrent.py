@@ -7,7 +7,7 @@ from training.recipe import Recipe
 
 SIZES = {"32": (32, 1), "64": (64, 1), "128": (128, 1), "3x32": (32, 3)}
 
-STUDY = {  # Adam 1e-3, batch 256, and nothing else
+STUDY = {  # Adam 1e-3, batch 256, float32, and nothing else
     "learning_rate": 1e-3,
     "lr_scheduler_type": "constant",
     "per_device_train_batch_size": 256,
@@ -17,7 +17,6 @@ STUDY = {  # Adam 1e-3, batch 256, and nothing else
     "eval_strategy": "epoch",
     "save_strategy": "epoch",
     "logging_steps": 20,
-    "bf16": True,  # 1.5 times as fast on a CPU that has it; the study was in float32
 }
 OURS = {
     "learning_rate": 1e-2,  # with gates that remember from the start, 10 times the study's rate is stable
@@ -31,7 +30,7 @@ OURS = {
     "eval_strategy": "epoch",
     "save_strategy": "epoch",
     "logging_steps": 20,
-    "bf16": True,
+    "bf16": True,  # 1.6 times as fast on a CPU that has it
 }
 BY_ACCURACY = {"metric_for_best_model": "accuracy"}
 BY_LOSS = {"metric_for_best_model": "loss"}
@@ -39,8 +38,8 @@ BY_LOSS = {"metric_for_best_model": "loss"}
 RECIPES = {
     f"{cell}{size}-mnist-classify-study": Recipe(
         about=(
-            f"The study's {cell.upper()} of {size} units with the study's settings, but in bf16 where the machine has "
-            "it, and with the checkpoint chosen on validation images."
+            f"The study's {cell.upper()} of {size} units with the study's settings; the checkpoint is chosen on "
+            "validation images."
         ),
         model=PixelClassifierConfig(cell=cell, hidden_size=hidden, num_layers=layers),
         data="mnist",
@@ -52,8 +51,8 @@ RECIPES = {
 } | {
     f"gru{size}-mnist-predict-study": Recipe(
         about=(
-            f"The study's next-pixel GRU of {size} units with the study's settings, but in bf16 where the machine has "
-            "it, with a learned start for the first pixel, and with the checkpoint chosen on validation images."
+            f"The study's next-pixel GRU of {size} units with the study's settings, and a learned start for the first "
+            "pixel; the checkpoint is chosen on validation images."
         ),
         model=PixelPredictorConfig(hidden_size=hidden, num_layers=layers),
         data="mnist",
