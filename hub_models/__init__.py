@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from .base import AutoregressiveImageModel, HubModel, locate, nearest, read_config, shipped
+from .autoregressive import AutoregressiveImageModel
+from .base import HubModel, locate, nearest, read_config, shipped
 from .pixel_classifier import PixelClassifier, PixelClassifierConfig
 from .pixel_predictor import PixelPredictor, PixelPredictorConfig
 

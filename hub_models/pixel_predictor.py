@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .base import AutoregressiveImageModel, ModelConfig, check_images
+from .autoregressive import AutoregressiveImageModel
+from .base import ModelConfig, check_images
 from .layers.recurrent import recurrent
 
 

@@ -1,0 +1,237 @@
+"""Autoregressive image models: likelihood, sampling and completion, written once for all of them."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import nn
+
+from .base import HubModel, check_images, require, wide
+
+Progress = Callable[[torch.Tensor, int, int], None]
+
+
+def check_known(known: torch.Tensor, count: int, shape: tuple[int, int, int]) -> None:
+    """Refuse anything but a bool tensor (count or 1, 1, H, W) for images of the shape (C, H, W).
+
+    Raises:
+        ValueError: with what was given and what is wanted.
+    """
+    _, height, width = shape
+    wanted = f"a bool tensor ({f'{count} or ' if count > 1 else ''}1, 1, {height}, {width}), True = keep"
+    require(isinstance(known, torch.Tensor), f"known is a {type(known).__name__}: give {wanted}")
+    fits = known.dim() == 4 and tuple(known.shape[1:]) == (1, height, width) and len(known) in (1, count)
+    require(known.dtype == torch.bool and fits, f"known is {known.dtype} {tuple(known.shape)}: give {wanted}")
+
+
+def check_count(n: int, what: str) -> None:
+    """Refuse an n that is no whole number of at least 1.
+
+    Raises:
+        ValueError: with what was given.
+    """
+    require(isinstance(n, int) and not isinstance(n, bool) and n >= 1, f"n is {n!r}: ask for at least one {what}")
+
+
+class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-generation"):
+    """p(image) as a product over sub-pixels in raster order, R before G before B within a pixel.
+
+    A subclass has `config.channels`, `.height`, `.width`, `.levels` and gives `quantise`, `logits` and `_stream`;
+    likelihood, sampling and completion are written once, here, and cost what the stream costs.
+    """
+
+    abstract = True
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the model's images."""
+        return self.config.channels, self.config.height, self.config.width
+
+    def quantise(self, images: torch.Tensor) -> torch.Tensor:
+        """uint8 (B, C, H, W) -> the level of every sub-pixel, int64 (B, C, H, W) in 0..levels-1."""
+        raise NotImplementedError
+
+    def to_bytes(self, levels: torch.Tensor) -> torch.Tensor:
+        """Levels -> uint8 of the same shape; 0 is black and the last level is white."""
+        return (levels * 255 // (self.config.levels - 1)).to(torch.uint8)
+
+    def logits(self, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
+        """uint8 (B, C, H, W) -> (B, C, H, W, levels): each sub-pixel's logits given those before it."""
+        raise NotImplementedError
+
+    def _stream(self, levels: torch.Tensor, start: int, label: torch.Tensor | None) -> Iterator[torch.Tensor]:
+        """Coroutine behind `sample` and `complete`: incremental logits in order of generation.
+
+        Yields the (B, levels) logits of sub-pixel `start`, then, for each level int64 (B,) sent in, those of the next.
+        Only the part of `levels` int64 (B, C, H, W) before `start` is read.
+        """
+        raise NotImplementedError
+
+    def _check_label(self, label: torch.Tensor | None, count: int) -> None:
+        """Refuse a label on a model that takes none; conditional models override it."""
+        require(label is None, f"{type(self).__name__} is unconditional: leave label out")
+
+    def forward(self, images: torch.Tensor, return_loss: bool = True) -> dict:
+        """uint8 (B, C, H, W) -> `loss`, nats a sub-pixel, and `logits` (B, C, H, W, levels).
+
+        `return_loss` tells transformers.Trainer that there is a loss without labels; it changes nothing.
+        """
+        logits = self.logits(images)
+        targets = self.quantise(images).flatten().to(logits.device)
+        loss = nn.functional.cross_entropy(wide(logits).flatten(0, -2), targets)
+        return {"loss": loss, "logits": logits}
+
+    @torch.no_grad()
+    def log_prob(self, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
+        """uint8 (B, C, H, W) -> log p of each whole image in nats, (B,), never in less than float32.
+
+        Raises:
+            ValueError: images of another type, shape or count.
+        """
+        check_images(images, self.shape)
+        self._check_label(label, len(images))
+        with self.exact(), self.evaluating():
+            log_p = wide(self.logits(images, label)).log_softmax(-1)  # (B, C, H, W, levels)
+        return log_p.gather(-1, self.quantise(images).to(log_p.device)[..., None]).sum((1, 2, 3, 4))
+
+    def sample(
+        self,
+        n: int,
+        *,
+        label: torch.Tensor | None = None,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+        progress: Progress | None = None,
+    ) -> torch.Tensor:
+        """Draw n images, uint8 (n, C, H, W).
+
+        Args:
+            n: how many, at least 1.
+            label: int64 (n,), for class-conditional models.
+            temperature: 0 is greedy, 1 the model's own distribution.
+            generator: source of the noise, on the CPU; the same state draws the same images.
+            progress: called as progress(images so far, done, total) with images of the shape that is returned, to look
+                at during the call and not to keep; raising inside it cancels.
+
+        Raises:
+            ValueError: n, label or temperature out of range.
+        """
+        check_count(n, "image")
+        blank = torch.zeros(n, *self.shape, dtype=torch.uint8)
+        known = torch.zeros(1, 1, *self.shape[1:], dtype=torch.bool)
+        report = progress and (lambda images, done, total: progress(images.squeeze(1), done, total))
+        arguments = {"label": label, "temperature": temperature, "generator": generator, "progress": report}
+        return self.complete(blank, known, **arguments).squeeze(1)
+
+    @torch.no_grad()
+    def complete(
+        self,
+        images: torch.Tensor,
+        known: torch.Tensor,
+        n: int = 1,
+        *,
+        label: torch.Tensor | None = None,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+        progress: Progress | None = None,
+    ) -> torch.Tensor:
+        """Fill what is missing, n times an image, in raster order given what stands before: uint8 (B, n, C, H, W).
+
+        Known pixels come back bit for bit, and time is spent only from the first missing pixel to the last.
+
+        Args:
+            images: uint8 (B, C, H, W); what stands in missing pixels is not looked at.
+            known: bool (B or 1, 1, H, W), True = keep.
+            n, label, temperature, generator, progress: as for `sample`.
+
+        Raises:
+            ValueError: any of them of another type, shape or range.
+        """
+        check_images(images, self.shape)
+        channels, height, width = self.shape
+        check_known(known, len(images), self.shape)
+        check_count(n, "completion")
+        number = isinstance(temperature, (int, float)) and not isinstance(temperature, bool)
+        number = number and math.isfinite(temperature) and temperature >= 0
+        require(number, f"temperature is {temperature!r}: give a number of at least 0 (0 is greedy)")
+        on_cpu = generator is None or (isinstance(generator, torch.Generator) and generator.device.type == "cpu")
+        require(on_cpu, f"generator is {generator!r}: give a torch.Generator on the CPU; every device then draws alike")
+        self._check_label(label, len(images) * n)
+
+        out = images.cpu().repeat_interleave(n, 0)  # (B*n, C, H, W)
+        keep = known.cpu().expand(len(images), 1, height, width).repeat_interleave(n, 0)
+        keep = keep.expand(-1, channels, -1, -1).permute(0, 2, 3, 1).flatten(1)  # (B*n, H*W*C) in order of generation
+        missing = (~keep).any(0).nonzero().flatten().tolist()
+        if not missing:
+            return out.view(len(images), n, channels, height, width)
+        levels = self.quantise(out)
+        start, stop = missing[0], missing[-1] + 1
+        with self.exact(), self.evaluating():
+            stream = self._stream(levels.to(self.device, copy=True), start, label)
+            logits = next(stream)
+            for i in range(start, stop):
+                y, x, c = i // (width * channels), i // channels % width, i % channels
+                noise = torch.rand(len(out), generator=generator, dtype=torch.float64)
+                kept = keep[:, i]
+                drawn = torch.where(kept, levels[:, c, y, x], draw(logits.cpu(), temperature, noise))
+                out[~kept, c, y, x] = self.to_bytes(drawn)[~kept]
+                if progress is not None:
+                    progress(out.view(len(images), n, channels, height, width), i + 1 - start, stop - start)
+                if i + 1 < stop:
+                    logits = stream.send(drawn.to(self.device))
+        return out.view(len(images), n, channels, height, width)
+
+    @torch.no_grad()
+    def most_probable(
+        self, image: torch.Tensor, known: torch.Tensor, label: torch.Tensor | None = None, limit: int = 65_536
+    ) -> tuple[torch.Tensor, float, torch.Tensor]:
+        """The most probable filling of one image, found by scoring every one of them.
+
+        Args:
+            image: uint8 (1, C, H, W).
+            known: bool (1, 1, H, W), True = keep.
+            limit: the largest number of fillings to score: 2 levels and 16 missing sub-pixels reach the default.
+
+        Returns:
+            The filled image uint8 (1, C, H, W), its log p in nats, and the posterior of each sub-pixel given all the
+            known ones, those after the hole too: (C, H, W, levels), exactly 1 at the level of a known sub-pixel.
+
+        Raises:
+            ValueError: more than one image, wrong shapes, or a hole with more than `limit` fillings.
+        """
+        check_images(image, self.shape)
+        require(len(image) == 1, f"image holds {len(image)} images: give one")
+        check_known(known, 1, self.shape)
+        image, known = image.cpu(), known.cpu()
+        hole = (~known[0]).expand(self.shape).nonzero()  # (sub-pixels, 3)
+        levels, count = self.config.levels, self.config.levels ** len(hole)
+        require(count <= limit, f"a hole of {len(hole)} sub-pixels has {levels}^{len(hole)} fillings: at most {limit}")
+        scores, fillings = [], []
+        for chunk in torch.arange(count).split(256):
+            values = chunk[:, None] // levels ** torch.arange(len(hole)) % levels  # (chunk, sub-pixels)
+            tried = image.repeat(len(chunk), 1, 1, 1)
+            tried[:, hole[:, 0], hole[:, 1], hole[:, 2]] = self.to_bytes(values)
+            conditions = None if label is None else label.expand(len(chunk))
+            scores.append(self.log_prob(tried, conditions).cpu())
+            fillings.append(values)
+        score, filling = torch.cat(scores), torch.cat(fillings)
+        posterior = nn.functional.one_hot(self.quantise(image)[0], levels).to(score)
+        weight = score.softmax(0)
+        for k, (c, y, x) in enumerate(hole.tolist()):
+            posterior[c, y, x] = torch.zeros(levels).to(score).index_add_(0, filling[:, k], weight)
+        best, filled = int(score.argmax()), image.clone()
+        filled[0, hole[:, 0], hole[:, 1], hole[:, 2]] = self.to_bytes(filling[best])
+        return filled, float(score[best]), posterior
+
+
+def draw(logits: torch.Tensor, temperature: float, noise: torch.Tensor) -> torch.Tensor:
+    """Invert the cumulative distribution: logits (B, levels) and uniform noise (B,) in [0, 1) -> levels int64 (B,).
+
+    One number a sub-pixel decides, so that two ways of computing the same logits can be held to the same draws.
+    """
+    if temperature == 0:
+        return logits.argmax(-1)
+    logits = logits.double()
+    logits = (logits - logits.amax(-1, keepdim=True)) / temperature  # first the maximum: a tiny temperature is no NaN
+    edges = logits.softmax(-1).cumsum(-1)  # the last edge is 1 up to rounding
+    return (noise[:, None] >= edges[:, :-1]).sum(-1)
