@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from hub_models import HubModel, load, locate
-from hub_models.base import WEIGHTS, fetch, require, write_text
+from hub_models.base import WEIGHTS, fetch, require, write_json
 from hub_models.card import read_results, write_card
 from training.data import ImageData, load_split
 from training.machine import hardware
@@ -80,7 +80,7 @@ def record(folder: Path, results: Measures) -> None:
 
     weights, new = results[0]["weights"], {key(entry) for entry in results}
     kept = [old for old in read_results(folder) if old["weights"] == weights and key(old) not in new]
-    write_text(folder / "eval_results.json", json.dumps(kept + results, indent=2) + "\n")
+    write_json(folder / "eval_results.json", kept + results)
     write_card(folder)
 
 

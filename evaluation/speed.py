@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from evaluation.reference import plain_sampling
 from hub_models import PixelPredictor, PixelPredictorConfig
-from hub_models.base import write_text
+from hub_models.base import write_json
 from training.machine import hardware
 
 RESULTS = Path(__file__).with_name("speed.json")
@@ -78,7 +78,7 @@ def main() -> None:
     for name, measure in tqdm(pairs.items(), "speed", unit="pair"):
         results.append({"pair": name} | measure(args.rounds) | ran)
         tqdm.write(f"{name}: {results[-1]['ratio']:.1f} times ({results[-1]['seconds']:.3f} s)")
-    write_text(RESULTS, json.dumps(results, indent=2) + "\n")
+    write_json(RESULTS, results)
     print(json.dumps(results))
 
 

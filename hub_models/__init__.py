@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from .autoregressive import AutoregressiveImageModel
-from .base import HubModel, locate, nearest, read_config, shipped
+from .base import HUB_ARGUMENTS, HubModel, locate, nearest, read_config, shipped
 from .pixel_classifier import PixelClassifier, PixelClassifierConfig
 from .pixel_predictor import PixelPredictor, PixelPredictorConfig
 
@@ -33,7 +33,7 @@ def load(name: str | Path, **kwargs) -> HubModel:
         FileNotFoundError: nothing there. ValueError: a damaged or foreign checkpoint.
     """
     source = locate(name)
-    hub = {k: v for k, v in kwargs.items() if k != "map_location"}
+    hub = {k: v for k, v in kwargs.items() if k in HUB_ARGUMENTS}
     model_type = read_config(source, **hub)["model_type"]
     if model_type not in MODELS:
         raise ValueError(f"{source}: unknown model_type {model_type!r}: {nearest(model_type, sorted(MODELS))}")

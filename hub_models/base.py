@@ -67,6 +67,11 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def write_json(path: Path, value: dict | list) -> None:
+    """`write_text` of a value as indented JSON, the form of all our files."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
 def wide(tensor: torch.Tensor) -> torch.Tensor:
     """In float32 what is narrower, else as it is: for probabilities and sums of them."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

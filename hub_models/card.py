@@ -29,16 +29,14 @@ def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
     """
     from . import MODELS  # the registry imports the models, which import base beside this
 
-    folder = Path(folder)
+    folder = Path(folder).resolve()
     config, recipe, trained = (
         json.loads((folder / name).read_text()) for name in ("config.json", "recipe.json", "train_results.json")
     )
     model = MODELS[config["model_type"]]
     results = read_results(folder)
-    name = repo_id or folder.resolve().name
-    path = (
-        name if repo_id or folder.resolve().parent == PRETRAINED.resolve() else f"{folder.resolve().parent.name}/{name}"
-    )
+    name = repo_id or folder.name
+    path = name if repo_id or folder.parent == PRETRAINED.resolve() else f"{folder.parent.name}/{name}"
     with safe_open(folder / WEIGHTS, "pt") as weights:
         dtypes = sorted({weights.get_slice(key).get_dtype() for key in weights.keys()} - {"I64"})  # noqa: SIM118
     environment = jinja2.Environment(trim_blocks=False, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
@@ -125,9 +123,8 @@ def _settings(recipe: dict, trained: dict) -> dict[str, Any]:
     table["steps (epochs)"] = f"{trained['steps']:,} ({trained['epochs']})" + (
         ", stopped early" if trained["stopped_early"] else ""
     )
-    if best:
-        table["kept from epoch"] = round(best["epoch"], 2)
-        table["its validation loss"] = f"{format_value(best['eval_loss'])} nats"
+    table["kept from epoch"] = round(best["epoch"], 2)
+    table["its validation loss"] = f"{format_value(best['eval_loss'])} nats"
     if "eval_accuracy" in best:
         table["its validation accuracy"] = f"{100 * best['eval_accuracy']:.2f} %"
     table["wall time"] = f"{trained['minutes']} minutes"

@@ -402,3 +402,16 @@ def test_the_file_is_plain_safetensors(model, folder):
     stored = load_file(folder / "model.safetensors")
     assert save(stored) == (folder / "model.safetensors").read_bytes()
     assert stored.keys() == model.state_dict().keys()
+
+
+def test_the_hub_is_given_its_own_arguments_only(model, folder, monkeypatch):
+    asked = []
+
+    def download(source, filename, **hub):
+        asked.append((source, filename, hub))
+        return str(folder / filename)
+
+    monkeypatch.setattr(base, "hf_hub_download", download)
+    assert type(load("owner/net", strict=True, map_location="cpu", revision="v1")) is type(model)
+    assert {source for source, _, _ in asked} == {"owner/net"}
+    assert all(hub["revision"] == "v1" and set(hub) <= set(base.HUB_ARGUMENTS) for _, _, hub in asked), asked

@@ -30,7 +30,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hub_models import MODELS, HubModel
-from hub_models.base import WEIGHTS, ModelConfig, nearest, read_weights, require, write_text
+from hub_models.base import WEIGHTS, ModelConfig, nearest, read_weights, require, write_json
 from hub_models.card import write_card
 from training.dashboard import draw_dashboard, write_history
 from training.data import ImageData, describe, load_split
@@ -155,13 +155,13 @@ def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
     if run.resume:
         require(recorded.is_file(), f"{folder} holds no run to resume: leave out --resume")
         before = json.loads(recorded.read_text())
-        flat = [(k, wanted[k], before.get(k)) for k in wanted if k not in ("about", "command", "machine")]
-        changed = [line for key, now, then in flat for line in _differences(key, then, now)]
+        decisive = [key for key in wanted if key not in ("about", "command", "machine")]
+        changed = [line for key in decisive for line in _differences(key, before.get(key), wanted[key])]
         told = f"the recipe has changed since {folder} began: {'; '.join(changed)}"
         require(not changed, f"{told}: undo that, or begin anew with --overwrite")
         for line in _differences("machine", before.get("machine"), wanted["machine"]):
             logger.warning("resumed elsewhere, so not bit for bit as unbroken: %s", line)
-        write_text(recorded, as_json(wanted | {"machine": before["machine"]}))
+        write_json(recorded, wanted | {"machine": before["machine"]})
         return newest_checkpoint(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         ours = recorded.is_file()
@@ -170,7 +170,7 @@ def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
         shutil.rmtree(replaced(folder), ignore_errors=True)
         folder.rename(replaced(folder))  # until the new run has trained
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(recorded, as_json(wanted))
+    write_json(recorded, wanted)
     return None
 
 
@@ -186,11 +186,6 @@ def _differences(key: str, then: Any, now: Any) -> list[str]:
     return [] if then == now else [f"{key} was {then!r} and is {now!r}"]
 
 
-def as_json(value: dict) -> str:
-    """Indented, with a last newline, as all our files."""
-    return json.dumps(value, indent=2) + "\n"
-
-
 def accuracy(prediction) -> dict[str, float]:
     """transformers.EvalPrediction of a classifier -> share of right answers."""
     return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids).mean())}
@@ -198,9 +193,6 @@ def accuracy(prediction) -> dict[str, float]:
 
 def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData, half: bool) -> None:
     """Write what is published. All is made aside and then moved, the weights last: without them it is no checkpoint."""
-    aside = folder / ".writing"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
     state = trainer.state
     told = "no validation gave a finite figure: the run diverged; lower --learning_rate and begin anew with --overwrite"
     require(bool(state.best_global_step), told)
@@ -212,6 +204,9 @@ def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData, 
     model = model.cpu().eval()
     if half:  # the samples, as all figures after, are those of the rounded weights
         model.load_state_dict({k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()})
+    aside = folder / ".writing"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
     history = write_history(state.log_history, aside / "history.csv")
     kept = ("epoch", "step", "eval_loss", "eval_accuracy")
     results = {
@@ -224,7 +219,7 @@ def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData, 
         "peak_memory_mib": round(max(v["peak_memory_mib"] for v in validations)),
         "samples": draw_samples(model, data, aside / "samples.png"),
     }
-    write_text(aside / "train_results.json", as_json(results))
+    write_json(aside / "train_results.json", results)
     draw_dashboard(history, aside / "curves.png")
     (model.half() if half else model).save_pretrained(aside)
     for path in sorted(aside.iterdir(), key=lambda p: p.name == "model.safetensors"):
