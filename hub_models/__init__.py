@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from .autoregressive import AutoregressiveImageModel
-from .base import HUB_ARGUMENTS, HubModel, locate, nearest, read_config, shipped
+from .base import HubModel, locate, nearest, open_checkpoint, shipped
 from .pixel_classifier import PixelClassifier, PixelClassifierConfig
 from .pixel_predictor import PixelPredictor, PixelPredictorConfig
 
@@ -18,6 +18,7 @@ __all__ = [
     "PixelPredictor",
     "PixelPredictorConfig",
     "load",
+    "locate",
     "shipped",
 ]
 
@@ -32,9 +33,8 @@ def load(name: str | Path, **kwargs) -> HubModel:
     Raises:
         FileNotFoundError: nothing there. ValueError: a damaged or foreign checkpoint.
     """
-    source = locate(name)
-    hub = {k: v for k, v in kwargs.items() if k in HUB_ARGUMENTS}
-    model_type = read_config(source, **hub)["model_type"]
+    stored = open_checkpoint(name, **kwargs)
+    model_type = stored.config["model_type"]
     if model_type not in MODELS:
-        raise ValueError(f"{source}: unknown model_type {model_type!r}: {nearest(model_type, sorted(MODELS))}")
-    return MODELS[model_type].from_pretrained(source, **kwargs)
+        raise ValueError(f"{stored.source}: unknown model_type {model_type!r}: {nearest(model_type, sorted(MODELS))}")
+    return MODELS[model_type].from_stored(stored)

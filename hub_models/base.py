@@ -5,12 +5,14 @@ import dataclasses
 import difflib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
-from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
@@ -128,22 +130,38 @@ def fetch(source: str, filename: str, **hub) -> Path:
         return path
     try:
         return Path(hf_hub_download(source, filename, **hub))
-    except RemoteEntryNotFoundError as error:
-        raise FileNotFoundError(f"{source} has no {filename}: check the id and the revision") from error
     except LocalEntryNotFoundError as error:
         why = "is not in the local cache and the Hub cannot be reached"
         raise FileNotFoundError(f"{source} {why}: check the id, the revision and the network") from error
+    except EntryNotFoundError as error:
+        raise FileNotFoundError(f"{source} has no {filename}: check the id and the revision") from error
     except Exception as error:  # no valid id, refused, cut off: the client and its HTTP library have a dozen types
         reason = str(error).strip().partition("\n")[0]
         raise FileNotFoundError(f"{source} cannot be read from the Hub: {reason}") from error
 
 
-def read_config(source: str, **hub) -> dict:
-    """The parsed `config.json` of a located folder or repository.
+class Stored(NamedTuple):
+    """A located checkpoint of which only the config has been read."""
+
+    source: str  # folder or repository id
+    config: dict  # parsed config.json, with a model_type
+    hub: dict  # arguments for `fetch` with which its other files are of the same commit
+    device: str | torch.device  # where the weights go
+
+
+def open_checkpoint(name: str | Path, **kwargs) -> Stored:
+    """Locate a checkpoint and read its `config.json`; the arguments are those of `HubModel.from_pretrained`.
 
     Raises:
         FileNotFoundError: there is none. ValueError: it is not a JSON object with a `model_type`.
     """
+    unknown = sorted(set(kwargs) - {*HUB_ARGUMENTS, "map_location", "strict"})
+    if unknown:
+        raise TypeError(f"there is no argument {unknown[0]!r}: {nearest(unknown[0], [*HUB_ARGUMENTS, 'map_location'])}")
+    told = "strict=False would leave random weights: Scanline always loads strictly"
+    require(kwargs.get("strict", True) is True, told)
+    source = locate(name)
+    hub = {key: kwargs[key] for key in HUB_ARGUMENTS if key in kwargs}
     path = fetch(source, "config.json", **hub)
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -151,7 +169,10 @@ def read_config(source: str, **hub) -> dict:
         raise ValueError(f"{source}: config.json is not valid JSON ({error}): download or save it again") from error
     valid = isinstance(config, dict) and isinstance(config.get("model_type"), str)
     require(valid, f"{source}: config.json names no model_type, so this is no Scanline checkpoint")
-    return config
+    commit = path.parent.name  # of the Hub's cache; a publish between two requests must not mix two checkpoints
+    if not os.path.isdir(source) and re.fullmatch("[0-9a-f]{40}", commit):
+        hub["revision"] = commit
+    return Stored(source, config, hub, kwargs.get("map_location", "cpu"))
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -234,27 +255,20 @@ class HubModel(
         Raises:
             FileNotFoundError: nothing there. ValueError: another class's, a damaged or a foreign checkpoint.
         """
-        unknown = sorted(set(kwargs) - {*HUB_ARGUMENTS, "map_location", "strict"})
-        if unknown:
-            raise TypeError(f"{cls.__name__}.from_pretrained takes no argument {unknown[0]!r}")
-        source = locate(pretrained_model_name_or_path)
-        hub = {k: kwargs[k] for k in HUB_ARGUMENTS if k in kwargs}
-        stored, own = read_config(source, **hub), cls.config_class
-        if stored["model_type"] != own.model_type:
-            raise ValueError(
-                f"{source} holds a {stored['model_type']!r}, not a {own.model_type!r}: "
-                "open it with hub_models.load, which picks the class"
-            )
-        unknown = sorted(set(stored) - {field.name for field in dataclasses.fields(own)})
-        require(not unknown, f"{source}: config.json has fields unknown to {cls.__name__}: {', '.join(unknown)}")
-        return super().from_pretrained(source, config=own(**stored), **kwargs)
+        stored, own = open_checkpoint(pretrained_model_name_or_path, **kwargs), cls.config_class.model_type
+        found = stored.config["model_type"]
+        told = f"{stored.source} holds a {found!r}, not a {own!r}: open it with hub_models.load, which picks the class"
+        require(found == own, told)
+        return cls.from_stored(stored)
 
     @classmethod
-    def _from_pretrained(cls, *, model_id, map_location="cpu", strict=True, config, **hub) -> "HubModel":
-        """Called by the mixin. Always strict, and never falls back to a pickle."""
-        require(strict is True, "strict=False would leave random weights: Scanline always loads strictly")
-        model = cls(config)
-        weights = read_weights(fetch(model_id, WEIGHTS, **hub))
+    def from_stored(cls, stored: Stored) -> "HubModel":
+        """The model of an opened checkpoint of this class; always strict, and never from a pickle."""
+        source, config, hub, device = stored
+        unknown = sorted(set(config) - {field.name for field in dataclasses.fields(cls.config_class)})
+        require(not unknown, f"{source}: config.json has fields unknown to {cls.__name__}: {', '.join(unknown)}")
+        model = cls(cls.config_class(**config))
+        weights = read_weights(fetch(source, WEIGHTS, **hub))
         own = model.state_dict()
         common = sorted(set(own) & set(weights))
         faults = {
@@ -267,9 +281,9 @@ class HubModel(
             "holds NaN or infinity in": [k for k in common if not weights[k].isfinite().all()],
         }
         told = [f"{what} {', '.join(keys[:3])}{' ...' if keys[3:] else ''}" for what, keys in faults.items() if keys]
-        require(not told, f"{model_id}: {WEIGHTS} does not fit its config.json: it {' and '.join(told)}")
+        require(not told, f"{source}: {WEIGHTS} does not fit its config.json: it {' and '.join(told)}")
         model.load_state_dict(weights, strict=True)
-        return model.to(map_location).eval()
+        return model.to(device).eval()
 
     def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
         """Write `model.safetensors` and `config.json`; `card.write_card` makes the card from a folder's files.

@@ -412,7 +412,6 @@ def test_the_hub_is_given_its_own_arguments_only(model, folder, monkeypatch):
         return str(folder / filename)
 
     monkeypatch.setattr(base, "hf_hub_download", download)
-    monkeypatch.setattr("huggingface_hub.hub_mixin.hf_hub_download", download)  # the mixin reads the config too
     assert type(load("owner/net", strict=True, map_location="cpu", revision="v1")) is type(model)
     assert {source for source, _, _ in asked} == {"owner/net"}
     assert all(hub["revision"] == "v1" and set(hub) <= set(base.HUB_ARGUMENTS) for _, _, hub in asked), asked

@@ -18,6 +18,7 @@ from PIL import Image
 
 from hub_models.images import MAX_SIDE, to_digit
 
+HEADER = Path(__file__).parents[1] / "README.md"  # of the Space: it names the models' repositories
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.png"))
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow has more readers: none of a visitor's business
 SIDE = 280  # of a canvas, in pixels

@@ -11,9 +11,10 @@ import pandas as pd
 import torch
 
 import hub_models
+from hub_models.hosted import load_hosted, on_gpu
 from hub_models.images import to_picture
 
-from ._digit import display, from_drawing, from_example, from_file, is_touched, kept, pictures, sketchpad
+from ._digit import HEADER, display, from_drawing, from_example, from_file, is_touched, kept, pictures, sketchpad
 
 TITLE = "Classify"
 ABOUT = """A GRU reads the digit one pixel at a time, row by row, and says after each pixel what it takes the digit for.
@@ -34,7 +35,13 @@ class Reading(NamedTuple):
 @functools.cache
 def model() -> hub_models.PixelClassifier:
     """The checkpoint all visitors share."""
-    return hub_models.load("gru128-mnist-classify")
+    return load_hosted("gru128-mnist-classify", HEADER)
+
+
+@on_gpu
+def read_prefixes(digit: torch.Tensor) -> torch.Tensor:
+    """uint8 (1, 1, 28, 28) -> probabilities after each pixel, (784, 10)."""
+    return model().predict_prefixes(digit)[0].cpu()
 
 
 def frame(reading: Reading, pixels: int) -> tuple:
@@ -52,8 +59,7 @@ def frame(reading: Reading, pixels: int) -> tuple:
 
 def read(digit: torch.Tensor) -> Iterator[tuple]:
     """uint8 (1, 1, 28, 28) -> a frame a row, with the slider's place and, last of all, the reading to look back at."""
-    net = model()
-    reading = Reading(digit[0] > net.config.threshold, net.predict_prefixes(digit)[0])
+    reading = Reading(digit[0] > model().config.threshold, read_prefixes(digit))
     for pixels in range(ROW, PIXELS + 1, ROW):
         yield *frame(reading, pixels), pixels, reading
         time.sleep(PAUSE)
@@ -93,6 +99,7 @@ def look_back(reading: Reading | None, pixels: int) -> tuple:
 
 def build() -> None:
     """Make the widgets, inside a gr.Tab, and wire them."""
+    model()  # now, not when the first visitor waits
     gr.Markdown(ABOUT)
     with gr.Row():
         with gr.Column():

@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 import hub_models
+from hub_models.hosted import load_hosted, on_gpu
 from hub_models.images import to_picture, to_sheet
-from hub_models.live import live
+from hub_models.live import Snapshot, live
 
-from ._digit import KEPT, canvas, display, from_drawing, from_example, from_file, kept, pictures, sketchpad
+from ._digit import HEADER, KEPT, canvas, display, from_drawing, from_example, from_file, kept, pictures, sketchpad
 
 TITLE = "In-paint"
 ABOUT = """Rub out any part of a digit, and the next-pixel model fills it in. It goes row by row, pixel by pixel, and
@@ -33,7 +34,23 @@ PAUSE = 0.05  # seconds a row: slow enough to watch
 @functools.cache
 def model() -> hub_models.PixelPredictor:
     """The checkpoint all visitors share."""
-    return hub_models.load("gru128-mnist-predict")
+    return load_hosted("gru128-mnist-predict", HEADER)
+
+
+@on_gpu
+def completions(given: torch.Tensor, known: torch.Tensor, n: int, temperature: float, seed: int) -> Iterator[Snapshot]:
+    """The arguments of `complete`, of one image -> the images (1, n, 1, 28, 28) as they fill, a snapshot a row."""
+    generator = torch.Generator().manual_seed(seed)
+    options = {"temperature": temperature, "generator": generator, "every": SIDE}
+    with contextlib.closing(live(model().complete, given, known, n, **options)) as snapshots:
+        for images, done, total in snapshots:
+            yield images.cpu(), done, total
+
+
+@on_gpu
+def nats(images: torch.Tensor) -> list[float]:
+    """uint8 (B, 1, 28, 28) -> -log p of each."""
+    return (-model().log_prob(images)).tolist()
 
 
 def take(digit: torch.Tensor, seconds: float = KEPT) -> dict:
@@ -100,19 +117,15 @@ def fill(truth: torch.Tensor, blank: torch.Tensor, empty: torch.Tensor, n, tempe
         raise gr.Error("The temperature must be a number from 0 to 2.")
     if not whole(seed, 0, SEEDS - 1):
         raise gr.Error(f"The seed must be a whole number from 0 to {SEEDS - 1}.")
-    net = model()
     given = truth.masked_fill(blank, MISSING)
     shown = kept(to_picture(truth[0], SCALE)), kept(to_picture(given[0], SCALE))
     yield *shown, None, "Filling ..."
-    generator = torch.Generator().manual_seed(int(seed))
-    options = {"temperature": float(temperature), "generator": generator}
-    snapshots = live(net.complete, given, ~empty, int(n), every=SIDE, **options)  # a frame a row
-    with contextlib.closing(snapshots):
+    with contextlib.closing(completions(given, ~empty, int(n), float(temperature), int(seed))) as snapshots:
         for images, done, total in snapshots:
             time.sleep(PAUSE)
             note = f"{done} of {total} pixels are filled."
             if done == total and torch.equal(blank, empty):
-                costs = [f"{-p:.1f}" for p in net.log_prob(torch.cat([truth, images[0]])).tolist()]
+                costs = [f"{cost:.1f}" for cost in nats(torch.cat([truth, images[0]]))]
                 note += f" Nats of the whole image (−log p, less is likelier): the truth **{costs[0]}**, "
                 note += f"the completions {', '.join(costs[1:])}."
             yield *shown, kept(to_sheet(images[0], columns=min(int(n), 2 if n <= 4 else 4), scale=8)), note
