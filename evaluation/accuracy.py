@@ -3,10 +3,9 @@
 import argparse
 
 import torch
-from tqdm import tqdm
 
 from evaluation.metrics import mean_interval, wilson_interval
-from evaluation.runner import Measures, command
+from evaluation.runner import Measures, command, spread
 from hub_models import HubModel
 from hub_models.base import require
 from training.data import ImageData
@@ -15,9 +14,9 @@ from training.data import ImageData
 def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measures:
     """Accuracy in % (Wilson interval) and cross-entropy in nats an image."""
     require(hasattr(model, "predict"), f"{args.name} is no classifier: measure it with evaluation.bits_per_dim")
-    batches = tqdm(range(0, len(data), args.batch_size), "accuracy", unit="batch")
+    batches = data.images.split(args.batch_size)
     with torch.no_grad(), model.exact(), model.evaluating():  # as predict, but logarithms of what underflows there
-        logits = torch.cat([model(data.images[i : i + args.batch_size])["logits"].cpu() for i in batches])
+        logits = torch.cat(spread(batches, lambda images: model(images)["logits"].cpu(), "accuracy"))
     right = int((logits.argmax(-1) == data.labels).sum())
     low, high = wilson_interval(right, len(data))
     nats, nats_low, nats_high = mean_interval(-logits.log_softmax(-1).gather(1, data.labels[:, None])[:, 0])

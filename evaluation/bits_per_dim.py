@@ -3,10 +3,9 @@
 import argparse
 
 import torch
-from tqdm import tqdm
 
 from evaluation.metrics import bits_per_dim, mean_interval
-from evaluation.runner import Measures, command
+from evaluation.runner import Measures, command, spread
 from hub_models import AutoregressiveImageModel, HubModel
 from hub_models.base import require
 from training.data import ImageData
@@ -16,8 +15,8 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
     """Mean negative log-likelihood over images, in three units, each with its 95 % interval over images."""
     fits = isinstance(model, AutoregressiveImageModel)
     require(fits, f"{args.name} gives no likelihood of images: measure it with evaluation.accuracy")
-    batches = tqdm(range(0, len(data), args.batch_size), "bits_per_dim", unit="batch")
-    nats = -torch.cat([model.log_prob(data.images[i : i + args.batch_size]).cpu() for i in batches])
+    batches = data.images.split(args.batch_size)
+    nats = -torch.cat(spread(batches, lambda images: model.log_prob(images).cpu(), "bits_per_dim"))
     figures = mean_interval(nats)  # mean, low, high in nats an image
     channels, height, width = model.shape
 

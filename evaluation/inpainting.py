@@ -9,10 +9,9 @@ at 300 seems to be. Below that, its search for the most probable filling of one 
 import argparse
 
 import torch
-from tqdm import tqdm
 
 from evaluation.metrics import mean_interval
-from evaluation.runner import Measures, command
+from evaluation.runner import Measures, command, spread
 from hub_models import AutoregressiveImageModel, HubModel
 from hub_models.base import require
 from training.data import ImageData
@@ -30,42 +29,47 @@ def pixel_nats(model: AutoregressiveImageModel, history: torch.Tensor, scored: t
     return -log_p.gather(-1, model.quantise(scored).to(log_p.device)[..., None]).flatten(1).cpu()
 
 
+def score(model: AutoregressiveImageModel, image: torch.Tensor, noise: torch.Generator) -> dict[str, float]:
+    """Nats a missing pixel of one image (1, 1, H, W), and the gains of the most probable fillings in nats."""
+    _, height, width = model.shape
+    true, start = pixel_nats(model, image, image), height * width - BLANKED
+    scores = {}
+    for count in FILLED:
+        hole = slice(start, start + count)
+        known = torch.ones(height * width, dtype=torch.bool)
+        known[hole] = False
+        filled = model.complete(image, known.view(1, 1, height, width), SAMPLES, generator=noise)[0]
+        truths = image.expand(SAMPLES, -1, -1, -1)
+        scores[f"inpainting_truth_{count}"] = true[:, hole].mean().item()
+        scores[f"inpainting_sampled_{count}"] = pixel_nats(model, filled, filled)[:, hole].mean().item()
+        scores[f"inpainting_truth_after_sampled_{count}"] = pixel_nats(model, filled, truths)[:, hole].mean().item()
+    for name, side in PATCHES.items():
+        y = int(torch.randint(height // 4, 3 * height // 4, (), generator=noise))
+        x = int(torch.randint(width // 4, 3 * width // 4, (), generator=noise))
+        known = torch.ones(1, 1, height, width, dtype=torch.bool)
+        known[..., y : y + side, x : x + side] = False
+        _, best, _ = model.most_probable(image, known)
+        scores[f"most_probable_gain_{name}"] = best - float(model.log_prob(image))
+    return scores
+
+
 def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measures:
     """Nats a missing pixel for each number of filled pixels, and the gain of the most probable filling in nats."""
     fits = isinstance(model, AutoregressiveImageModel) and model.config.channels == 1
     require(fits, f"{args.name} is no model of grey images: measure it with evaluation.accuracy")
-    noise = torch.Generator().manual_seed(args.seed)
     _, height, width = model.shape
-    start = height * width - BLANKED
-    require(start > 0, f"{args.name} makes images of {height}x{width}: the study blanks {BLANKED} pixels")
-    scores = {(what, count): [] for count in FILLED for what in ("truth", "sampled", "truth_after_sampled")}
-    gains = {name: [] for name in PATCHES}
-    for image in tqdm(data.images[:, None], "inpainting", unit="image"):  # (1, 1, H, W) each
-        true = pixel_nats(model, image, image)
-        for count in FILLED:
-            hole = slice(start, start + count)
-            known = torch.ones(height * width, dtype=torch.bool)
-            known[hole] = False
-            filled = model.complete(image, known.view(1, 1, height, width), SAMPLES, generator=noise)[0]
-            scores["truth", count].append(true[:, hole].mean().item())
-            scores["sampled", count].append(pixel_nats(model, filled, filled)[:, hole].mean().item())
-            truths = image.expand(SAMPLES, -1, -1, -1)
-            scores["truth_after_sampled", count].append(pixel_nats(model, filled, truths)[:, hole].mean().item())
-        for name, side in PATCHES.items():
-            y = int(torch.randint(height // 4, 3 * height // 4, (), generator=noise))
-            x = int(torch.randint(width // 4, 3 * width // 4, (), generator=noise))
-            known = torch.ones(1, 1, height, width, dtype=torch.bool)
-            known[..., y : y + side, x : x + side] = False
-            _, best, _ = model.most_probable(image, known)
-            gains[name].append(best - float(model.log_prob(image)))
-    results = []
-    for (what, count), values in scores.items():
-        results.append((f"inpainting_{what}_{count}", "nats/missing pixel", values))
-    for name, values in gains.items():
-        results.append((f"most_probable_gain_{name}", "nats/image", values))
+    told = f"{args.name} makes images of {height}x{width}: the study blanks {BLANKED} pixels"
+    require(height * width > BLANKED, told)
+
+    def one(index: int) -> dict[str, float]:
+        noise = torch.Generator().manual_seed((args.seed << 32) + index)  # an image's own, in whichever process
+        return score(model, data.images[index, None], noise)
+
+    scores = spread(range(len(data)), one, "inpainting")
     entries = []
-    for metric, unit, values in results:
-        value, low, high = mean_interval(torch.tensor(values))
+    for metric in scores[0]:
+        value, low, high = mean_interval(torch.tensor([of_image[metric] for of_image in scores]))
+        unit = "nats/image" if metric.startswith("most_probable") else "nats/missing pixel"
         entries.append({"metric": metric, "value": value, "unit": unit, "n": len(data), "interval": [low, high]})
     return entries
 

@@ -1,7 +1,8 @@
-"""What every evaluation command shares: its arguments, its data, and where its results go.
+"""What every evaluation command shares: its arguments, its data, its share of the work, and where its results go.
 
 A command is `python -m evaluation.X NAME --split test`. Its results go to `eval_results.json` beside the checkpoint,
-the card is rendered again, and the last line printed is the results as JSON.
+the card is rendered again, and the last line printed is the results as JSON. Under torchrun the processes share the
+work; the figures are the same to the last bit, however many they are.
 """
 
 import argparse
@@ -9,18 +10,29 @@ import hashlib
 import json
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+from accelerate import PartialState
+from tqdm import tqdm
 
 from hub_models import HubModel, load, locate
 from hub_models.base import WEIGHTS, fetch, require, write_json
 from hub_models.card import read_results, write_card
 from training.data import ImageData, load_split
-from training.machine import hardware
+from training.machine import hardware, interleave, launcher, locked
 
 Measures = list[dict]  # each: metric, value, unit, n, interval
+Item, Score = TypeVar("Item"), TypeVar("Score")
+
+
+def spread(items: Sequence[Item], score: Callable[[Item], Score], what: str) -> list[Score]:
+    """`score` of each item, in order; of several processes each does its share, and all get all of them."""
+    state = PartialState()
+    own = items[state.process_index :: state.num_processes]
+    return interleave([score(item) for item in tqdm(own, what, disable=not state.is_main_process)], len(items))
 
 
 def run(measure: Callable[[HubModel, ImageData, argparse.Namespace], Measures], doc: str, argv: list[str]) -> Measures:
@@ -46,26 +58,35 @@ def run(measure: Callable[[HubModel, ImageData, argparse.Namespace], Measures], 
         raise ValueError(
             f"--device is {args.device!r}, which is not to be had here: give cpu or leave it out"
         ) from error
+    state = PartialState(cpu=args.device == "cpu")  # of several GPUs it gives each process its own
+    device = state.device if args.device == "cuda" else torch.device(args.device)
     source = locate(args.name)
-    recipe = json.loads(fetch(source, "recipe.json").read_text())
-    model = load(args.name, map_location=args.device)
-    data = load_split(recipe["data"]["name"], args.split).first(args.limit)
+    with state.main_process_first():  # one fetches and decodes, the others find it done
+        recipe = json.loads(fetch(source, "recipe.json").read_text())
+        model = load(args.name, map_location=device)
+        data = load_split(recipe["data"]["name"], args.split).first(args.limit)
     torch.manual_seed(args.seed)
+    options = shlex.join(argument for argument in argv if argument != args.name)
     shared = {
         "dataset": recipe["data"]["repo_id"],
         "split": args.split,
         "seed": args.seed,
         "revision": data.revision,
         "weights": hashlib.sha256(fetch(source, WEIGHTS).read_bytes()).hexdigest(),
-        "hardware": hardware(torch.device(args.device)),
-        "command": f"python -m evaluation.{program} {shlex.join(argv)}",
+        "hardware": hardware(device, state.num_processes),
+        "command": f"{launcher(state.num_processes)} evaluation.{program} {shlex.quote(args.name)} {options}".strip(),
     }
     results = [entry | shared for entry in measure(model, data, args)]
-    if Path(source).is_dir():
-        record(Path(source), results)
-    else:
-        print(f"{source} is on the Hub: the results are printed, not written", file=sys.stderr)
-    print(json.dumps(results))
+    if state.is_main_process:
+        try:
+            if Path(source).is_dir():
+                record(Path(source), results)
+            else:
+                print(f"{source} is on the Hub: the results are printed, not written", file=sys.stderr)
+        finally:  # what took an hour is at least shown where it cannot be written
+            print(json.dumps(results), flush=True)
+    state.wait_for_everyone()
+    state.destroy_process_group()
     return results
 
 
@@ -79,9 +100,12 @@ def record(folder: Path, results: Measures) -> None:
         return tuple(entry[name] for name in ("metric", "dataset", "split", "n", "seed"))
 
     weights, new = results[0]["weights"], {key(entry) for entry in results}
-    kept = [old for old in read_results(folder) if old["weights"] == weights and key(old) not in new]
-    write_json(folder / "eval_results.json", kept + results)
-    write_card(folder)
+    with locked(folder):  # of two evaluations at once neither loses its results
+        now = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+        require(now == weights, f"{folder} was trained anew meanwhile: evaluate it again")
+        kept = [old for old in read_results(folder) if old["weights"] == weights and key(old) not in new]
+        write_json(folder / "eval_results.json", kept + results)
+        write_card(folder)
 
 
 def command(measure: Callable, doc: str) -> None:

@@ -58,7 +58,10 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write a file aside, then rename it: a reader never sees half, and a full disk loses nothing that was there."""
     aside = path.with_name(f"{path.name}.{os.getpid()}.writing")
     try:
-        aside.write_bytes(data)
+        with aside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave the name with nothing behind it
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)

@@ -1,24 +1,32 @@
 """The model card, rendered from a folder's files: no live model and no branch per model."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from huggingface_hub import EvalResult, ModelCardData
+import yaml
+from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, constants, eval_result_entries_to_yaml
 from safetensors import safe_open
 
 from .base import PRETRAINED, WEIGHTS, write_text
 
 TEMPLATE = Path(__file__).with_name("card.md")
 README = "README.md"
+LEADERBOARD = ".eval_results/test.yaml"  # figures as the Hub's leaderboards read them
+PUBLISHED = (  # what a repository holds of a run folder
+    *("config.json", WEIGHTS, "tokenizer.json", README, "recipe.json", "train_results.json", "eval_results.json"),
+    *("history.csv", "curves.png", "samples.png", LEADERBOARD),
+)
 HEADLINE = ("learning_rate", "lr_scheduler_type", "per_device_train_batch_size", "bf16", "seed")
 
 
 def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
     """Render `README.md` of a run or checkpoint folder from its other files, and return its path.
 
-    Reads `config.json`, `model.safetensors`, `recipe.json`, `train_results.json` and, where it is, `eval_results.json`.
+    Reads `config.json`, `model.safetensors`, `recipe.json`, `train_results.json` and, where they are,
+    `eval_results.json` and the wheel of Scanline's code. Test results go to `.eval_results/test.yaml`, too.
 
     Args:
         folder: what `training.train` leaves, or a copy.
@@ -44,6 +52,8 @@ def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
         metadata=_metadata(model, name, recipe, results).to_yaml(),
         name=name,
         repo_id=repo_id,
+        endpoint=constants.ENDPOINT,
+        wheel=next((file.name for file in folder.glob("*.whl")), None),
         path=path,
         class_name=model.__name__,
         title=model.title,
@@ -58,10 +68,16 @@ def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
         recipe=recipe,
         samples=trained["samples"],
         results=[_shown(result) for result in results],
-        commands=sorted({result["command"] for result in results}),
+        commands=sorted({_addressed(result["command"], path) for result in results}),
         train_command=recipe["command"],
         settings=_settings(recipe, trained),
     )
+    tested = _leaderboard(results, repo_id)
+    if tested:
+        (folder / LEADERBOARD).parent.mkdir(exist_ok=True)
+        write_text(folder / LEADERBOARD, tested)
+    else:
+        (folder / LEADERBOARD).unlink(missing_ok=True)
     write_text(folder / README, text)
     return folder / README
 
@@ -75,6 +91,31 @@ def read_results(folder: str | Path) -> list[dict]:
 def format_value(value: float) -> str:
     """A figure as cards and tables print it: four significant digits after the point's leading zeros, no exponent."""
     return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}" if abs(value) >= 0.1 else f"{value:.5f}"
+
+
+def _addressed(command: str, path: str) -> str:
+    """An evaluation command as who has the model under this path gives it: the name comes after `-m SCRIPT`."""
+    words = shlex.split(command)
+    words[words.index("-m") + 2] = path
+    return shlex.join(words)
+
+
+def _leaderboard(results: list[dict], repo_id: str | None) -> str:
+    """The test figures as YAML, of each metric the one over most images; empty without any."""
+    tested = {r["metric"]: r for r in sorted(results, key=lambda r: r["n"]) if r["split"] == "test"}
+    source = {"source_url": f"{constants.ENDPOINT}/{repo_id}", "source_name": "Model card"} if repo_id else {}
+    entries = [
+        EvalResultEntry(
+            dataset_id=result["dataset"],
+            task_id=metric,
+            value=result["value"],
+            dataset_revision=result["revision"],
+            notes=f"{result['unit']}, {result['n']:,} test images, seed {result['seed']}",
+            **source,
+        )
+        for metric, result in tested.items()
+    ]
+    return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False) if entries else ""
 
 
 def _shown(result: dict) -> dict:

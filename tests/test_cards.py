@@ -5,20 +5,18 @@ import json
 import shutil
 
 import pytest
-from huggingface_hub import ModelCard
+import yaml
+from huggingface_hub import ModelCard, constants, parse_eval_result_entries
 
 from evaluation.runner import record
 from hub_models import MODELS, load, shipped
 from hub_models.base import PRETRAINED
-from hub_models.card import format_value, read_results, write_card
+from hub_models.card import LEADERBOARD, PUBLISHED, format_value, read_results, write_card
+from hub_models.upload import check_card
+from training.data import DATASETS
 from training.recipe import find
 
-# what the Hub accepts (its client does not check), of which we use
-PIPELINES = {"image-classification", "unconditional-image-generation", "text-generation", "image-to-image"}
-FILES = {
-    *("README.md", "config.json", "curves.png", "eval_results.json", "history.csv", "model.safetensors"),
-    *("recipe.json", "samples.png", "train_results.json"),
-}
+FILES = set(PUBLISHED) - {"tokenizer.json"}
 
 
 @pytest.fixture(params=shipped())
@@ -31,14 +29,16 @@ def test_something_of_each_family_ships():
 
 
 def test_a_shipped_folder_is_whole_small_and_its_own_cards_source(folder, tmp_path, monkeypatch):
-    assert {path.name for path in folder.iterdir()} == FILES
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 10 * 2**20
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {str(path.relative_to(folder)) for path in files} == FILES
+    assert sum(path.stat().st_size for path in files) < 10 * 2**20
     copy = tmp_path / folder.name
     shutil.copytree(folder, copy)
-    (copy / "README.md").unlink()
+    (copy / "README.md").unlink(), (copy / LEADERBOARD).unlink()
     assert f'load("{tmp_path.name}/{folder.name}")' in write_card(copy).read_text()  # as `runs/NAME`
     monkeypatch.setattr("hub_models.card.PRETRAINED", tmp_path)
     assert write_card(copy).read_text() == (folder / "README.md").read_text(), "run an evaluation: the card is stale"
+    assert (copy / LEADERBOARD).read_text() == (folder / LEADERBOARD).read_text(), "run an evaluation"
 
 
 def test_shipped_results_are_of_the_shipped_weights_and_name_their_command(folder):
@@ -62,8 +62,8 @@ def test_recipes_expect_what_their_shipped_checkpoints_scored(folder):
 
 def test_metadata_is_what_the_hub_reads(folder):
     card = ModelCard((folder / "README.md").read_text())
+    assert check_card(str(card), "model", {source.repo_id for source in DATASETS.values()})
     assert card.data.license == "apache-2.0" and card.data.library_name == "scanline"
-    assert card.data.pipeline_tag in PIPELINES and card.data.datasets == ["ylecun/mnist"]
     listed = {(r.metric_type, r.dataset_split, r.metric_value) for r in card.data.eval_results}
     assert listed == {(e["metric"], e["split"], e["value"]) for e in read_results(folder)}
     for entry in read_results(folder):
@@ -78,14 +78,36 @@ def test_recorded_results_replace_their_like_and_drop_other_weights(folder, tmp_
     record(copy, [again])
     assert len(read_results(copy)) == len(old) and read_results(copy)[-1]["value"] == 1.25
     assert "1.2500" in (copy / "README.md").read_text()
-    record(copy, [again | {"weights": "other", "n": 7}])
+    with pytest.raises(ValueError, match="trained anew meanwhile"):
+        record(copy, [again | {"weights": "other", "n": 7}])
+    assert len(read_results(copy)) == len(old)
+    model = load(copy)
+    next(model.parameters()).data += 1
+    model.save_pretrained(copy)
+    weights = hashlib.sha256((copy / "model.safetensors").read_bytes()).hexdigest()
+    record(copy, [again | {"weights": weights, "n": 7}])
     assert [entry["n"] for entry in read_results(copy)] == [7]
+    assert {path.name for path in copy.iterdir()} == {path.name for path in folder.iterdir()}  # no lock, no litter
+
+
+def test_the_hubs_leaderboards_get_the_test_figures(folder):
+    tested = parse_eval_result_entries(yaml.safe_load((folder / LEADERBOARD).read_text()))
+    figures = {entry["metric"]: entry for entry in read_results(folder) if entry["split"] == "test"}
+    assert {entry.task_id: entry.value for entry in tested} == {m: e["value"] for m, e in figures.items()}
+    for entry in tested:
+        assert entry.dataset_id == "ylecun/mnist" and len(entry.dataset_revision) == 40
+        assert entry.notes.startswith(f"{figures[entry.task_id]['unit']}, {figures[entry.task_id]['n']:,} test images")
 
 
 def test_a_card_for_a_repository_names_it_and_both_download_commands(folder, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
+    (copy / "scanline-0.1.0-py3-none-any.whl").write_bytes(b"")
     text = write_card(copy, repo_id="someone/net").read_text()
+    address = f"{constants.ENDPOINT}/someone/net/resolve/main/scanline-0.1.0-py3-none-any.whl"
+    assert f"```bash\npip install {address}\n```\n\n```python\n" in text
+    for entry in read_results(copy):
+        assert entry["command"].replace(folder.name, "someone/net") in text
     assert "hf download someone/net" in text and "huggingface-cli download someone/net" in text
     assert 'load("someone/net")' in text and "name: someone/net" in text
 

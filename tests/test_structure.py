@@ -23,7 +23,7 @@ OF_THE_HOUSE = {
     "evaluation": {"hub_models", "training", "evaluation"},
     "spaces": {"hub_models"},
 }
-DISTRIBUTIONS = {"huggingface-hub": "huggingface_hub", "pillow": "PIL"}  # whose module is called otherwise
+DISTRIBUTIONS = {"huggingface-hub": "huggingface_hub", "pillow": "PIL", "pyyaml": "yaml"}  # modules called otherwise
 
 
 def files(package: str) -> list[Path]:

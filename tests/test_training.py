@@ -281,18 +281,6 @@ def test_only_the_first_process_writes_checkpoints(run, tmp_path):
     assert not (tmp_path / "False").exists() and (tmp_path / "True" / "model.safetensors").exists()
 
 
-def test_two_processes_leave_one_good_run_and_are_not_resumed_by_one(mnist, tmp_path):
-    argv = ["gru128-mnist-predict", *TOY, "--max_steps", "2", "--eval_steps", "1", "--save_steps", "1"]
-    argv += ["--output_dir", str(tmp_path / "run")]
-    starter = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
-    done = subprocess.run([*starter, "-m", "training.train", *argv], capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    assert load(tmp_path / "run").config.hidden_size == 8
-    assert "torchrun --nproc_per_node 2" in (tmp_path / "run" / "README.md").read_text()
-    with pytest.raises(ValueError, match="processes was 2 and is 1"):
-        train([*argv, "--resume"])
-
-
 def test_a_full_disk_is_told_in_one_sentence_and_loses_nothing(mnist, tmp_path):
     """A limit on the size of a file stands in for the disk: the optimizer's state is the first file too large."""
     limited = "import resource, sys; from training.train import main\n"

@@ -1,19 +1,41 @@
-"""What ran a command: told in every results file."""
+"""What ran a command, as every results file tells it; and the lock by which one process at a time writes a folder."""
 
+import contextlib
 import platform
+import re
 import resource
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from filelock import FileLock, Timeout
+
+LOCK = ".lock"
 
 
-def hardware(device: torch.device) -> str:
-    """The GPU's name, or the processor's and the number of threads."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+def hardware(device: torch.device, processes: int = 1) -> str:
+    """The GPU's name, or the processor's and the number of threads; how many of them, if several processes ran."""
     threads = torch.get_num_threads()
-    return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+    cpu = f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu
+    return name if processes == 1 else f"{processes} x {name}"
+
+
+def interleave(own: list, count: int) -> list:
+    """All of `count` things in order; of N processes each gives what it made, every N-th from its own index on."""
+    things: list = [None] * count
+    for process, share in enumerate(gather_object([own])):
+        things[process :: PartialState().num_processes] = share
+    return things
+
+
+def launcher(processes: int) -> str:
+    """What a command line begins with."""
+    return "python -m" if processes == 1 else f"torchrun --nproc_per_node {processes} -m"
 
 
 def _processor() -> str:
@@ -37,3 +59,38 @@ def peak_memory_mib() -> float:
         return torch.cuda.max_memory_allocated() / 2**20
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+@contextlib.contextmanager
+def locked(folder: Path, wait: float = 60) -> Iterator[None]:
+    """Keep others from writing to a folder (made where there is none), and clear what one that was killed left there.
+
+    A process that is killed holds no lock any longer; its file stays, for the next one to use and take away.
+
+    Args:
+        folder: a run's, or a cache's.
+        wait: seconds after which one that another process has is refused.
+
+    Raises:
+        ValueError: another process has it, or nothing can be written there.
+    """
+    lock = FileLock(folder / LOCK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=wait)
+    except Timeout as error:
+        told = f"another process is writing to {folder}: wait until it ends, or give another folder"
+        raise ValueError(told) from error
+    except OSError as error:
+        told = f"{folder} is no folder that can be written to ({error.strerror}): mend that, or give another"
+        raise ValueError(told) from error
+    try:
+        for path in [*folder.glob(".*/*.writing"), *folder.glob("*.writing")]:
+            if path.name == ".writing":
+                shutil.rmtree(path)
+            elif re.search(r"\.\d+\.writing$", path.name):
+                path.unlink()
+        yield
+    finally:
+        (folder / LOCK).unlink(missing_ok=True)  # before its release: who waits for it sees that, and makes another
+        lock.release()

@@ -9,6 +9,7 @@ never overwritten without --overwrite; --resume goes on after a crash and gives 
 """
 
 import argparse
+import contextlib
 import dataclasses
 import inspect
 import json
@@ -19,6 +20,7 @@ import platform
 import shlex
 import shutil
 import sys
+import threading
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,10 +36,10 @@ from hub_models.base import WEIGHTS, ModelConfig, nearest, read_weights, require
 from hub_models.card import write_card
 from training.dashboard import draw_dashboard, write_history
 from training.data import ImageData, describe, load_split
-from training.machine import hardware, has_bf16
+from training.machine import LOCK, hardware, has_bf16, launcher, locked
 from training.pictures import draw_samples
 from training.recipe import Recipe, find, recipes
-from training.trainer import HubTrainer, newest_checkpoint
+from training.trainer import HubTrainer, best_of, checkpoints, is_whole, newest_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -129,10 +131,10 @@ def description(
     """All that decides the run's weights, as recipe.json holds it, and the command line that says it."""
     standard = TrainingArguments(output_dir=args.output_dir, use_cpu=args.use_cpu).to_dict()
     chosen = {k: v for k, v in args.to_dict().items() if v != standard[k] and k not in INCIDENTAL}
-    launcher = "python -m" if args.world_size == 1 else f"torchrun --nproc_per_node {args.world_size} -m"
+    said = shlex.join(argument for argument in argv if argument not in ("--resume", "--overwrite"))
     return {
         "recipe": argv[0],
-        "command": f"{launcher} training.train {shlex.join(a for a in argv if a not in ('--resume', '--overwrite'))}",
+        "command": f"{launcher(args.world_size)} training.train {said}",
         "about": recipe.about,
         "model": dataclasses.asdict(config),
         "data": describe(recipe.data) | {"revision": data.revision, "limit": run.limit},
@@ -152,7 +154,8 @@ def description(
 def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
     """Make the run folder ours: refuse, clear or resume what is there; return the checkpoint to go on from."""
     recorded = folder / "recipe.json"
-    if run.resume:
+    there = [path for path in folder.iterdir() if path.name != LOCK]
+    if run.resume and there:  # else it was killed before it could write its recipe
         require(recorded.is_file(), f"{folder} holds no run to resume: leave out --resume")
         before = json.loads(recorded.read_text())
         decisive = [key for key in wanted if key not in ("about", "command", "machine")]
@@ -162,21 +165,37 @@ def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
         for line in _differences("machine", before.get("machine"), wanted["machine"]):
             logger.warning("resumed elsewhere, so not bit for bit as unbroken: %s", line)
         write_json(recorded, wanted | {"machine": before["machine"]})
-        return newest_checkpoint(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        newest = newest_checkpoint(folder, wanted["processes"])
+        needed = {newest, best_of(newest)} if newest else set()
+        others = [path for path in checkpoints(folder) if path not in needed]
+        limit = wanted["training"].get("save_total_limit")
+        spare = [path for path in others if is_whole(path, wanted["processes"])]
+        for path in set(others) - set(spare[: limit and max(limit - len(needed), 0)]):
+            shutil.rmtree(path)  # half written, half deleted, or not yet deleted
+        return newest
+    if there:
         ours = recorded.is_file()
         require(ours, f"{folder} exists and holds no run of ours: give another --output_dir")
         require(run.overwrite, f"{folder} exists: go on with --resume, or delete it and begin anew with --overwrite")
-        shutil.rmtree(replaced(folder), ignore_errors=True)
-        folder.rename(replaced(folder))  # until the new run has trained
-    folder.mkdir(parents=True, exist_ok=True)
+        if replaced(folder).exists() and not (folder / WEIGHTS).exists():  # what it was to replace is what is kept
+            for path in there:
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path != recorded:  # it makes the folder ours, so another takes its place at once
+                    path.unlink()
+        else:
+            shutil.rmtree(replaced(folder), ignore_errors=True)
+            folder.rename(replaced(folder))
+            folder.mkdir()
+            os.link(replaced(folder) / LOCK, folder / LOCK)  # so that it is still locked, by the same file
+            (replaced(folder) / LOCK).unlink()
     write_json(recorded, wanted)
     return None
 
 
 def replaced(folder: Path) -> Path:
-    """Where a run lies that --overwrite puts another in place of, until that one has trained."""
-    return folder.with_name(f"{folder.name}.replaced")
+    """Where a run lies that --overwrite puts another in place of, until that one is done."""
+    return Path(f"{os.path.abspath(folder)}.replaced")
 
 
 def _differences(key: str, then: Any, now: Any) -> list[str]:
@@ -205,7 +224,6 @@ def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData, 
     if half:  # the samples, as all figures after, are those of the rounded weights
         model.load_state_dict({k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()})
     aside = folder / ".writing"
-    shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     history = write_history(state.log_history, aside / "history.csv")
     kept = ("epoch", "step", "eval_loss", "eval_accuracy")
@@ -239,51 +257,55 @@ def train(argv: list[str]) -> Path:
     splits = {split: load_split(recipe.data, split).first(run.limit) for split in ("train", "validation")}
     set_seed(args.seed)
     model = MODELS[config.model_type](config)
-    alone = len(splits["train"]) % args.per_device_train_batch_size == 1 and not args.dataloader_drop_last
+    last = 0 if args.dataloader_drop_last else len(splits["train"]) % (args.train_batch_size * args.world_size)
+    alone = 0 < last < 2 * args.world_size
     normed = any(isinstance(part, torch.nn.modules.batchnorm._BatchNorm) for part in model.modules())
-    told = (
-        "the last batch of an epoch is a single image, which batch norm cannot take: change the batch size or --limit"
-    )
+    told = "the last batch of an epoch leaves a process a single image, which batch norm cannot take: "
+    told += "change the batch size or --limit"
     require(not (alone and normed), told)
     folder = Path(args.output_dir)
+    begun = folder.exists() or replaced(folder).exists()
+    require(begun or not run.resume, f"{folder} holds no run to resume: leave out --resume")
     wanted = description(argv, recipe, run, args, config, splits["train"])
-    with args.main_process_first(local=False):  # of several processes one makes the folder, then all look into it
-        checkpoint = claim(folder, run, wanted) if args.process_index == 0 else newest_checkpoint(folder)
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
-    taken = inspect.signature(model.forward).parameters
-    trainer = HubTrainer(
-        model,
-        args,
-        exact_from=run.exact_from,
-        train_dataset=splits["train"],
-        eval_dataset=splits["validation"],
-        data_collator=lambda batch: {key: value for key, value in batch.items() if key in taken},
-        compute_metrics=accuracy if hasattr(model, "predict") else None,
-        callbacks=[EarlyStoppingCallback(run.patience)] if run.patience else [],
-    )
-    before = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME)) if checkpoint else None
-    if before and before.stateful_callbacks["TrainerControl"]["args"]["should_training_stop"]:
-        trainer.state = before  # it was over: Trainer would take one step more
-    else:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    if trainer.is_world_process_zero():
-        shutil.rmtree(replaced(folder), ignore_errors=True)
-        finish(folder, model, trainer, splits["validation"], run.half)
+    with locked(folder, wait=0) if args.process_index == 0 else contextlib.nullcontext():
+        with args.main_process_first(local=False):  # of several processes one claims the folder, then all look into it
+            first = args.process_index == 0
+            checkpoint = claim(folder, run, wanted) if first else newest_checkpoint(folder, args.world_size)
+        os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
+        taken = inspect.signature(model.forward).parameters
+        trainer = HubTrainer(
+            model,
+            args,
+            exact_from=run.exact_from,
+            train_dataset=splits["train"],
+            eval_dataset=splits["validation"],
+            data_collator=lambda batch: {key: value for key, value in batch.items() if key in taken},
+            compute_metrics=accuracy if hasattr(model, "predict") else None,
+            callbacks=[EarlyStoppingCallback(run.patience)] if run.patience else [],
+        )
+        before = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME)) if checkpoint else None
+        if before and before.stateful_callbacks["TrainerControl"]["args"]["should_training_stop"]:
+            trainer.state = before  # it was over: Trainer would take one step more
+        else:
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if trainer.is_world_process_zero():
+            finish(folder, model, trainer, splits["validation"], run.half)
+            shutil.rmtree(replaced(folder), ignore_errors=True)
     return folder
 
 
 def main() -> None:
     """The command: one sentence and exit code 1 on what the user can mend."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    threading.excepthook = lambda failed: logger.warning("%s", failed.exc_value)  # TensorBoard's, told again below
     try:
-        folder = train(sys.argv[1:])
+        print(f"done: {train(sys.argv[1:])}", flush=True)
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")
     except (OSError, SafetensorError) as error:
         sys.exit(f"error: {error}: make room or rights, then go on with --resume; whole checkpoints are kept")
     except KeyboardInterrupt:
         sys.exit("stopped: go on with --resume")
-    print(f"done: {folder}")
 
 
 if __name__ == "__main__":

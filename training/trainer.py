@@ -8,12 +8,21 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from transformers import Trainer
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, EvalPrediction
 
-from training.machine import peak_memory_mib
+from hub_models.base import WEIGHTS
+from training.machine import interleave, peak_memory_mib
 
-CHECKPOINT_FILES = ("config.json", "model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json")
+
+class OwnNoise(TrainerCallback):
+    """Of several processes each draws noise of its own in forward, once their weights, which are equal, are made."""
+
+    def on_train_begin(self, args: TrainingArguments, state, control, **kwargs) -> None:
+        if args.world_size > 1:
+            torch.manual_seed(args.seed + args.process_index)
 
 
 class HubTrainer(Trainer):
@@ -23,6 +32,7 @@ class HubTrainer(Trainer):
         self.exact_from = exact_from
         self._clock = time.perf_counter()
         super().__init__(*args, **kwargs)
+        self.add_callback(OwnNoise)
 
     def _build_accelerator_args(self, **kwargs) -> dict:
         # accelerate would wrap forward in autocast for good; here the step and the mode decide (see below)
@@ -34,6 +44,52 @@ class HubTrainer(Trainer):
         if self.args.bf16 and early and self.model.training:
             return torch.autocast(self.args.device.type, torch.bfloat16, cache_enabled=cache_enabled)
         return contextlib.nullcontext()
+
+    def _get_dataloader(self, dataset, description: str, batch_size: int, **kwargs) -> DataLoader:
+        """Batches of all processes together, in each of them: accelerate's own shares differ in what the last holds."""
+        train, processes = kwargs.get("is_training", False), self.args.world_size
+        loader = super()._get_dataloader(dataset, description, batch_size * (processes if train else 1), **kwargs)
+        if processes > 1:
+            shards = loader.batch_sampler
+            shards.num_processes, shards.process_index, shards.even_batches = 1, 0, False
+        return loader
+
+    def compute_loss(self, model: torch.nn.Module, inputs: dict, *args, **kwargs) -> torch.Tensor:
+        """Loss of this process's share of a batch, weighted so that the mean over processes is the whole batch's."""
+        processes, whole = self.args.world_size, len(next(iter(inputs.values())))
+        if processes == 1:
+            return super().compute_loss(model, inputs, *args, **kwargs)
+        own = {name: value[self.args.process_index :: processes] for name, value in inputs.items()}
+        count = len(next(iter(own.values())))
+        if not count:  # a last batch of fewer than there are processes: each must take part in the exchange
+            own = {name: value[:1] for name, value in inputs.items()}
+        return super().compute_loss(model, own, *args, **kwargs) * (count * processes / whole)
+
+    def evaluation_loop(
+        self, dataloader: DataLoader, description: str, *args, metric_key_prefix: str = "eval", **kwargs
+    ) -> EvalLoopOutput:
+        """Mean loss over the whole set; each process does whole batches, so that the figures are those of one process.
+
+        Trainer's own would fill up the last batches with repeats, and count their loss.
+        """
+        self.callback_handler.eval_dataloader = dataloader  # its length is the progress bar's
+        own = []
+        with torch.no_grad(), self.model.evaluating():
+            for index, batch in enumerate(dataloader):
+                if index % self.args.world_size == self.args.process_index:
+                    out = self.model(**self._prepare_inputs(batch))
+                    scored = {"count": len(next(iter(batch.values()))), "loss": out["loss"].item()}
+                    if self.compute_metrics:
+                        scored |= {"logits": out["logits"].cpu(), "labels": batch["labels"].cpu()}
+                    own.append(scored)
+                self.callback_handler.on_prediction_step(self.args, self.state, self.control)
+        scores = interleave(own, len(dataloader))
+        total = sum(score["count"] for score in scores)
+        metrics = {"loss": sum(score["count"] * score["loss"] for score in scores) / total}
+        if self.compute_metrics:
+            predictions, labels = (torch.cat([s[key] for s in scores]).numpy() for key in ("logits", "labels"))
+            metrics |= self.compute_metrics(EvalPrediction(predictions, labels))
+        return EvalLoopOutput(None, None, {f"{metric_key_prefix}_{k}": v for k, v in metrics.items()}, total)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add wall minutes since the last validation and the peak memory to each validation's log."""
@@ -49,31 +105,43 @@ class HubTrainer(Trainer):
         except RuntimeError as error:  # all that torch.save says of a full disk
             raise OSError(f"a checkpoint could not be written ({error})") from error
 
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        self.accelerator.wait_for_everyone()  # so that what comes next, the state, is the last file of all processes
+
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         if self.args.should_save:  # Trainer calls it in every process
             self.accelerator.unwrap_model(self.model).save_pretrained(output_dir or self.args.output_dir)
 
 
-def newest_checkpoint(run: Path) -> Path | None:
-    """The latest whole `checkpoint-N` of a run folder; one that was cut short while being written is passed over."""
+def checkpoints(run: Path) -> list[Path]:
+    """Every `checkpoint-N` of a run folder, whole or not, the latest first."""
     found = [p for p in run.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if p.name.rpartition("-")[2].isdigit()]
-    for path in sorted(found, key=lambda p: int(p.name.rpartition("-")[2]), reverse=True):
-        if is_whole(path):
-            return path
-    return None
+    return sorted(found, key=lambda p: int(p.name.rpartition("-")[2]), reverse=True)
 
 
-def is_whole(checkpoint: Path) -> bool:
-    """Whether every file of a checkpoint is there to its end; the Trainer's state is written last."""
-    if not all((checkpoint / name).is_file() for name in CHECKPOINT_FILES):
-        return False
-    saved = [*checkpoint.glob("rng_state*.pth"), checkpoint / "optimizer.pt", checkpoint / "scheduler.pt"]
-    if len(saved) < 3 or not all(map(zipfile.is_zipfile, saved)):  # torch.save's format: its directory comes last
-        return False
+def newest_checkpoint(run: Path, processes: int = 1) -> Path | None:
+    """The latest whole `checkpoint-N` of a run folder; one that was cut short while being written is passed over."""
+    return next((path for path in checkpoints(run) if is_whole(path, processes)), None)
+
+
+def best_of(checkpoint: Path) -> Path:
+    """The checkpoint that was the best on validation when a whole one was written."""
+    state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text())
+    return checkpoint.with_name(f"{PREFIX_CHECKPOINT_DIR}-{state['best_global_step'] or state['global_step']}")
+
+
+def is_whole(checkpoint: Path, processes: int = 1) -> bool:
+    """Whether every file of a checkpoint, of all processes, is there to its end, and so is the best it goes back to."""
+    ranks = [f"_{rank}" for rank in range(processes)] if processes > 1 else [""]
+    pickles = ["optimizer.pt", "scheduler.pt", *(f"rng_state{rank}.pth" for rank in ranks)]
     try:
-        with safe_open(checkpoint / "model.safetensors", "pt"):
-            pass
-        json.loads((checkpoint / "trainer_state.json").read_text())
+        if not all(zipfile.is_zipfile(checkpoint / name) for name in pickles):  # its directory is written last
+            return False
+        for path in checkpoint, best_of(checkpoint):
+            json.loads((path / "config.json").read_text())
+            with safe_open(path / WEIGHTS, "pt"):
+                pass
     except (SafetensorError, OSError, ValueError):
         return False
     return True

@@ -1,15 +1,16 @@
 """Small image sets: fetched from the Hub, decoded once into one uint8 tensor, kept beside the Hub's own cache."""
 
 import logging
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from huggingface_hub import constants, snapshot_download
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
+
+from hub_models.base import write_bytes
+from training.machine import locked
 
 logger = logging.getLogger(__name__)
 SPLIT_SEED = 0
@@ -91,9 +92,18 @@ def _decoded(name: str, source: ImageSource) -> tuple[dict[str, torch.Tensor], s
             f"connect once, or point HF_HUB_CACHE at a cache that has it ({type(error).__name__})"
         ) from error
     cache = Path(constants.HF_HOME, "scanline", f"{name}-{snapshot.name[:12]}.safetensors")
-    if cache.is_file():
-        return load_file(cache), snapshot.name
+    if not cache.is_file():
+        with locked(cache.parent, wait=600):  # of several processes one decodes, and the others find it done
+            try:
+                cache.is_file() or _decode(snapshot, source, cache)
+            except Exception as error:  # a full disk, a damaged file: the reader, too, has a dozen types for it
+                why = str(error).partition("\n")[0]
+                told = f"{source.repo_id} cannot be decoded into {cache} ({why})"
+                raise ValueError(f"{told}: make room there, or point HF_HOME elsewhere") from error
+    return load_file(cache), snapshot.name
 
+
+def _decode(snapshot: Path, source: ImageSource, cache: Path) -> None:
     from datasets import load_dataset  # 2 s to import, once a data set
 
     arrays = {}
@@ -104,12 +114,4 @@ def _decoded(name: str, source: ImageSource) -> tuple[dict[str, torch.Tensor], s
         pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)  # (N, C, H, W)
         arrays[f"{split}_images"] = torch.from_numpy(np.ascontiguousarray(pixels))
         arrays[f"{split}_labels"] = torch.tensor(rows[source.label])
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=cache.parent, suffix=".writing")
-    os.close(handle)
-    try:
-        save_file(arrays, aside)
-        os.replace(aside, cache)  # another process may do the same: the last one wins with equal bytes
-    finally:
-        Path(aside).unlink(missing_ok=True)
-    return arrays, snapshot.name
+    write_bytes(cache, save(arrays))

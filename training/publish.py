@@ -1,0 +1,216 @@
+"""Publish a run or shipped folder on the Hub: `python -m training.publish NAME NAMESPACE [--private] [--dry-run]`.
+
+NAME is a shipped checkpoint, a run folder, or the folder of a data set (README.md and parquet files). A model's
+repository holds what its folder holds that is meant for others, a card with the repository's own links, and a wheel of
+Scanline's code without checkpoints, so that the card's `pip install` needs nothing else. One commit replaces the one
+before; where nothing differs there is none. `--all NAMESPACE` publishes all that ships, the Spaces, and a Collection
+that links them with their data sets; NAMEs before it go along. All of it is safe to repeat.
+"""
+
+import argparse
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+
+import hub_models
+from hub_models import load, locate, shipped
+from hub_models.base import PRETRAINED, WEIGHTS, require
+from hub_models.card import PUBLISHED, README, read_results, write_card
+from hub_models.upload import check_card, check_id, connect, listing, retried, upload
+from training.data import DATASETS
+
+CODE = ("pyproject.toml", "README.md", "LICENSE", "hub_models", "training", "evaluation")
+SOURCES = {source.repo_id for source in DATASETS.values()}
+COLLECTION = "Scanline"
+ABOUT = "The classic small sequence and image models, done right: each number with the command that gave it."
+
+
+@functools.cache
+def build_wheel() -> tuple[str, bytes]:
+    """Name and content of a wheel of this clone's code without the checkpoints; equal for equal code.
+
+    Raises:
+        FileNotFoundError: this is no clone. OSError: pip could not build it.
+    """
+    root = Path(hub_models.__file__).parents[1]
+    for name in CODE:
+        if not (root / name).exists():
+            raise FileNotFoundError(f"{root} has no {name}: publish from a clone of Scanline, whose code goes along")
+    with tempfile.TemporaryDirectory() as folder:
+        copy, built = Path(folder, "code"), Path(folder, "built")
+        copy.mkdir()
+        for name in CODE:
+            if (root / name).is_dir():
+                shutil.copytree(root / name, copy / name, ignore=shutil.ignore_patterns(PRETRAINED.name, "__pycache__"))
+            else:
+                shutil.copy(root / name, copy / name)
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", built, copy],
+            env={**os.environ, "SOURCE_DATE_EPOCH": "315532800"},  # the oldest time a zip can hold, in each file
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise OSError(f"pip could not build the wheel of Scanline's code: {done.stderr.strip() or done.stdout}")
+        (wheel,) = built.glob("*.whl")
+        return wheel.name, wheel.read_bytes()
+
+
+def stage_model(folder: Path, stage: Path, repo_id: str) -> None:
+    """Copy what is published of a run or shipped folder, with the code and the repository's own card.
+
+    Raises:
+        FileNotFoundError, ValueError: the folder is no whole checkpoint, or its results are of other weights.
+    """
+    for name in PUBLISHED:
+        if (folder / name).is_file():
+            (stage / name).parent.mkdir(exist_ok=True)
+            shutil.copy(folder / name, stage / name)
+    load(stage)  # strict: what does not load is not published
+    weights = hashlib.sha256((stage / WEIGHTS).read_bytes()).hexdigest()
+    stale = [entry for entry in read_results(stage) if entry["weights"] != weights]
+    require(not stale, f"{folder} has results of other weights: evaluate it again, which drops them")
+    name, wheel = build_wheel()
+    (stage / name).write_bytes(wheel)
+    write_card(stage, repo_id)
+    check_card((stage / README).read_text(), "model", SOURCES)
+
+
+def stage_data(folder: Path, stage: Path) -> None:
+    """Copy a data set's card and parquet files.
+
+    Raises:
+        FileNotFoundError: it has no card. ValueError: the card's metadata or a file is damaged.
+    """
+    if not (folder / README).is_file():
+        raise FileNotFoundError(f"{folder} has parquet files but no README.md: write its card, with a licence")
+    check_card((folder / README).read_text(), "dataset")
+    for path in (folder / README, *folder.rglob("*.parquet")):
+        if path.suffix == ".parquet":
+            try:
+                pyarrow.parquet.read_metadata(path)
+            except (pyarrow.ArrowException, OSError) as error:
+                raise ValueError(f"{path} is damaged or cut short ({error}): write it again") from error
+        target = stage / path.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+
+
+def publish(name: str, namespace: str, *, private: bool = False, dry_run: bool = False) -> tuple[str, str]:
+    """Publish one model or data set; print its address.
+
+    Returns:
+        kind, "model" or "dataset", and repository id.
+
+    Raises:
+        FileNotFoundError, ValueError: with one sentence on what is wrong here. PermissionError, OSError: at the Hub.
+    """
+    source = locate(name)
+    if not os.path.isdir(source):
+        raise FileNotFoundError(f"{name} is no folder here: give a shipped name, a run folder or a data set's folder")
+    folder = Path(source).resolve()
+    kind = "dataset" if next(folder.rglob("*.parquet"), None) else "model"
+    repo_id = check_id(namespace, folder.name)
+    with tempfile.TemporaryDirectory() as stage:
+        if kind == "model":
+            stage_model(folder, Path(stage), repo_id)
+            replaced = [*PUBLISHED, "*.whl"]
+        else:
+            stage_data(folder, Path(stage))
+            replaced = [README, "*.parquet"]
+        if dry_run:
+            print(f"would publish {kind} {repo_id}:\n{listing(Path(stage))}")
+        else:
+            print(upload(Path(stage), repo_id, kind, replaced=replaced, private=private))
+    return kind, repo_id
+
+
+def publish_spaces(namespace: str, options: list[str]) -> list[tuple[str, str]]:
+    """Deploy every theme's Space, by its own command, since nothing here may import the apps.
+
+    Raises:
+        FileNotFoundError: this is no clone. OSError: a deployment failed.
+    """
+    spaces = Path(hub_models.__file__).parents[1] / "spaces"
+    if not (spaces / "deploy.py").is_file():
+        raise FileNotFoundError(f"{spaces} has no deploy.py: publish all from a clone of Scanline")
+    published = []
+    for app in sorted(spaces.glob("*/app.py")):
+        theme = app.parent.name
+        done = subprocess.run([sys.executable, spaces / "deploy.py", theme, namespace, *options])
+        if done.returncode:
+            raise OSError(f"the Space {theme} was not deployed: mend what stands above, then run the command again")
+        published.append(("space", f"{namespace}/{theme}"))
+    return published
+
+
+def collect(namespace: str, items: list[tuple[str, str]], private: bool) -> None:
+    """Make the Collection of (kind, id) pairs, or add to it what it lacks, and print its address.
+
+    Raises:
+        PermissionError, OSError: see `retried`.
+    """
+    api = connect()
+    options = {"namespace": namespace, "description": ABOUT, "private": private, "exists_ok": True}
+    collection = retried("making the Collection", api.create_collection, COLLECTION, **options)
+    there = {(item.item_type, item.item_id) for item in collection.items}
+    for kind, item in items:
+        if (kind, item) not in there:
+            options = {"item_id": item, "item_type": kind, "exists_ok": True}
+            try:
+                retried(f"adding {item} to the Collection", api.add_collection_item, collection.slug, **options)
+            except OSError as error:
+                if item not in SOURCES:  # those are others', who may take them away
+                    raise
+                print(f"not linked: {error}", file=sys.stderr)
+    print(collection.url)
+
+
+def run(argv: list[str]) -> None:
+    """What the command line asks for.
+
+    Raises:
+        ValueError, OSError: with one sentence on what is wrong.
+    """
+    parser = argparse.ArgumentParser("python -m training.publish", description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a shipped name, a run folder or a data set's folder")
+    parser.add_argument("namespace", metavar="NAMESPACE", help="your user name on the Hub, or an organisation's")
+    parser.add_argument("--all", action="store_true", help="all that ships, the Spaces and a Collection too")
+    parser.add_argument("--private", action="store_true", help="make the repositories private")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be published; ask no other host")
+    args = parser.parse_args(argv)
+    require(bool(args.names) or args.all, f"what goes to {args.namespace}? Give a NAME before it, or --all")
+    check_id(args.namespace, "name")
+    if not args.dry_run:
+        connect()  # before any work: it refuses where there is no token
+    names = [*args.names, *(shipped() if args.all else [])]
+    options = {"private": args.private, "dry_run": args.dry_run}
+    published = [publish(name, args.namespace, **options) for name in names]
+    if args.all:
+        flags = [f"--{key.replace('_', '-')}" for key, given in options.items() if given]
+        published += publish_spaces(args.namespace, flags)
+        linked = [*published, *(("dataset", source) for source in sorted(SOURCES))]
+        if args.dry_run:
+            print(f"would link in the Collection {COLLECTION}: {', '.join(item for _, item in linked)}")
+        else:
+            collect(args.namespace, linked, args.private)
+
+
+def main() -> None:
+    """The command: one sentence and exit code 1 on what the user can mend."""
+    try:
+        run(sys.argv[1:])
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
