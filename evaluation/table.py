@@ -50,6 +50,12 @@ def speed_table() -> str:
     return "\n".join(lines)
 
 
+def load_table() -> str:
+    """What `tests/load.py` measured of the app with all tabs."""
+    rows = json.loads((README.parent / "docs" / "load.json").read_text())
+    return "\n".join(["| what | result |", "| --- | --- |", *(f"| {row['what']} | {row['result']} |" for row in rows)])
+
+
 def published() -> dict:
     """Figures of the studies that we rebuild, typed from their pages; everything else in the tables is measured."""
     return json.loads((HERE / "published.json").read_text())
@@ -66,7 +72,12 @@ def _epochs(name: str) -> str:
 
 def filled(text: str) -> str:
     """The README with each part between `<!-- NAME -->` and `<!-- end -->` made anew."""
-    tables = {"results": results_table(), "inpainting": inpainting_table(), "speed": speed_table()}
+    tables = {
+        "results": results_table(),
+        "inpainting": inpainting_table(),
+        "speed": speed_table(),
+        "load": load_table(),
+    }
     for name, table in tables.items():
         head, _, rest = text.partition(f"<!-- {name} -->\n")
         _, _, tail = rest.partition("<!-- end -->")

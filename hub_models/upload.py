@@ -102,7 +102,7 @@ def retried(what: str, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         try:
             return call(*args, **kwargs)
         except (HTTPError, OSError, RuntimeError) as raised:
-            error = raised.__cause__ if isinstance(raised, RuntimeError) and raised.__cause__ else raised  # of a file
+            error = raised.__cause__ if isinstance(raised, RuntimeError) and raised.__cause__ else raised  # a file's
             status = getattr(getattr(error, "response", None), "status_code", None)
             reason = str(getattr(error, "server_message", None) or error).strip().partition("\n")[0] or repr(error)
             if status == 401:
@@ -111,7 +111,7 @@ def retried(what: str, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
             if status == 403:
                 told = "your token has no right to write there: use one that has, or another namespace"
                 raise PermissionError(f"{what} failed: {told} ({reason})") from error
-            passing = status is None or status >= 500 or status in AGAIN
+            passing = status is None or status >= 500 or status in AGAIN or error is not raised
             if wait is None or not passing:
                 told = "nothing is half published; run the same command again"
                 raise OSError(f"{what} failed ({reason}): {told}") from error
@@ -158,15 +158,18 @@ def upload(folder: Path, repo_id: str, kind: str, *, replaced: list[str], privat
     sdk = "gradio" if kind == "space" else None
     make = {"repo_type": kind, "private": private or None, "space_sdk": sdk, "exist_ok": True}
     retried(f"making {repo_id}", api.create_repo, repo_id, **make)
-    there = retried(f"reading {repo_id}", api.repo_info, repo_id, repo_type=kind, timeout=TIMEOUT)
-    told = f"{repo_id} is public already: make it private in its settings, or leave out --private"
-    require(there.private or not private, told)
-    ours = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    theirs = {file.rfilename for file in there.siblings or []} - {*ours, ".gitattributes"}
-    gone = filter_repo_objects(sorted(theirs), allow_patterns=replaced)
-    operations = [*itertools.starmap(CommitOperationAdd, ours.items()), *map(CommitOperationDelete, gone)]
-    what, message = {"repo_id": repo_id, "repo_type": kind}, "Publish with Scanline"
-    retried(f"publishing {repo_id}", api.create_commit, **what, operations=operations, commit_message=message)
+
+    def commit() -> None:  # from what is there now: the try before may have come through without our hearing of it
+        there = api.repo_info(repo_id, repo_type=kind, timeout=TIMEOUT)
+        told = f"{repo_id} is public already: make it private in its settings, or leave out --private"
+        require(there.private or not private, told)
+        ours = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+        theirs = {file.rfilename for file in there.siblings or []} - {*ours, ".gitattributes"}
+        gone = filter_repo_objects(sorted(theirs), allow_patterns=replaced)
+        operations = [*itertools.starmap(CommitOperationAdd, ours.items()), *map(CommitOperationDelete, gone)]
+        api.create_commit(repo_id, operations, repo_type=kind, commit_message="Publish with Scanline")
+
+    retried(f"publishing {repo_id}", commit)
     prefix = {"model": "", "dataset": "datasets/", "space": "spaces/"}[kind]
     return f"{constants.ENDPOINT}/{prefix}{repo_id}"
 

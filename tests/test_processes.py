@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,21 @@ def test_a_killed_pair_resumes_bit_for_bit(pair, tmp_path):
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == (pair / "model.safetensors").read_bytes()
     ends = [newest_checkpoint(folder, 2) for folder in (pair, tmp_path / "run")]
     assert ends[0].name == ends[1].name and log_without_times(ends[0]) == log_without_times(ends[1])
+
+
+def test_two_machines_are_as_two_processes_of_one(pair, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        meeting = f"127.0.0.1:{probe.getsockname()[1]}"
+    argv = [*TOY, "--per_device_train_batch_size", "8", "--output_dir", str(tmp_path / "run")]
+    starter = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]
+    starter += ["--rdzv_backend", "c10d", "--rdzv_endpoint", meeting, "-m", "training.train"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    machines = [subprocess.Popen([*starter, *argv], env=environment, stderr=subprocess.PIPE) for _ in range(2)]
+    for machine in machines:
+        _, told = machine.communicate(timeout=600)
+        assert machine.returncode == 0, told.decode()
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == (pair / "model.safetensors").read_bytes()
 
 
 NOISE = """

@@ -51,10 +51,14 @@ COMMON = {
     "remove_unused_columns": False,  # batches arrive whole, as one look-up
     "dataloader_pin_memory": torch.cuda.is_available(),
     "use_cpu": not torch.accelerator.is_available(),  # else bf16 is refused where there is no GPU
+    "ddp_find_unused_parameters": False,  # there are none: a promise of all models
     "report_to": "tensorboard",
 }
 # Where and how loudly a run runs: no part of what it computes, so these may change when it is resumed.
-INCIDENTAL = {"output_dir", "report_to", "disable_tqdm", "log_level", "run_name", "dataloader_pin_memory", "use_cpu"}
+INCIDENTAL = {
+    *("output_dir", "report_to", "disable_tqdm", "log_level", "run_name", "dataloader_pin_memory", "use_cpu"),
+    "ddp_find_unused_parameters",
+}
 
 
 @dataclasses.dataclass

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import gradio as gr
 import torch
+from fastapi import HTTPException
 from gradio.data_classes import FileData
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
@@ -23,6 +24,7 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.png"))
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow has more readers: none of a visitor's business
 SIDE = 280  # of a canvas, in pixels
 KEPT = 3600  # seconds that a shown picture can still be fetched
+DRAWINGS, LAYERS, PART = 128, 4, 2**18  # of what pages send ahead: drawings, layers of one, bytes of one
 _until: dict[str, float] = {}  # path of a kept picture -> when it may go
 _lock = threading.Lock()
 _decoding = threading.Lock()  # one upload at a time: the largest takes half a second and a gigabyte
@@ -115,11 +117,20 @@ def pictures() -> tuple[gr.Dataset, gr.UploadButton]:
     return examples, gr.UploadButton("Upload a picture", file_types=["image"])
 
 
+class Latest(dict):
+    """The drawings that pages have sent ahead; Gradio itself would keep for ever those that no handler asks for."""
+
+    def __setitem__(self, key, value):
+        super().__setitem__(key, value)
+        while len(self) > DRAWINGS:
+            self.pop(next(iter(self)), None)
+
+
 def canvas(value: dict, **options) -> gr.ImageEditor:
-    """An ImageEditor without uploads, which refuses in words what only a program sends: damaged or large pictures."""
+    """An ImageEditor without uploads, which refuses in words what only a program sends: damaged or large drawings."""
     tools = {"sources": (), "layers": False, "transforms": (), "canvas_size": (SIDE, SIDE)}
     editor = gr.ImageEditor(value, type="pil", **tools, **options)
-    convert = editor.convert_and_format_image
+    convert, accept = editor.convert_and_format_image, editor.accept_blobs
 
     def checked(file: FileData | bytes | None, **how):
         if file is None:
@@ -127,7 +138,15 @@ def canvas(value: dict, **options) -> gr.ImageEditor:
         with opened(file.path if isinstance(file, FileData) else io.BytesIO(file), most=4 * SIDE):
             return convert(file, **how)
 
-    editor.convert_and_format_image = checked  # not a subclass: Gradio would write a .pyi beside this file
+    def accepted(data) -> None:
+        index, (_, part) = data.data.get("index", "null"), data.files[0]
+        if index not in ("", "null", *map(str, range(LAYERS))) or len(part) > PART:
+            raise HTTPException(413, f"The drawing is too large: {LAYERS} layers of {PART} bytes are the most.")
+        accept(data)
+
+    accepted._is_server_fn = True  # Gradio's mark on what a page may call
+    # not a subclass: Gradio would write a .pyi beside this file
+    editor.convert_and_format_image, editor.accept_blobs, editor.blob_storage = checked, accepted, Latest()
     return editor
 
 

@@ -1,0 +1,76 @@
+"""What only a GPU can show: `pytest -m gpu` on a machine with one; elsewhere these are reported as skipped."""
+
+import json
+
+import pytest
+import torch
+from conftest import IMAGE_MODELS, build, random_batch, random_images
+
+from hub_models import load
+from training import train as module
+from training.data import ImageData
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device"),
+]
+TOY = ["--max_steps", "4", "--per_device_train_batch_size", "16", "--report_to", "none", "--logging_steps", "1"]
+TOY += ["--eval_strategy", "steps", "--save_strategy", "steps", "--eval_steps", "2", "--save_steps", "2"]
+
+
+def test_a_checkpoint_of_the_cpu_runs_on_the_gpu_and_comes_back_equal(model, tmp_path):
+    model.eval().save_pretrained(tmp_path / "cpu")
+    there = load(tmp_path / "cpu", map_location="cuda")
+    assert there.device.type == "cuda"
+    batch = random_batch(model)
+    with torch.no_grad():
+        wanted = model(**batch)
+        found = there(**{name: value.cuda() for name, value in batch.items()})
+    for key, value in wanted.items():
+        assert torch.allclose(found[key].cpu(), value, rtol=1e-4, atol=1e-5), key
+    there.save_pretrained(tmp_path / "gpu")
+    for name in "model.safetensors", "config.json":
+        assert (tmp_path / "gpu" / name).read_bytes() == (tmp_path / "cpu" / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", IMAGE_MODELS)
+def test_the_gpu_draws_and_completes_what_the_cpu_does(name):
+    """In float64, where rounding flips no draw."""
+    models = [build(name).double().eval(), build(name).double().eval().cuda()]
+    images = random_images(models[0], 2)
+    known = torch.rand(1, 1, *models[0].shape[1:]) < 0.5
+    drawn = []
+    for model in models:
+        noise = torch.Generator().manual_seed(0)
+        sampled = model.sample(3, generator=noise)
+        completed = model.complete(images.to(model.device), known.to(model.device), 2, generator=noise)
+        drawn.append([sampled.cpu(), completed.cpu(), model.log_prob(images).cpu()])
+    for cpu, gpu in zip(*drawn, strict=True):
+        assert torch.allclose(cpu.double(), gpu.double())
+
+
+@pytest.mark.parametrize("recipe", ["gru128-mnist-predict", "gru128-mnist-classify"])
+def test_training_in_bf16_tells_the_gpu_and_its_memory(recipe, tmp_path, monkeypatch):
+    def images(name: str, split: str) -> ImageData:
+        noise = torch.Generator().manual_seed(0)
+        shape = (64, 1, 28, 28)
+        pixels = torch.randint(256, shape, dtype=torch.uint8, generator=noise)
+        return ImageData(pixels, torch.arange(64) % 10, "0" * 40)
+
+    autocast = {True: set(), False: set()}
+    original = torch.nn.GRU.forward
+
+    def spy(self, *args, **kwargs):
+        autocast[self.training].add(torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda"))
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(module, "load_split", images)
+    monkeypatch.setattr(torch.nn.GRU, "forward", spy)
+    folder = module.train([recipe, *TOY, "--bf16", "True", "--exact_from", "1", "--output_dir", str(tmp_path / "run")])
+    assert autocast == {True: {torch.bfloat16}, False: {False}}
+    results = json.loads((folder / "train_results.json").read_text())
+    assert 0 < results["peak_memory_mib"] < 4096
+    gpu = torch.cuda.get_device_name()
+    assert json.loads((folder / "recipe.json").read_text())["machine"]["hardware"] == gpu
+    assert f"| hardware | {gpu} |" in (folder / "README.md").read_text()
+    assert load(folder).device.type == "cpu"
