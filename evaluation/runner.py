@@ -21,7 +21,7 @@ from tqdm import tqdm
 from hub_models import HubModel, load, locate
 from hub_models.base import WEIGHTS, fetch, require, write_json
 from hub_models.card import read_results, write_card
-from training.data import ImageData, load_split
+from training.data import DATASETS, ImageData, load_split
 from training.machine import hardware, interleave, launcher, locked
 
 Measures = list[dict]  # each: metric, value, unit, n, interval
@@ -62,13 +62,13 @@ def run(measure: Callable[[HubModel, ImageData, argparse.Namespace], Measures], 
     device = state.device if args.device == "cuda" else torch.device(args.device)
     source = locate(args.name)
     with state.main_process_first():  # one fetches and decodes, the others find it done
-        recipe = json.loads(fetch(source, "recipe.json").read_text())
+        source_data = read_source(source)
         model = load(args.name, map_location=device)
-        data = load_split(recipe["data"]["name"], args.split).first(args.limit)
+        data = load_split(source_data["name"], args.split).first(args.limit)
     torch.manual_seed(args.seed)
     options = shlex.join(argument for argument in argv if argument != args.name)
     shared = {
-        "dataset": recipe["data"]["repo_id"],
+        "dataset": source_data["repo_id"],
         "split": args.split,
         "seed": args.seed,
         "revision": data.revision,
@@ -88,6 +88,22 @@ def run(measure: Callable[[HubModel, ImageData, argparse.Namespace], Measures], 
     state.wait_for_everyone()
     state.destroy_process_group()
     return results
+
+
+def read_source(source: str) -> dict[str, str]:
+    """`name` and `repo_id` of the data that a located checkpoint was trained on.
+
+    Raises:
+        FileNotFoundError: it has no recipe.json. ValueError: that names none.
+    """
+    try:
+        data = json.loads(fetch(source, "recipe.json").read_text(encoding="utf-8"))["data"]
+        found = {key: data[key] for key in ("name", "repo_id")}
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+        raise ValueError(f"{source}: recipe.json names no data set: download it again, or train anew") from error
+    told = f"{source}: recipe.json names no data set of ours: known are {', '.join(DATASETS)}"
+    require(all(isinstance(v, str) for v in found.values()) and found["name"] in DATASETS, told)
+    return found
 
 
 def record(folder: Path, results: Measures) -> None:

@@ -232,9 +232,16 @@ class HubModel(
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def exact(self) -> torch.autocast:
-        """A context in which nothing is computed in less than the weights' own precision."""
-        return torch.autocast(self.device.type, enabled=False)
+    @contextlib.contextmanager
+    def exact(self) -> Iterator[None]:
+        """A context in which nothing is computed in less than the weights' own precision: no autocast, no TF32."""
+        allowed = torch.backends.cudnn.allow_tf32
+        torch.backends.cudnn.allow_tf32 = False
+        try:
+            with torch.autocast(self.device.type, enabled=False):
+                yield
+        finally:
+            torch.backends.cudnn.allow_tf32 = allowed
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -270,9 +277,10 @@ class HubModel(
         source, config, hub, device = stored
         unknown = sorted(set(config) - {field.name for field in dataclasses.fields(cls.config_class)})
         require(not unknown, f"{source}: config.json has fields unknown to {cls.__name__}: {', '.join(unknown)}")
-        model = cls(cls.config_class(**config))
+        checked = cls.config_class(**config)
         weights = read_weights(fetch(source, WEIGHTS, **hub))
-        own = model.state_dict()
+        with torch.device("meta"):  # first without memory: a few bytes of config can ask for all of the machine's
+            own = cls(checked).state_dict()
         common = sorted(set(own) & set(weights))
         faults = {
             "lacks": sorted(set(own) - set(weights)),
@@ -285,6 +293,7 @@ class HubModel(
         }
         told = [f"{what} {', '.join(keys[:3])}{' ...' if keys[3:] else ''}" for what, keys in faults.items() if keys]
         require(not told, f"{source}: {WEIGHTS} does not fit its config.json: it {' and '.join(told)}")
+        model = cls(checked)
         model.load_state_dict(weights, strict=True)
         return model.to(device).eval()
 

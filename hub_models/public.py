@@ -91,6 +91,8 @@ class Civil:
             if "=http:" in scope["path"].lower() or "=https:" in scope["path"].lower():  # Gradio would fetch it
                 raise _AddressError
             await self.app(scope, counted, watched)
+        except (OSError, MemoryError):  # the machine's, not the visitor's
+            raise
         except Exception as fault:
             words = {_TooLongError: (413, TOO_LONG), _AddressError: (400, ADDRESS)}
             status, told = words.get(type(fault), (400, REFUSAL))

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 WAITS = (1, 2, 4, 8)  # seconds before each further try
 TIMEOUT = 60  # seconds without a byte; the Hub's client would wait for ever
-AGAIN = {408, 425, 429}  # statuses, beside all of 500 and above, that may pass
+AGAIN = {408, 409, 412, 425, 429}  # statuses, beside all of 500 and above, that may pass; 412: another was first
 
 # What the Hub knows; its client sends anything, and a page with a word it does not know shows nothing.
 LICENCES = {
@@ -97,6 +97,7 @@ def retried(what: str, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
 
     Raises:
         PermissionError: no token, or one without the right. OSError: the Hub refuses or cannot be reached.
+        ValueError: it does not like a card.
     """
     for wait in (*WAITS, None):
         try:
@@ -113,10 +114,12 @@ def retried(what: str, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
                 raise PermissionError(f"{what} failed: {told} ({reason})") from error
             passing = status is None or status >= 500 or status in AGAIN or error is not raised
             if wait is None or not passing:
-                told = "nothing is half published; run the same command again"
+                told = "nothing is half published" + ("; run the same command again" if passing else "")
                 raise OSError(f"{what} failed ({reason}): {told}") from error
             logger.warning("%s failed (%s): trying again in %d s", what, reason, wait)
             time.sleep(wait)
+        except ValueError as error:  # what the Hub says of a card, on several lines
+            raise ValueError(f"{what} failed: {' '.join(str(error).split())}") from error
     raise AssertionError("unreachable")
 
 
@@ -124,8 +127,10 @@ def connect() -> HfApi:
     """The Hub's client, with a limit to how long it waits for an answer.
 
     Raises:
-        PermissionError: there is no token.
+        PermissionError: there is no token. ConnectionError: the client is told to stay offline.
     """
+    if constants.HF_HUB_OFFLINE:
+        raise ConnectionError("HF_HUB_OFFLINE is set: unset it to publish, or look first with --dry-run")
     if not get_token():
         raise PermissionError("you are not logged in to the Hub: run `hf auth login`, or set HF_TOKEN")
 
@@ -167,7 +172,8 @@ def upload(folder: Path, repo_id: str, kind: str, *, replaced: list[str], privat
         theirs = {file.rfilename for file in there.siblings or []} - {*ours, ".gitattributes"}
         gone = filter_repo_objects(sorted(theirs), allow_patterns=replaced)
         operations = [*itertools.starmap(CommitOperationAdd, ours.items()), *map(CommitOperationDelete, gone)]
-        api.create_commit(repo_id, operations, repo_type=kind, commit_message="Publish with Scanline")
+        message = {"commit_message": "Publish with Scanline", "parent_commit": there.sha}  # or two at once would mix
+        api.create_commit(repo_id, operations, repo_type=kind, **message)
 
     retried(f"publishing {repo_id}", commit)
     prefix = {"model": "", "dataset": "datasets/", "space": "spaces/"}[kind]

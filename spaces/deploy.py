@@ -1,14 +1,15 @@
 """Deploy a Space: `python spaces/deploy.py THEME NAMESPACE [--private] [--dry-run]`.
 
-Lays out `build/spaces/THEME` as the Space's repository will be (app, tabs, `hub_models`, requirements, README, and
-copies of the checkpoints that its header names, under NAMESPACE) and puts it on the Hub in one commit. The folder runs
-alone: `pip install -r requirements.txt && python app.py`. On the Hub the app takes the weights of the repositories that
-its header names, which `training.publish` fills; where it cannot reach them, the copies.
+One folder is the Space's repository: app, tabs, `hub_models`, requirements, README, and copies of the checkpoints that
+its header names, under NAMESPACE. It goes to the Hub in one commit; --dry-run leaves it in `build/spaces` to look at,
+and it runs alone: `pip install -r requirements.txt && python app.py`. On the Hub the app takes the weights of the
+repositories that its header names, which `training.publish` fills; where it cannot reach them, the copies.
 """
 
 import argparse
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from huggingface_hub import RepoCard
@@ -16,11 +17,13 @@ from huggingface_hub import RepoCard
 import hub_models
 from hub_models import shipped
 from hub_models.base import PRETRAINED, nearest, require
+from hub_models.card import PUBLISHED
 from hub_models.upload import check_card, check_id, connect, listing, upload
 
 SPACES = Path(__file__).resolve().parent
 BUILD = SPACES.parent / "build" / "spaces"
-LOCAL = shutil.ignore_patterns("__pycache__", "*.pyi", "*.writing", ".gradio")
+OWN = ("app.py", "README.md", "requirements.txt", "tabs/*.py", "examples/*.png")  # of a theme: all else stays here
+CODE = ("*.py", "*.md", "layers/*.py")  # of hub_models
 MUST = {"sdk": "gradio", "app_file": "app.py"}
 STATED = ("title", "emoji", "colorFrom", "colorTo", "sdk_version", "python_version", "models", "datasets")
 
@@ -47,7 +50,16 @@ def own(text: str, namespace: str) -> str:
             name in shipped(), f"README.md names the model {model!r}, which does not ship: {nearest(name, shipped())}"
         )
         text = text.replace(f"- {model}\n", f"- {check_id(namespace, name)}\n")
+    strangers = [model for model in check_card(text, "space")["models"] if not model.startswith(f"{namespace}/")]
+    require(not strangers, f"README.md names {strangers}: write its models one a line, as `  - owner/name`")
     return text
+
+
+def copy(folder: Path, patterns: tuple[str, ...], target: Path) -> None:
+    """Copy the files of a folder that patterns allow."""
+    for path in (path for pattern in patterns for path in sorted(folder.glob(pattern))):
+        (target / path.relative_to(folder)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target / path.relative_to(folder))
 
 
 def lay_out(theme: str, namespace: str, folder: Path) -> None:
@@ -57,18 +69,17 @@ def lay_out(theme: str, namespace: str, folder: Path) -> None:
         ValueError: there is no such theme, or its header is wrong.
     """
     require(theme in themes(), f"no Space is called {theme!r}: {nearest(theme, themes())}")
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(SPACES / theme, folder, ignore=LOCAL)
+    copy(SPACES / theme, OWN, folder)
     parts = [] if (folder / "tabs").is_dir() else [name for name in themes() if (SPACES / name / "tabs").is_dir()]
     for part in parts:  # of the Space that composes them all
-        shutil.copytree(SPACES / part, folder / part, ignore=LOCAL)
+        copy(SPACES / part, OWN, folder / part)
     for readme in (folder / "README.md", *(folder / part / "README.md" for part in parts)):
         readme.write_text(own(readme.read_text(), namespace))
     code = Path(hub_models.__file__).parent
-    shutil.copytree(code, folder / code.name, ignore=shutil.ignore_patterns("__pycache__", PRETRAINED.name))
+    copy(code, CODE, folder / code.name)
     for model in RepoCard((folder / "README.md").read_text()).data.to_dict()["models"]:
         name = model.partition("/")[2]
-        shutil.copytree(PRETRAINED / name, folder / code.name / PRETRAINED.name / name)
+        copy(PRETRAINED / name, PUBLISHED, folder / code.name / PRETRAINED.name / name)
     shutil.copy(SPACES.parent / "LICENSE", folder)
 
 
@@ -81,14 +92,17 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true", help="lay out the folder only; ask no other host")
     args = parser.parse_args()
     try:
-        repo_id, folder = check_id(args.namespace, args.theme), BUILD / args.theme
-        if not args.dry_run:
-            connect()  # before any work: it refuses where there is no token
-        lay_out(args.theme, args.namespace, folder)
+        repo_id = check_id(args.namespace, args.theme)
         if args.dry_run:
+            folder = BUILD / repo_id
+            shutil.rmtree(folder, ignore_errors=True)
+            lay_out(args.theme, args.namespace, folder)
             print(f"would deploy space {repo_id} from {folder}:\n{listing(folder)}")
-        else:
-            print(upload(folder, repo_id, "space", replaced=["*"], private=args.private))
+            return
+        connect()  # before any work: it refuses where there is no token
+        with tempfile.TemporaryDirectory() as folder:
+            lay_out(args.theme, args.namespace, Path(folder))
+            print(upload(Path(folder), repo_id, "space", replaced=["*"], private=args.private))
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 

@@ -105,7 +105,7 @@ def test_a_card_for_a_repository_names_it_and_both_download_commands(folder, tmp
     (copy / "scanline-0.1.0-py3-none-any.whl").write_bytes(b"")
     text = write_card(copy, repo_id="someone/net").read_text()
     address = f"{constants.ENDPOINT}/someone/net/resolve/main/scanline-0.1.0-py3-none-any.whl"
-    assert f"```bash\npip install {address}\n```\n\n```python\n" in text
+    assert f"```bash\npip install {address}\n```\n" in text
     for entry in read_results(copy):
         assert entry["command"].replace(folder.name, "someone/net") in text
     assert "hf download someone/net" in text and "huggingface-cli download someone/net" in text

@@ -185,9 +185,9 @@ def test_what_cannot_be_deployed_gets_one_sentence(arguments, token, message, tm
 
 def test_a_dry_run_lays_out_the_folder_and_asks_nobody(tmp_path):
     with StandIn() as hub:
-        done = deploy(hub, tmp_path / "home", "digits", "ns", "--dry-run", token=None)
+        done = deploy(hub, tmp_path / "home", "digits", "looked-at", "--dry-run", token=None)
         assert done.returncode == 0 and not hub.requests, done.stderr
-    assert "would deploy space ns/digits from " in done.stdout
+    assert "would deploy space looked-at/digits from " in done.stdout
     for name in ("app.py", "tabs/classify.py", "hub_models/base.py", "requirements.txt", "examples/0.png", "LICENSE"):
         assert f"\n  {name}  " in done.stdout
     for name in set(PUBLISHED) - {"tokenizer.json"}:
@@ -211,3 +211,20 @@ def test_a_header_that_the_hub_would_not_take_is_refused(tmp_path):
         command = [sys.executable, str(copy / "deploy.py"), "digits", "ns", "--dry-run"]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 1 and message in done.stderr and done.stderr.count("\n") == 1
+    listed = "models: [scanline/gru128-mnist-classify, scanline/gru128-mnist-predict]\ndatasets:"
+    readme.write_text(re.sub(r"models:\n.*?datasets:", listed, text, flags=re.S))
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and "write its models one a line" in done.stderr
+
+
+def test_what_lies_beside_an_app_is_not_published(tmp_path):
+    copy = tmp_path / "spaces"
+    shutil.copytree(SPACES, copy)
+    shutil.copy(ROOT / "LICENSE", tmp_path)
+    for name in (".env", "notes.txt", "tabs/.secret.py~", "examples/private.txt"):
+        (copy / "digits" / name).write_text("SECRET=1")
+    for theme in THEMES:
+        command = [sys.executable, str(copy / "deploy.py"), theme, "ns", "--dry-run"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0 and "app.py" in done.stdout, done.stderr
+        assert not re.search(r"\.env|notes|secret|private", done.stdout)

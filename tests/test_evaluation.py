@@ -130,3 +130,14 @@ def test_speed_results_are_of_every_pair():
     assert {"sampling 1 image", "sampling 16 images", "training, batch 128"} <= {
         row["pair"].partition(": ")[2].rpartition(",")[0] for row in rows
     }
+
+
+@pytest.mark.parametrize(
+    "recipe", ["", "[", "[]", "{}", '{"data": {"name": ["x"], "repo_id": "y"}}', '{"data": "mnist"}']
+)
+def test_a_recipe_that_names_no_data_is_refused_in_one_sentence(recipe, tmp_path):
+    PixelClassifier(PixelClassifierConfig(hidden_size=4)).save_pretrained(tmp_path)
+    (tmp_path / "recipe.json").write_text(recipe)
+    with pytest.raises(ValueError, match="recipe.json names no data set") as error:
+        run(accuracy.measure, accuracy.__doc__, [str(tmp_path)])
+    assert "\n" not in str(error.value)

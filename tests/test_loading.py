@@ -415,3 +415,24 @@ def test_the_hub_is_given_its_own_arguments_only(model, folder, monkeypatch):
     assert type(load("owner/net", strict=True, map_location="cpu", revision="v1")) is type(model)
     assert {source for source, _, _ in asked} == {"owner/net"}
     assert all(hub["revision"] == "v1" and set(hub) <= set(base.HUB_ARGUMENTS) for _, _, hub in asked), asked
+
+
+GREEDY = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30,) * 2)
+import hub_models
+try:
+    hub_models.load(sys.argv[1])
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_a_config_that_asks_for_all_memory_is_refused_before_it_is_given(tmp_path):
+    """Its weights are looked at first: a stranger's repository of two small files must not end the process."""
+    model = build("pixel_classifier")
+    model.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"hidden_size": 8192, "num_layers": 64}))  # 100 GB
+    done = subprocess.run([sys.executable, "-c", GREEDY, str(tmp_path)], capture_output=True, text=True)
+    assert "does not fit its config.json: it lacks rnn." in done.stdout, done.stderr

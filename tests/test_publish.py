@@ -1,10 +1,13 @@
 """Publishing, downloading and loading: the real client against the Hub's stand-in, in processes of their own."""
 
+import io
 import json
+import re
 import shutil
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -80,7 +83,7 @@ for model in hub_models.load(*sys.argv[1:2]), hub_models.PixelClassifier.from_pr
 def test_what_is_published_comes_back_equal(hub, sh, run, tmp_path):
     done = publish(sh, f"runs/{NAME}", "ns")
     assert done.stdout == f"{hub.url}/{REPO}\n"
-    (wheel,) = [name for name in hub.files(REPO) if name.endswith(".whl")]
+    (wheel,) = [name for name in hub.files(REPO) if re.fullmatch(r"scanline-0\.1\.0\.post\d+-py3-none-any\.whl", name)]
     assert set(hub.files(REPO)) - {wheel, ".gitattributes"} == set(PUBLISHED) - {"tokenizer.json"}
     assert [c.summary for c in hub.repos["model", REPO].commits][1:] == ["Publish with Scanline"]
 
@@ -162,6 +165,7 @@ def test_the_card_on_the_hub_is_the_repositorys_own_and_its_lines_run(hub, sh, r
 
     (install,) = [line for line in text.splitlines() if line.startswith("pip install ")]
     address = install.split()[2]
+    assert f'`pip install "scanline[train,evaluate] @ {address}"`' in text
     assert address.startswith(f"{hub.url}/{REPO}/resolve/main/scanline-")
     python = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(tmp_path / "site"), address]
     subprocess.run(python, env=hub.environment(tmp_path / "home", None), check=True, cwd=tmp_path)
@@ -200,6 +204,73 @@ def test_an_older_client_downloads_and_loads(hub, sh, run, tmp_path):
         assert done.stdout == sh("python", "-c", LOADED, f"runs/{NAME}").stdout
     missing = sh(str(old / "python"), "-c", script, "ns/none", PYTHONPATH=str(ROOT), good=False).stderr
     assert "FileNotFoundError: ns/none" in missing
+
+
+def test_the_wheels_measuring_needs_what_its_extras_bring(hub, sh, run, tmp_path):
+    """The card's `scanline[train,evaluate]`: what the wheel's modules import, its metadata names."""
+    publish(sh, f"runs/{NAME}", "ns")
+    (wheel,) = [data for name, data in hub.files(REPO).items() if name.endswith(".whl")]
+    with zipfile.ZipFile(io.BytesIO(wheel)) as file:
+        (metadata,) = [file.read(name).decode() for name in file.namelist() if name.endswith("METADATA")]
+        names = set(file.namelist())
+        sources = [file.read(name).decode() for name in names if name.endswith(".py")]
+    assert not any("pretrained" in name for name in names)
+    assert {"hub_models/card.md", "evaluation/accuracy.py", "training/train.py", "evaluation/published.json"} <= names
+    wanted = {re.split(r"[<>=! ;]", line)[0].lower() for line in re.findall(r"Requires-Dist: (.*)", metadata)}
+    modules = {name for source in sources for name in re.findall(r"^(?:from|import) (\w+)", source, re.M)}
+    known = {"PIL": "pillow", "yaml": "pyyaml", "pyarrow": "datasets"}
+    ours = {"hub_models", "training", "evaluation", *sys.stdlib_module_names}
+    foreign = {known.get(name, name).lower().replace("_", "-") for name in modules - ours}
+    assert foreign <= {name.replace("_", "-") for name in wanted}
+
+
+TWO_AT_ONCE = """
+import sys
+from pathlib import Path
+from huggingface_hub import HfApi
+from training.publish import publish
+commit = HfApi.create_commit
+
+def gated(self, *arguments, **options):  # after the first has read what is there, the second comes between
+    if not Path("first").exists():
+        Path("first").touch()
+        publish("runs/other/" + sys.argv[1], "ns")
+    return commit(self, *arguments, **options)
+
+HfApi.create_commit = gated
+publish("runs/" + sys.argv[1], "ns")
+"""
+
+
+def test_two_publishes_at_once_do_not_mix(hub, sh, run, tmp_path):
+    shutil.copytree(PRETRAINED / NAME, tmp_path / "runs" / "other" / NAME)
+    (run / "eval_results.json").unlink()
+    (run / "history.csv").write_text("epoch\n1\n")
+    sh("python", "-c", TWO_AT_ONCE, NAME)
+    assert [c.summary for c in hub.repos["model", REPO].commits][1:] == ["Publish with Scanline"] * 2
+    files = hub.files(REPO)
+    assert files["history.csv"] == b"epoch\n1\n" and "eval_results.json" not in files
+    assert b"## Results" not in files["README.md"]
+
+
+def test_links_out_of_a_folder_half_runs_and_stray_tables(hub, sh, run, tmp_path):
+    (tmp_path / "secret").write_text("not for others")
+    (run / "history.csv").unlink()
+    assert "has no history.csv: it is no finished run" in publish(sh, f"runs/{NAME}", "ns", good=False).stderr
+    (run / "history.csv").symlink_to(tmp_path / "secret")
+    assert "links to a file elsewhere" in publish(sh, f"runs/{NAME}", "ns", good=False).stderr
+    assert not hub.repos
+    (run / "history.csv").unlink()
+    shutil.copy(PRETRAINED / NAME / "history.csv", run)
+    (run / "stray.parquet").write_bytes(b"PAR1")  # makes no data set of a run
+    (tmp_path / "runs" / "link").symlink_to(run)
+    publish(sh, "runs/link", "ns")
+    assert set(hub.repos) == {("model", "ns/link")} and "stray.parquet" not in hub.files("ns/link")
+
+
+def test_offline_is_told_at_once(hub, sh):
+    done = publish(sh, NAME, "ns", good=False, HF_HUB_OFFLINE="1")
+    assert done.stderr.startswith("error: HF_HUB_OFFLINE is set") and not hub.requests
 
 
 @pytest.mark.parametrize(
@@ -301,7 +372,7 @@ def test_all_is_safe_to_repeat_and_mends_what_a_broken_line_left(hub, sh, data):
     (collection,) = hub.collections.values()
     items = [(item["type"], item["id"]) for item in collection["items"]]
     assert set(items) == set(hub.repos) and len(items) == len(set(items))
-    assert "not linked: adding ylecun/mnist" in done.stderr  # which the stand-in does not have
+    assert "ylecun/mnist is not linked" in done.stderr  # which the stand-in does not have
 
 
 FAULTS = """

@@ -11,6 +11,7 @@ import argparse
 import functools
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from hub_models.upload import check_card, check_id, connect, listing, retried, u
 from training.data import DATASETS
 
 CODE = ("pyproject.toml", "README.md", "LICENSE", "hub_models", "training", "evaluation")
+WHOLE = ("config.json", WEIGHTS, "recipe.json", "train_results.json", "history.csv", "curves.png")  # a finished run's
 SOURCES = {source.repo_id for source in DATASETS.values()}
 COLLECTION = "Scanline"
 ABOUT = "The classic small sequence and image models, done right: each number with the command that gave it."
@@ -35,7 +37,7 @@ ABOUT = "The classic small sequence and image models, done right: each number wi
 
 @functools.cache
 def build_wheel() -> tuple[str, bytes]:
-    """Name and content of a wheel of this clone's code without the checkpoints; equal for equal code.
+    """Name and content of a wheel of this clone's code without the checkpoints; equal for equal code, and only then.
 
     Raises:
         FileNotFoundError: this is no clone. OSError: pip could not build it.
@@ -52,6 +54,12 @@ def build_wheel() -> tuple[str, bytes]:
                 shutil.copytree(root / name, copy / name, ignore=shutil.ignore_patterns(PRETRAINED.name, "__pycache__"))
             else:
                 shutil.copy(root / name, copy / name)
+        digest = hashlib.sha256()
+        for path in sorted(path for path in copy.rglob("*") if path.is_file()):
+            digest.update(f"{path.relative_to(copy)}\0".encode() + path.read_bytes())
+        project = copy / "pyproject.toml"  # a version of its own, or pip would take another's code for this
+        number = int.from_bytes(digest.digest()[:4])
+        project.write_text(re.sub(r'(?m)^(version = "[^"]+)"', rf'\1.post{number}"', project.read_text(), count=1))
         done = subprocess.run(
             [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", built, copy],
             env={**os.environ, "SOURCE_DATE_EPOCH": "315532800"},  # the oldest time a zip can hold, in each file
@@ -64,16 +72,38 @@ def build_wheel() -> tuple[str, bytes]:
         return wheel.name, wheel.read_bytes()
 
 
+def copy_own(folder: Path, name: str | Path, stage: Path) -> None:
+    """Copy a file of a folder; not through a link that leads out of it, since a folder may come from anybody.
+
+    Raises:
+        ValueError: it does.
+    """
+    path = folder / name
+    require(
+        path.resolve().is_relative_to(folder.resolve()), f"{path} links to a file elsewhere: put the file itself there"
+    )
+    (stage / name).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(path, stage / name)
+
+
+def tables(folder: Path) -> list[Path]:
+    """The parquet files of a data set's folder, none of a hidden one."""
+    found = sorted(folder.rglob("*.parquet"))
+    return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+
+
 def stage_model(folder: Path, stage: Path, repo_id: str) -> None:
     """Copy what is published of a run or shipped folder, with the code and the repository's own card.
 
     Raises:
         FileNotFoundError, ValueError: the folder is no whole checkpoint, or its results are of other weights.
     """
+    missing = [name for name in WHOLE if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(f"{folder} has no {missing[0]}: it is no finished run; finish it with --resume")
     for name in PUBLISHED:
         if (folder / name).is_file():
-            (stage / name).parent.mkdir(exist_ok=True)
-            shutil.copy(folder / name, stage / name)
+            copy_own(folder, name, stage)
     load(stage)  # strict: what does not load is not published
     weights = hashlib.sha256((stage / WEIGHTS).read_bytes()).hexdigest()
     stale = [entry for entry in read_results(stage) if entry["weights"] != weights]
@@ -93,15 +123,13 @@ def stage_data(folder: Path, stage: Path) -> None:
     if not (folder / README).is_file():
         raise FileNotFoundError(f"{folder} has parquet files but no README.md: write its card, with a licence")
     check_card((folder / README).read_text(), "dataset")
-    for path in (folder / README, *folder.rglob("*.parquet")):
-        if path.suffix == ".parquet":
-            try:
-                pyarrow.parquet.read_metadata(path)
-            except (pyarrow.ArrowException, OSError) as error:
-                raise ValueError(f"{path} is damaged or cut short ({error}): write it again") from error
-        target = stage / path.relative_to(folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
+    copy_own(folder, README, stage)
+    for path in tables(folder):
+        try:
+            pyarrow.parquet.read_metadata(path)
+        except (pyarrow.ArrowException, OSError) as error:
+            raise ValueError(f"{path} is damaged or cut short ({error}): write it again") from error
+        copy_own(folder, path.relative_to(folder), stage)
 
 
 def publish(name: str, namespace: str, *, private: bool = False, dry_run: bool = False) -> tuple[str, str]:
@@ -116,13 +144,13 @@ def publish(name: str, namespace: str, *, private: bool = False, dry_run: bool =
     source = locate(name)
     if not os.path.isdir(source):
         raise FileNotFoundError(f"{name} is no folder here: give a shipped name, a run folder or a data set's folder")
-    folder = Path(source).resolve()
-    kind = "dataset" if next(folder.rglob("*.parquet"), None) else "model"
+    folder = Path(os.path.abspath(source))  # not resolved: a link has a name of its own
+    kind = "dataset" if tables(folder) and not (folder / "config.json").is_file() else "model"
     repo_id = check_id(namespace, folder.name)
     with tempfile.TemporaryDirectory() as stage:
         if kind == "model":
             stage_model(folder, Path(stage), repo_id)
-            replaced = [*PUBLISHED, "*.whl"]
+            replaced = [*PUBLISHED]  # not the wheels, which the cards of earlier revisions name
         else:
             stage_data(folder, Path(stage))
             replaced = [README, "*.parquet"]
@@ -156,11 +184,13 @@ def collect(namespace: str, items: list[tuple[str, str]], private: bool) -> None
     """Make the Collection of (kind, id) pairs, or add to it what it lacks, and print its address.
 
     Raises:
-        PermissionError, OSError: see `retried`.
+        PermissionError, OSError: see `retried`. ValueError: it is public and was to be private.
     """
     api = connect()
     options = {"namespace": namespace, "description": ABOUT, "private": private, "exists_ok": True}
     collection = retried("making the Collection", api.create_collection, COLLECTION, **options)
+    told = f"the Collection {collection.slug} is public already: make it private there, or leave out --private"
+    require(collection.private or not private, told)
     there = {(item.item_type, item.item_id) for item in collection.items}
     for kind, item in items:
         if (kind, item) not in there:
@@ -170,7 +200,7 @@ def collect(namespace: str, items: list[tuple[str, str]], private: bool) -> None
             except OSError as error:
                 if item not in SOURCES:  # those are others', who may take them away
                     raise
-                print(f"not linked: {error}", file=sys.stderr)
+                print(f"{item} is not linked, for the Hub does not have it: {error}", file=sys.stderr)
     print(collection.url)
 
 

@@ -74,7 +74,7 @@ class HubTrainer(Trainer):
         """
         self.callback_handler.eval_dataloader = dataloader  # its length is the progress bar's
         own = []
-        with torch.no_grad(), self.model.evaluating():
+        with torch.no_grad(), self.model.exact(), self.model.evaluating():
             for index, batch in enumerate(dataloader):
                 if index % self.args.world_size == self.args.process_index:
                     out = self.model(**self._prepare_inputs(batch))
