@@ -22,7 +22,7 @@ from hub_models import HubModel, load, locate
 from hub_models.base import WEIGHTS, fetch, require, write_json
 from hub_models.card import read_results, write_card
 from training.data import DATASETS, ImageData, load_split
-from training.machine import hardware, interleave, launcher, locked
+from training.machine import hardware, interleave, launcher, locked, part
 
 Measures = list[dict]  # each: metric, value, unit, n, interval
 Item, Score = TypeVar("Item"), TypeVar("Score")
@@ -85,8 +85,7 @@ def run(measure: Callable[[HubModel, ImageData, argparse.Namespace], Measures], 
                 print(f"{source} is on the Hub: the results are printed, not written", file=sys.stderr)
         finally:  # what took an hour is at least shown where it cannot be written
             print(json.dumps(results), flush=True)
-    state.wait_for_everyone()
-    state.destroy_process_group()
+    part()
     return results
 
 

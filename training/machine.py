@@ -33,6 +33,13 @@ def interleave(own: list, count: int) -> list:
     return things
 
 
+def part() -> None:
+    """Let several processes end together and in order: one that exits while others still talk to it aborts."""
+    state = PartialState()
+    state.wait_for_everyone()
+    state.destroy_process_group()
+
+
 def launcher(processes: int) -> str:
     """What a command line begins with."""
     return "python -m" if processes == 1 else f"torchrun --nproc_per_node {processes} -m"

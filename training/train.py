@@ -36,7 +36,7 @@ from hub_models.base import WEIGHTS, ModelConfig, nearest, read_weights, require
 from hub_models.card import write_card
 from training.dashboard import draw_dashboard, write_history
 from training.data import ImageData, describe, load_split
-from training.machine import LOCK, hardware, has_bf16, launcher, locked
+from training.machine import LOCK, hardware, has_bf16, launcher, locked, part
 from training.pictures import draw_samples
 from training.recipe import Recipe, find, recipes
 from training.trainer import HubTrainer, best_of, checkpoints, is_whole, newest_checkpoint
@@ -295,6 +295,7 @@ def train(argv: list[str]) -> Path:
         if trainer.is_world_process_zero():
             finish(folder, model, trainer, splits["validation"], run.half)
             shutil.rmtree(replaced(folder), ignore_errors=True)
+    part()
     return folder
 
 
