@@ -31,6 +31,7 @@ from training.data import DATASETS
 CODE = ("pyproject.toml", "README.md", "LICENSE", "hub_models", "training", "evaluation")
 WHOLE = ("config.json", WEIGHTS, "recipe.json", "train_results.json", "history.csv", "curves.png")  # a finished run's
 SOURCES = {source.repo_id for source in DATASETS.values()}
+BUILD = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
 COLLECTION = "Scanline"
 ABOUT = "The classic small sequence and image models, done right: each number with the command that gave it."
 
@@ -40,7 +41,7 @@ def build_wheel() -> tuple[str, bytes]:
     """Name and content of a wheel of this clone's code without the checkpoints; equal for equal code, and only then.
 
     Raises:
-        FileNotFoundError: this is no clone. OSError: pip could not build it.
+        FileNotFoundError: this is no clone. OSError: it could not be built.
     """
     root = Path(hub_models.__file__).parents[1]
     for name in CODE:
@@ -48,7 +49,7 @@ def build_wheel() -> tuple[str, bytes]:
             raise FileNotFoundError(f"{root} has no {name}: publish from a clone of Scanline, whose code goes along")
     with tempfile.TemporaryDirectory() as folder:
         copy, built = Path(folder, "code"), Path(folder, "built")
-        copy.mkdir()
+        copy.mkdir(), built.mkdir()
         for name in CODE:
             if (root / name).is_dir():
                 shutil.copytree(root / name, copy / name, ignore=shutil.ignore_patterns(PRETRAINED.name, "__pycache__"))
@@ -61,13 +62,14 @@ def build_wheel() -> tuple[str, bytes]:
         number = int.from_bytes(digest.digest()[:4])
         project.write_text(re.sub(r'(?m)^(version = "[^"]+)"', rf'\1.post{number}"', project.read_text(), count=1))
         done = subprocess.run(
-            [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", built, copy],
+            [sys.executable, "-c", BUILD, built],
             env={**os.environ, "SOURCE_DATE_EPOCH": "315532800"},  # the oldest time a zip can hold, in each file
+            cwd=copy,
             capture_output=True,
             text=True,
         )
         if done.returncode:
-            raise OSError(f"pip could not build the wheel of Scanline's code: {done.stderr.strip() or done.stdout}")
+            raise OSError(f"the wheel of Scanline's code cannot be built: {done.stderr.strip().splitlines()[-1]}")
         (wheel,) = built.glob("*.whl")
         return wheel.name, wheel.read_bytes()
 
