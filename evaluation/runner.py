@@ -6,7 +6,6 @@ work; the figures are the same to the last bit, however many they are.
 """
 
 import argparse
-import hashlib
 import json
 import shlex
 import sys
@@ -19,7 +18,7 @@ from accelerate import PartialState
 from tqdm import tqdm
 
 from hub_models import HubModel, load, locate
-from hub_models.base import WEIGHTS, fetch, require, write_json
+from hub_models.base import WEIGHTS, fetch, fingerprint, require, write_json
 from hub_models.card import read_results, write_card
 from training.data import DATASETS, ImageData, load_split
 from training.machine import hardware, interleave, launcher, locked, part
@@ -72,7 +71,7 @@ def run(measure: Callable[[HubModel, ImageData, argparse.Namespace], Measures], 
         "split": args.split,
         "seed": args.seed,
         "revision": data.revision,
-        "weights": hashlib.sha256(fetch(source, WEIGHTS).read_bytes()).hexdigest(),
+        "weights": fingerprint(fetch(source, WEIGHTS)),
         "hardware": hardware(device, state.num_processes),
         "command": f"{launcher(state.num_processes)} evaluation.{program} {shlex.quote(args.name)} {options}".strip(),
     }
@@ -116,7 +115,7 @@ def record(folder: Path, results: Measures) -> None:
 
     weights, new = results[0]["weights"], {key(entry) for entry in results}
     with locked(folder):  # of two evaluations at once neither loses its results
-        now = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+        now = fingerprint(folder / WEIGHTS)
         require(now == weights, f"{folder} was trained anew meanwhile: evaluate it again")
         kept = [old for old in read_results(folder) if old["weights"] == weights and key(old) not in new]
         write_json(folder / "eval_results.json", kept + results)

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import difflib
+import hashlib
 import json
 import os
 import re
@@ -176,6 +177,11 @@ def open_checkpoint(name: str | Path, **kwargs) -> Stored:
     if not os.path.isdir(source) and re.fullmatch("[0-9a-f]{40}", commit):
         hub["revision"] = commit
     return Stored(source, config, hub, kwargs.get("map_location", "cpu"))
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file, in hex: by it results know the weights that they are of."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:

@@ -342,7 +342,6 @@ def test_a_repository_is_read_at_its_revision_with_the_callers_token(model, fold
         return str(folder / filename)
 
     monkeypatch.setattr(base, "hf_hub_download", download)
-    monkeypatch.setattr("huggingface_hub.hub_mixin.hf_hub_download", lambda repo_id, filename, **_: folder / filename)
     arguments = {"revision": "v1", "token": "hf_x", "cache_dir": "c", "local_files_only": True}
     assert load("owner/name", map_location="cpu", **arguments).config == model.config
     assert {filename for _, filename, _ in calls} == {"config.json", "model.safetensors"}

@@ -23,7 +23,7 @@ import pyarrow.parquet
 
 import hub_models
 from hub_models import load, locate, shipped
-from hub_models.base import PRETRAINED, WEIGHTS, require
+from hub_models.base import PRETRAINED, WEIGHTS, fingerprint, require
 from hub_models.card import PUBLISHED, README, read_results, write_card
 from hub_models.upload import check_card, check_id, connect, listing, retried, upload
 from training.data import DATASETS
@@ -107,7 +107,7 @@ def stage_model(folder: Path, stage: Path, repo_id: str) -> None:
         if (folder / name).is_file():
             copy_own(folder, name, stage)
     load(stage)  # strict: what does not load is not published
-    weights = hashlib.sha256((stage / WEIGHTS).read_bytes()).hexdigest()
+    weights = fingerprint(stage / WEIGHTS)
     stale = [entry for entry in read_results(stage) if entry["weights"] != weights]
     require(not stale, f"{folder} has results of other weights: evaluate it again, which drops them")
     name, wheel = build_wheel()
