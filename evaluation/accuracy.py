@@ -1,31 +1,133 @@
-"""Accuracy of a classifier with a 95 % interval: `python -m evaluation.accuracy NAME --split test`."""
+"""All about a classifier's answers: `python -m evaluation.accuracy NAME --split test`.
+
+Accuracy, cross-entropy, precision, recall and F1 over classes (scikit-learn), calibration; of colour images also the
+accuracy over several views of each and under corruptions of stated severity. Every figure has its 95 % interval. Beside
+the checkpoint it leaves, of each split, `report-SPLIT.json` with the confusion matrix, figures of each class and the
+calibration's bins; `report-SPLIT.png`, the same as a picture; `mistakes-SPLIT.webp`, the most confident mistakes; and
+`tiles-SPLIT.webp`, images of each cell of the confusion matrix, for apps.
+"""
 
 import argparse
 
 import torch
+from sklearn.metrics import precision_recall_fscore_support
 
-from evaluation.metrics import mean_interval, wilson_interval
+from evaluation.corruptions import SEVERITIES, corrupt
+from evaluation.metrics import bootstrap_intervals, calibration, confusion_matrix, mean_interval, wilson_interval
+from evaluation.report import TILE_COLUMNS, draw_mistakes, draw_report, draw_tiles, most_confident
 from evaluation.runner import Measures, command, spread
-from hub_models import HubModel
+from hub_models import HubModel, ImageClassifier
 from hub_models.base import require
 from training.data import ImageData
 
+AVERAGES = ("macro", "weighted")
+SCORES = ("precision", "recall", "f1")
+VIEWS = (2, 6)  # of test-time augmentation, besides the one
+
+
+def log_probabilities(model: HubModel, images: torch.Tensor, args: argparse.Namespace, views: int = 1) -> torch.Tensor:
+    """uint8 (N, C, H, W) -> logarithms of the probabilities, (N, classes), in the order of the images.
+
+    Raises:
+        ValueError: the model is no classifier.
+    """
+    require(hasattr(model, "predict"), f"{args.name} is no classifier: measure it with evaluation.bits_per_dim")
+
+    def answer(batch: torch.Tensor) -> torch.Tensor:
+        if views > 1:
+            return model.log_predict(batch, views).cpu()
+        with torch.no_grad(), model.exact(), model.evaluating():  # not predict: probabilities underflow
+            return model(batch)["logits"].log_softmax(-1).cpu()
+
+    return torch.cat(spread(images.split(args.batch_size), answer, "accuracy"))
+
+
+def scores(labels: torch.Tensor, predicted: torch.Tensor, classes: int, average: str | None) -> tuple:
+    """Precision, recall and F1 in %, and the support, of scikit-learn; 0 where a class is never predicted."""
+    found = precision_recall_fscore_support(labels, predicted, labels=range(classes), average=average, zero_division=0)
+    return (*(100 * value for value in found[:3]), found[3])
+
 
 def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measures:
-    """Accuracy in % (Wilson interval) and cross-entropy in nats an image."""
-    require(hasattr(model, "predict"), f"{args.name} is no classifier: measure it with evaluation.bits_per_dim")
-    batches = data.images.split(args.batch_size)
-    with torch.no_grad(), model.exact(), model.evaluating():  # as predict, but logarithms of what underflows there
-        logits = torch.cat(spread(batches, lambda images: model(images)["logits"].cpu(), "accuracy"))
-    right = int((logits.argmax(-1) == data.labels).sum())
-    low, high = wilson_interval(right, len(data))
-    nats, nats_low, nats_high = mean_interval(-logits.log_softmax(-1).gather(1, data.labels[:, None])[:, 0])
-    n = len(data)
-    return [
-        {"metric": "accuracy", "value": 100 * right / n, "unit": "%", "n": n, "interval": [100 * low, 100 * high]},
-        {"metric": "cross_entropy", "value": nats, "unit": "nats/image", "n": n, "interval": [nats_low, nats_high]},
+    """Every single figure: accuracies (Wilson intervals), cross-entropy, averages over classes, calibration error."""
+    log_p, n = log_probabilities(model, data.images, args), len(data)
+    classes, predicted = log_p.shape[1], log_p.argmax(-1)
+    confidence = log_p.exp().gather(1, predicted[:, None])[:, 0]
+
+    def share(metric: str, log_p: torch.Tensor) -> dict:
+        right = int((log_p.argmax(-1) == data.labels).sum())
+        low, high = wilson_interval(right, n)
+        return {"metric": metric, "value": 100 * right / n, "unit": "%", "n": n, "interval": [100 * low, 100 * high]}
+
+    nats, low, high = mean_interval(-log_p.gather(1, data.labels[:, None])[:, 0])
+    entries = [
+        share("accuracy", log_p),
+        {"metric": "cross_entropy", "value": nats, "unit": "nats/image", "n": n, "interval": [low, high]},
     ]
+    right = predicted == data.labels
+
+    def over_classes(at: torch.Tensor) -> list[float]:
+        averages = [scores(data.labels[at], predicted[at], classes, average)[:3] for average in AVERAGES]
+        return [value for of_one in averages for value in of_one] + [100 * calibration(confidence[at], right[at])[0]]
+
+    metrics = [f"{score}_{average}" for average in AVERAGES for score in SCORES] + ["calibration_error"]
+    intervals = bootstrap_intervals(over_classes, n, args.seed)
+    for metric, value, ends in zip(metrics, over_classes(torch.arange(n)), intervals, strict=True):
+        entries.append({"metric": metric, "value": float(value), "unit": "%", "n": n, "interval": list(ends)})
+    if isinstance(model, ImageClassifier):
+        for views in VIEWS:
+            entries.append(share(f"accuracy_{views}_views", log_probabilities(model, data.images, args, views)))
+        for kind, (unit, severities) in SEVERITIES.items():
+            for severity in severities:
+                changed = corrupt(data.images, kind, severity, args.seed)
+                entries.append(share(f"accuracy_{kind}_{unit}_{severity}", log_probabilities(model, changed, args)))
+    return entries
+
+
+def report(
+    model: HubModel, data: ImageData, args: argparse.Namespace, results: Measures
+) -> tuple[dict, dict[str, bytes]]:
+    """What needs more than a line: the report, and the pictures that go with it, by kind, as files hold them.
+
+    The report, as JSON takes it: the classes' `names`, the `confusion` matrix (rows: true), each class's `precision`,
+    `recall`, `f1` in % and `support`, the calibration's `bins`, the accuracy under each of the `corruptions`, and the
+    `tiles`: of each image in the picture of that name, in rows of `columns`, its class, what it was taken for, and
+    how surely.
+    """
+    log_p = log_probabilities(model, data.images, args)
+    confidence, predicted = log_p.exp().max(-1)
+    classes = log_p.shape[1]
+    names = list(getattr(model.config, "names", map(str, range(classes))))
+    by_class = zip(names, *scores(data.labels, predicted, classes, None), strict=True)
+    cells = most_confident(data.labels, predicted, confidence)
+    found = {
+        "names": names,
+        "n": len(data),
+        "confusion": confusion_matrix(data.labels, predicted, classes).tolist(),
+        "per_class": [
+            {"name": name, "precision": float(p), "recall": float(r), "f1": float(f), "support": int(support)}
+            for name, p, r, f, support in by_class
+        ],
+        "bins": calibration(confidence, predicted == data.labels)[1],
+        "corruptions": [
+            {"kind": kind, "severity": f"{unit} {severity:g}", "value": entry["value"], "interval": entry["interval"]}
+            for kind, (unit, severities) in SEVERITIES.items()
+            for severity in severities
+            for entry in results
+            if entry["metric"] == f"accuracy_{kind}_{unit}_{severity}"
+        ],
+        "columns": TILE_COLUMNS,
+        "tiles": [
+            {"label": int(data.labels[i]), "predicted": int(predicted[i]), "confidence": round(float(confidence[i]), 4)}
+            for i in cells
+        ],
+    }
+    return found, {
+        "report.png": draw_report(found),
+        "mistakes.webp": draw_mistakes(data.images[cells], found),
+        "tiles.webp": draw_tiles(data.images[cells]),
+    }
 
 
 if __name__ == "__main__":
-    command(measure, __doc__)
+    command(measure, __doc__, report)

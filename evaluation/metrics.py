@@ -1,9 +1,10 @@
 """Metrics as pure functions; the unit stands in each name or docstring."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
+from scipy.stats import t
 
 Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
 
@@ -43,3 +44,56 @@ def mean_interval(values: torch.Tensor) -> tuple[float, float, float]:
     mean = values.mean().item()
     half = Z95 * values.std().item() / math.sqrt(len(values)) if len(values) > 1 else 0.0
     return mean, mean - half, mean + half
+
+
+def seeds_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """A figure's values over seeds -> mean and Student's 95 % interval; with one seed the interval is unbounded."""
+    values = torch.tensor(values, dtype=torch.float64)
+    mean, n = values.mean().item(), len(values)
+    half = t.ppf(0.975, n - 1) * values.std().item() / math.sqrt(n) if n > 1 else math.inf
+    return mean, mean - half, mean + half
+
+
+def bootstrap_intervals(
+    statistics: Callable[[torch.Tensor], Sequence[float]], count: int, seed: int
+) -> list[tuple[float, float]]:
+    """95 % intervals of statistics over `count` things: the middle of their values on 500 resamples with replacement.
+
+    Args:
+        statistics: of a resample, given as int64 places (count,).
+        count: number of things.
+        seed: of the resamples.
+    """
+    noise = torch.Generator().manual_seed(seed)
+    values = [statistics(torch.randint(count, (count,), generator=noise)) for _ in range(500)]
+    ends = torch.tensor([0.025, 0.975], dtype=torch.float64)
+    return [tuple(ends) for ends in torch.tensor(values, dtype=torch.float64).quantile(ends, 0).T.tolist()]
+
+
+def confusion_matrix(labels: torch.Tensor, predicted: torch.Tensor, classes: int) -> torch.Tensor:
+    """int64 (N,) twice -> int64 (classes, classes): row, the true class; column, the predicted one."""
+    return torch.bincount(labels * classes + predicted, minlength=classes**2).view(classes, classes)
+
+
+def calibration(confidence: torch.Tensor, right: torch.Tensor, bins: int = 15) -> tuple[float, list[dict]]:
+    """Expected calibration error, 0..1 (Guo et al., arXiv 1706.04599), and the bins that it sums.
+
+    Args:
+        confidence: (N,) probabilities of the predicted classes.
+        right: bool (N,).
+        bins: of equal width over 0..1; each holds its upper end.
+
+    Returns:
+        The mean of |accuracy - confidence| over bins, weighted by count, and the bins that hold anything: their `low`
+        and `high`, `count`, mean `confidence` and `accuracy`.
+    """
+    confidence = confidence.double()
+    place = (confidence * bins).ceil().long().clamp(1, bins) - 1
+    filled = []
+    for i in range(bins):
+        inside = place == i
+        if count := int(inside.sum()):
+            means = {"confidence": confidence[inside].mean().item(), "accuracy": right[inside].double().mean().item()}
+            filled.append({"low": i / bins, "high": (i + 1) / bins, "count": count} | means)
+    error = sum(b["count"] * abs(b["accuracy"] - b["confidence"]) for b in filled) / len(confidence)
+    return error, filled

@@ -1,11 +1,16 @@
 """The plain, slow way of each fast thing: the oracle of the tests and the yardstick of `evaluation.speed`."""
 
 import contextlib
+import random
 from collections.abc import Iterator
 
+import numpy as np
 import torch
+from PIL import Image, ImageOps
+from torch.utils.data import DataLoader, Dataset
 
 from hub_models import AutoregressiveImageModel
+from training.data import ImageData
 
 
 @contextlib.contextmanager
@@ -23,3 +28,30 @@ def plain_sampling(model: AutoregressiveImageModel) -> Iterator[None]:
         yield
     finally:
         del model._stream
+
+
+class PillowImages(Dataset):
+    """Images cropped, mirrored and normalised one by one in Pillow and NumPy, as most tutorials do it."""
+
+    def __init__(self, data: ImageData, shift: int, mean: tuple, std: tuple):
+        self.images = [Image.fromarray(image) for image in data.images.permute(0, 2, 3, 1).numpy()]
+        self.labels, self.shift = data.labels.tolist(), shift
+        self.mean, self.std = np.array(mean, np.float32), np.array(std, np.float32)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        image = self.images[index]
+        left, top = (random.randint(0, 2 * self.shift) for _ in range(2))
+        padded = ImageOps.expand(image, self.shift)
+        image = padded.crop((left, top, left + image.width, top + image.height))
+        if random.random() < 0.5:
+            image = ImageOps.mirror(image)
+        pixels = (np.asarray(image, np.float32) / 255 - self.mean) / self.std
+        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))), self.labels[index]
+
+
+def pillow_batches(data: ImageData, shift: int, mean: tuple, std: tuple, batch: int) -> DataLoader:
+    """Shuffled batches of float32 images (B, 3, H, W) and labels, prepared one image at a time."""
+    return DataLoader(PillowImages(data, shift, mean, std), batch, shuffle=True)

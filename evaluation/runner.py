@@ -18,12 +18,13 @@ from accelerate import PartialState
 from tqdm import tqdm
 
 from hub_models import HubModel, load, locate
-from hub_models.base import WEIGHTS, fetch, fingerprint, require, write_json
+from hub_models.base import WEIGHTS, fetch, fingerprint, require, write_bytes, write_json
 from hub_models.card import read_results, write_card
 from training.data import DATASETS, ImageData, load_split
 from training.machine import hardware, interleave, launcher, locked, part
 
 Measures = list[dict]  # each: metric, value, unit, n, interval
+Report = Callable[[HubModel, ImageData, argparse.Namespace, Measures], tuple[dict, dict[str, bytes]]]
 Item, Score = TypeVar("Item"), TypeVar("Score")
 
 
@@ -34,8 +35,15 @@ def spread(items: Sequence[Item], score: Callable[[Item], Score], what: str) -> 
     return interleave([score(item) for item in tqdm(own, what, disable=not state.is_main_process)], len(items))
 
 
-def run(measure: Callable[[HubModel, ImageData, argparse.Namespace], Measures], doc: str, argv: list[str]) -> Measures:
+def run(
+    measure: Callable[[HubModel, ImageData, argparse.Namespace], Measures],
+    doc: str,
+    argv: list[str],
+    report: Report | None = None,
+) -> Measures:
     """Measure a checkpoint on a split of the data it was trained on; write, print and return the results.
+
+    Where there is a `report` of more than single figures, it and its pictures lie beside them.
 
     Raises:
         ValueError, FileNotFoundError: with one sentence on what is wrong.
@@ -76,10 +84,15 @@ def run(measure: Callable[[HubModel, ImageData, argparse.Namespace], Measures], 
         "command": f"{launcher(state.num_processes)} evaluation.{program} {shlex.quote(args.name)} {options}".strip(),
     }
     results = [entry | shared for entry in measure(model, data, args)]
+    files = {}
+    if report and Path(source).is_dir():
+        found, pictures = report(model, data, args, results)
+        files = {"report.json": (json.dumps(shared | found) + "\n").encode()} | pictures
+        files = {name.replace(".", f"-{args.split}."): content for name, content in files.items()}
     if state.is_main_process:
         try:
             if Path(source).is_dir():
-                record(Path(source), results)
+                record(Path(source), results, files)
             else:
                 print(f"{source} is on the Hub: the results are printed, not written", file=sys.stderr)
         finally:  # what took an hour is at least shown where it cannot be written
@@ -104,8 +117,10 @@ def read_source(source: str) -> dict[str, str]:
     return found
 
 
-def record(folder: Path, results: Measures) -> None:
+def record(folder: Path, results: Measures, files: dict[str, bytes] | None = None) -> None:
     """Put results into a folder's `eval_results.json` in place of those they repeat, and render its card again.
+
+    The files, by name, are written beside it.
 
     Results of other weights than those that lie there are dropped: a card never shows a figure that is not its file's.
     """
@@ -118,13 +133,15 @@ def record(folder: Path, results: Measures) -> None:
         now = fingerprint(folder / WEIGHTS)
         require(now == weights, f"{folder} was trained anew meanwhile: evaluate it again")
         kept = [old for old in read_results(folder) if old["weights"] == weights and key(old) not in new]
+        for name, content in (files or {}).items():
+            write_bytes(folder / name, content)
         write_json(folder / "eval_results.json", kept + results)
         write_card(folder)
 
 
-def command(measure: Callable, doc: str) -> None:
+def command(measure: Callable, doc: str, report: Report | None = None) -> None:
     """The main of an evaluation module: one sentence and a non-zero exit code on what the user can mend."""
     try:
-        run(measure, doc, sys.argv[1:])
+        run(measure, doc, sys.argv[1:], report)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")

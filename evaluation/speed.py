@@ -6,7 +6,9 @@ The results go to `evaluation/speed.json`, from which the README's table is made
 
 import argparse
 import json
+import shlex
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +16,12 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from evaluation.reference import plain_sampling
-from hub_models import PixelPredictor, PixelPredictorConfig
+from evaluation.reference import pillow_batches, plain_sampling
+from hub_models import CNN, CNNConfig, FastCNN, FastCNNConfig, ImageClassifier, PixelPredictor, PixelPredictorConfig
 from hub_models.base import write_json
-from training.machine import hardware
+from training.augment import alternately, mirrored_and_shifted
+from training.data import ImageData
+from training.machine import hardware, has_bf16
 
 RESULTS = Path(__file__).with_name("speed.json")
 
@@ -58,28 +62,86 @@ def training(model: PixelPredictor, count: int, rounds: int) -> dict[str, float]
     return ratio(lambda: step(True), lambda: step(False), rounds)
 
 
+def classifier_training(model: ImageClassifier, data: ImageData, shift: int, batch: int, rounds: int) -> dict:
+    """An epoch of ours (augmentation by the batch, channels last, bf16 where the machine has it) against the usual.
+
+    The usual: a DataLoader that prepares each image in Pillow, channels first, float32.
+    """
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], 1e-3)
+    config, device = model.config, model.device
+
+    def learn(loss: torch.Tensor) -> None:
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def ours() -> None:
+        for at in torch.randperm(len(data)).split(batch):
+            images = mirrored_and_shifted(data.images[at].to(device), shift, alternately(at, 0))
+            with torch.autocast(device.type, torch.bfloat16, enabled=has_bf16()):
+                loss = model(images, data.labels[at])["loss"]
+            learn(loss)
+
+    def usual() -> None:
+        for images, labels in pillow_batches(data, shift, config.mean, config.std, batch):
+            logits = model.head(model.body(images.to(device)))
+            learn(torch.nn.functional.cross_entropy(logits, labels.to(device)))
+
+    return ratio(ours, usual, rounds)
+
+
+def augmentation(data: ImageData, shift: int, batch: int, rounds: int) -> dict[str, float]:
+    """Batches ready for the net, and nothing else: an epoch by the batch against an epoch image by image."""
+    mean, std = (0.5,) * 3, (0.25,) * 3
+
+    def ours() -> None:
+        for at in torch.randperm(len(data)).split(batch):
+            images = mirrored_and_shifted(data.images[at], shift, alternately(at, 0))
+            _ = (images.to(torch.float32, memory_format=torch.channels_last) / 255 - mean[0]) / std[0]
+
+    def usual() -> None:
+        for _ in pillow_batches(data, shift, mean, std, batch):
+            pass
+
+    return ratio(ours, usual, rounds)
+
+
 def main() -> None:
     """Measure every pair, print a line each and JSON last, and write the file."""
     parser = argparse.ArgumentParser("python -m evaluation.speed", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="of each pair, after one that does not count")
+    parser.add_argument("--only", default="", help="the pairs whose name holds this; the others' results are kept")
     args = parser.parse_args()
     if args.rounds < 1:
         parser.error(f"--rounds is {args.rounds}: give at least 1")
     torch.manual_seed(0)
     model = PixelPredictor(PixelPredictorConfig(hidden_size=128, timescale=56)).eval()
+    noise = torch.randint(256, (12_800, 3, 32, 32), dtype=torch.uint8)
+    images = ImageData(noise, torch.randint(10, (len(noise),)))
+    few = images.first(1_280)
     pairs = {
         "PixelPredictor, GRU 128: sampling 1 image, cached / plain": lambda r: sampling(model, 1, r),
         "PixelPredictor, GRU 128: sampling 16 images, cached / plain": lambda r: sampling(model, 16, r),
         "PixelPredictor, GRU 128: training, batch 128, bf16 / float32": lambda r: training(model, 128, r),
+        "CIFAR-10: 12,800 augmented images, by the batch / one by one": lambda r: augmentation(images, 4, 128, r),
+        "CNN 5x32: training on 1,280 images, end to end, ours / usual": lambda r: classifier_training(
+            CNN(CNNConfig()), few, 4, 64, r
+        ),
+        "FastCNN: training on 1,280 images, end to end, ours / usual": lambda r: classifier_training(
+            FastCNN(FastCNNConfig()), few, 2, 128, r
+        ),
     }
+    chosen = {name: measure for name, measure in pairs.items() if args.only in name}
+    if not chosen:
+        parser.error(f"--only is {args.only!r}: no pair's name holds that; they are {'; '.join(pairs)}")
     ran = {"hardware": hardware(model.device), "torch": torch.__version__, "rounds": args.rounds}
-    ran["command"] = f"python -m evaluation.speed --rounds {args.rounds}"
-    results = []
-    for name, measure in tqdm(pairs.items(), "speed", unit="pair"):
-        results.append({"pair": name} | measure(args.rounds) | ran)
-        tqdm.write(f"{name}: {results[-1]['ratio']:.1f} times ({results[-1]['seconds']:.3f} s)")
-    write_json(RESULTS, results)
-    print(json.dumps(results))
+    ran["command"] = shlex.join(["python", "-m", "evaluation.speed", *sys.argv[1:]])
+    found = {row["pair"]: row for row in json.loads(RESULTS.read_text()) if row["pair"] in pairs}
+    for name, measure in tqdm(chosen.items(), "speed", unit="pair"):
+        found[name] = {"pair": name} | measure(args.rounds) | ran
+        tqdm.write(f"{name}: {found[name]['ratio']:.1f} times ({found[name]['seconds']:.3f} s)")
+    write_json(RESULTS, [found[name] for name in pairs if name in found])
+    print(json.dumps([found[name] for name in chosen]))
 
 
 if __name__ == "__main__":

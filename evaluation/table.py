@@ -27,6 +27,60 @@ def results_table() -> str:
     return "\n".join(lines)
 
 
+def cifar10_table() -> str:
+    """The convolutional classifiers, on the part of CIFAR-10's test split that was read, and on validation images."""
+    lines = [
+        "| model | parameters, epochs | validation | test | test, 6 views | published | where |",
+        "| --- " * 7 + "|",
+    ]
+    for row in published()["cifar10"]:
+        name = row["name"]
+        figures = [_shown(name, "accuracy", "validation")]
+        figures += [_shown(name, metric, "test") for metric in ("accuracy", "accuracy_6_views")]
+        parameters = json.loads((PRETRAINED / name / "train_results.json").read_text())["parameters"]
+        lines.append(
+            f"| [{name}](hub_models/pretrained/{name}/README.md) | {parameters:,}, {_epochs(name)} "
+            f"| {' | '.join(figures)} | {row['published']} | {row['where']} |"
+        )
+    return "\n".join(lines)
+
+
+def ablation_table() -> str:
+    """The study's ablation by `evaluation.sweep`, the cumulative beside its figures, and one at a time."""
+    found = json.loads((HERE / "sweeps" / "ablation.json").read_text())
+    lines = [f"{found['budget']}; {found['hardware']}; `{found['command']}`", ""]
+    lines += ["| stage | parameters | cumulative | | published | one at a time |", "| --- " * 6 + "|"]
+    single = {row["stage"]: row for row in found["rows"] if row["kind"] == "one at a time"}
+    for row in found["rows"]:
+        if row["kind"] == "cumulative":
+            kept = "kept" if row["kept"] else ""
+            lines.append(
+                f"| {row['stage']} | {row['parameters']:,} | {_ranged(row, 'accuracy')} | {kept} "
+                f"| {row.get('published', '')} | {_ranged(single[row['stage']], 'accuracy')} |"
+            )
+    return "\n".join(lines)
+
+
+def tricks_table() -> str:
+    """What each trick gains, by `evaluation.sweep`."""
+    found = json.loads((HERE / "sweeps" / "tricks.json").read_text())
+    lines = [f"{found['budget']}; {found['hardware']}; `{found['command']}`", ""]
+    lines += ["| trick | source | gain in points (95 %) |", "| --- " * 3 + "|"]
+    whole, *rows = found["rows"]
+    lines += [f"| {row['trick']} | {row['source']} | {_ranged(row, 'gain', '+.2f')} |" for row in rows]
+    return "\n".join([*lines, f"| all of the recipe: accuracy | | {_ranged(whole, 'accuracy')} |"])
+
+
+def _ranged(row: dict, key: str, form: str = ".2f") -> str:
+    low, high = row["interval"]
+    return f"{row[key]:{form}} ({low:{form}} to {high:{form}})"
+
+
+def _shown(name: str, metric: str, split: str) -> str:
+    entry = _find(name, metric, split)
+    return f"{_ranged(entry, 'value')}, {entry['n']:,} images"
+
+
 def inpainting_table() -> str:
     """Nats a missing pixel, truth and sampled, beside the study's; see `evaluation.inpainting`."""
     study = published()["inpainting"]
@@ -61,8 +115,8 @@ def published() -> dict:
     return json.loads((HERE / "published.json").read_text())
 
 
-def _find(name: str, metric: str) -> dict:
-    entries = [r for r in read_results(PRETRAINED / name) if r["metric"] == metric and r["split"] == "test"]
+def _find(name: str, metric: str, split: str = "test") -> dict:
+    entries = [r for r in read_results(PRETRAINED / name) if r["metric"] == metric and r["split"] == split]
     return max(entries, key=lambda entry: entry["n"])
 
 
@@ -74,6 +128,8 @@ def filled(text: str) -> str:
     """The README with each part between `<!-- NAME -->` and `<!-- end -->` made anew."""
     tables = {
         "results": results_table(),
+        "cifar10": cifar10_table(),
+        "ablation": ablation_table(),
         "inpainting": inpainting_table(),
         "speed": speed_table(),
         "load": load_table(),

@@ -4,15 +4,25 @@ from pathlib import Path
 
 from .autoregressive import AutoregressiveImageModel
 from .base import HubModel, locate, nearest, open_checkpoint, shipped
+from .cnn import CNN, CNNConfig
+from .fast_cnn import FastCNN, FastCNNConfig
+from .image_classifier import ImageClassifier
 from .pixel_classifier import PixelClassifier, PixelClassifierConfig
 from .pixel_predictor import PixelPredictor, PixelPredictorConfig
 
-MODELS: dict[str, type[HubModel]] = {m.config_class.model_type: m for m in (PixelClassifier, PixelPredictor)}
+MODELS: dict[str, type[HubModel]] = {
+    model.config_class.model_type: model for model in (CNN, FastCNN, PixelClassifier, PixelPredictor)
+}
 
 __all__ = [
+    "CNN",
     "MODELS",
     "AutoregressiveImageModel",
+    "CNNConfig",
+    "FastCNN",
+    "FastCNNConfig",
     "HubModel",
+    "ImageClassifier",
     "PixelClassifier",
     "PixelClassifierConfig",
     "PixelPredictor",

@@ -10,14 +10,17 @@ import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, constants, eval_result_entries_to_yaml
 from safetensors import safe_open
 
-from .base import PRETRAINED, WEIGHTS, write_text
+from .base import PRETRAINED, WEIGHTS, fingerprint, write_text
 
 TEMPLATE = Path(__file__).with_name("card.md")
 README = "README.md"
 LEADERBOARD = ".eval_results/test.yaml"  # figures as the Hub's leaderboards read them
+SPLITS = ("test", "validation")  # of which a folder may hold a report; the first is what its card shows
+REPORT = ("report-{}.json", "report-{}.png", "mistakes-{}.webp", "tiles-{}.webp")
 PUBLISHED = (  # what a repository holds of a run folder
     *("config.json", WEIGHTS, "tokenizer.json", README, "recipe.json", "train_results.json", "eval_results.json"),
     *("history.csv", "curves.png", "samples.png", LEADERBOARD),
+    *(name.format(split) for split in SPLITS for name in REPORT),
 )
 HEADLINE = ("learning_rate", "lr_scheduler_type", "per_device_train_batch_size", "bf16", "seed")
 
@@ -26,7 +29,7 @@ def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
     """Render `README.md` of a run or checkpoint folder from its other files, and return its path.
 
     Reads `config.json`, `model.safetensors`, `recipe.json`, `train_results.json` and, where they are,
-    `eval_results.json` and the wheel of Scanline's code. Test results go to `.eval_results/test.yaml`, too.
+    `eval_results.json`, a report and the wheel of Scanline's code. Test results go to `.eval_results/test.yaml`, too.
 
     Args:
         folder: what `training.train` leaves, or a copy.
@@ -68,6 +71,7 @@ def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
         recipe=recipe,
         samples=trained["samples"],
         results=[_shown(result) for result in results],
+        report=next(filter(None, (read_report(folder, split) for split in SPLITS)), None),
         commands=sorted({_addressed(result["command"], path) for result in results}),
         train_command=recipe["command"],
         settings=_settings(recipe, trained),
@@ -86,6 +90,13 @@ def read_results(folder: str | Path) -> list[dict]:
     """The entries of a folder's `eval_results.json`; none where there is no such file."""
     path = Path(folder, "eval_results.json")
     return json.loads(path.read_text()) if path.is_file() else []
+
+
+def read_report(folder: str | Path, split: str) -> dict | None:
+    """A folder's report of a split, as `evaluation.accuracy` says; None where there is none of the weights there."""
+    path = Path(folder, REPORT[0].format(split))
+    found = json.loads(path.read_text()) if path.is_file() else None
+    return found if found and found["weights"] == fingerprint(Path(folder, WEIGHTS)) else None
 
 
 def format_value(value: float) -> str:
@@ -161,6 +172,10 @@ def _settings(recipe: dict, trained: dict) -> dict[str, Any]:
         table["patience"] = f"{recipe['patience']} validations"
     if recipe["training"].get("bf16") and recipe["exact_from"] < 1:
         table["float32 from"] = f"{recipe['exact_from']:.0%} of the steps"
+    if recipe.get("shift"):
+        table["augmentation"] = f"mirrored every other time, shifted by up to {recipe['shift']} pixels"
+    if recipe.get("ema"):
+        table["weights kept"] = f"their average over steps, decay {recipe['ema']}"
     table["steps (epochs)"] = f"{trained['steps']:,} ({trained['epochs']})" + (
         ", stopped early" if trained["stopped_early"] else ""
     )

@@ -16,26 +16,64 @@ def to_grey(image: Image.Image) -> np.ndarray:
     Raises:
         ValueError: no picture, an empty or a huge one, or values that are not finite.
     """
+    image = _upright(image)
+    return _unscaled(image) if _is_deep(image) else np.asarray(_opaque(image, "L"), dtype=np.float32) / np.float32(255)
+
+
+def to_photo(image: Image.Image, height: int, width: int) -> torch.Tensor:
+    """Any picture -> uint8 (1, 3, height, width): upright, its middle cut out in that shape, then shrunk or enlarged.
+
+    What is transparent becomes white. An RGB picture of just that size comes through as it is, bit for bit.
+
+    Raises:
+        ValueError: an unreadable picture, see `to_grey`.
+    """
+    image = _upright(image)
+    if _is_deep(image):
+        image = Image.fromarray(np.rint(_unscaled(image) * 255).astype(np.uint8))
+    image = _opaque(image, "RGB")
+    scale = min(image.width / width, image.height / height)
+    left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
+    box = left, top, left + scale * width, top + scale * height  # fractions of pixels count as such
+    # reduced roughly first: else a large picture takes seconds
+    image = image.resize((width, height), Image.Resampling.LANCZOS, box, reducing_gap=3)
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].contiguous()
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The picture, turned as its camera says; refused where it is none, empty, huge or damaged."""
     require(isinstance(image, Image.Image), f"the image is a {type(image).__name__}: give a PIL image")
     width, height = image.size
     require(width > 0 and height > 0, f"the image is {width}x{height}: give at least one pixel")
     fits = max(width, height) <= MAX_SIDE
     require(fits, f"the image is {width}x{height}: give one of at most {MAX_SIDE} pixels a side")
     try:
-        image = ImageOps.exif_transpose(image)
+        return ImageOps.exif_transpose(image)
     except Exception as error:  # each file format's reader has its own types
         raise ValueError("the image file is damaged or cut short: save it again") from error
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = np.asarray(image, dtype=np.float32)
-        require(bool(np.isfinite(values).all()), "the image has pixels that are not finite (NaN): mend it first")
-        top = next((top for top in (1, 255) if values.max() <= top), 65535)  # the narrowest usual range that holds it
-        return (values / np.float32(top)).clip(0, 1)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether its greys are more than 8 bits each."""
+    return image.mode in ("I", "F") or image.mode.startswith("I;16")
+
+
+def _unscaled(image: Image.Image) -> np.ndarray:
+    """A deep picture -> float32 (H, W) in 0..1."""
+    values = np.asarray(image, dtype=np.float32)
+    require(bool(np.isfinite(values).all()), "the image has pixels that are not finite (NaN): mend it first")
+    top = next((top for top in (1, 255) if values.max() <= top), 65535)  # the narrowest usual range that holds it
+    return (values / np.float32(top)).clip(0, 1)
+
+
+def _opaque(image: Image.Image, mode: str) -> Image.Image:
+    """A picture of 8 bits a channel, on white, in the mode "L" or "RGB"."""
     try:
         if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "RGBa"):
             layer = image.convert("RGBA")
-            image = Image.new("L", layer.size, 255)
-            image.paste(layer.convert("L"), mask=layer.getchannel("A"))
-        return np.asarray(image.convert("L"), dtype=np.float32) / np.float32(255)
+            image = Image.new(mode, layer.size, "white")
+            image.paste(layer.convert(mode), mask=layer.getchannel("A"))
+        return image.convert(mode)
     except ValueError as error:
         raise ValueError(f"the image has the mode {image.mode}: give it as RGB") from error
 

@@ -1,25 +1,106 @@
 """What a Space needs before strangers: nonsense is answered with a sentence, and the log left for its own faults.
 
 By itself Gradio logs a traceback for each `gr.Error` and for each request that it cannot read, fetches any address that
-stands where a file should, and takes requests of any length.
+stands where a file should, takes requests of any length, and keeps for good what it shows. `error` is always gr.Error:
+this package does not import Gradio.
 """
 
+import contextlib
+import io
 import json
 import logging
-from collections.abc import Awaitable, Callable
+import tempfile
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from .images import MAX_SIDE
 
 REFUSAL = "The app cannot use what was sent: send what its page sends, or what its API description asks for."
 ADDRESS = "The app fetches no addresses: upload the file itself."
 TOO_LONG = "The request is too long: send one file of at most 10 MB at a time."
 MOST = 12 * 2**20  # bytes of a request: a file of 10 MB and what surrounds it
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow has more readers: none of a visitor's business
+KEPT = 3600  # seconds that a shown picture can still be fetched
+_until: dict[str, float] = {}  # path of a kept picture -> when it may go
+_keeping = threading.Lock()
+_decoding = threading.Lock()  # one upload at a time: the largest takes half a second and a gigabyte
 
 
-def _has_address(value) -> bool:
-    """Whether a visitor's values name a file by its address."""
+@contextlib.contextmanager
+def worded(error: type[Exception]) -> Iterator[None]:
+    """A context in which our models' ValueErrors, sentences all, become a visitor's errors."""
+    try:
+        yield
+    except ValueError as fault:
+        raise error(f"{str(fault)[0].upper()}{str(fault)[1:]}.") from fault
+
+
+@contextlib.contextmanager
+def opened(source: str | io.BytesIO, error: type[Exception], most: int = MAX_SIDE) -> Iterator[Image.Image]:
+    """A picture file, of at most so many pixels a side, for as long as it is being read."""
+    try:
+        with Image.open(source, formats=FORMATS) as picture:
+            if max(picture.size) > most:
+                raise Image.DecompressionBombError
+            yield picture
+    except error:  # gr.Error is a ValueError
+        raise
+    except Image.DecompressionBombError as fault:
+        raise error(f"The picture is too large: give one of at most {most} pixels a side.") from fault
+    except (OSError, SyntaxError, ValueError) as fault:  # what Pillow raises on damaged files
+        raise error(
+            "The picture is damaged or of an unknown kind: give a PNG, JPEG, WebP, GIF, BMP or TIFF."
+        ) from fault
+
+
+def read_picture(
+    path: str | Path | None, prepare: Callable[[Image.Image], torch.Tensor], error: type[Exception]
+) -> torch.Tensor:
+    """What `prepare` makes of an uploaded picture."""
+    if path is None:
+        raise error("There is no picture: upload one.")
+    with _decoding, opened(path, error) as picture, worded(error):
+        return prepare(picture)
+
+
+def pick(examples: list[Path], index: float, error: type[Exception]) -> Path:
+    """The example of that index, which is a visitor's."""
+    if index not in range(len(examples)):
+        raise error(f"There are {len(examples)} examples: choose one of 0 to {len(examples) - 1}.")
+    return examples[int(index)]
+
+
+def kept(picture: Image.Image, cache: Callable[[Path], str], seconds: float = KEPT) -> str:
+    """Path of the picture as a PNG where Gradio's `cache` puts it, and where it stays at least so long.
+
+    A picture that a handler returns as such is written anew each time, though an equal one may be on its way to a
+    browser, which then gets half a file; one that is returned as a path is not, but Gradio does not delete it either.
+    """
+    with _keeping, tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "image.png")
+        picture.save(path)
+        shown, now = cache(path), time.monotonic()
+        _until[shown] = max(_until.get(shown, 0), now + seconds)
+        for old in [old for old, until in _until.items() if until < now]:
+            del _until[old]
+            Path(old).unlink(missing_ok=True)
+    return shown
+
+
+def _paths(value) -> Iterator[str]:
+    """All that a visitor's values name as files."""
     if isinstance(value, dict):
-        path = value.get("path")
-        return isinstance(path, str) and path.startswith(("http:", "https:")) or any(map(_has_address, value.values()))
-    return isinstance(value, list) and any(map(_has_address, value))
+        if isinstance(value.get("path"), str):
+            yield value["path"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            yield from _paths(part)
 
 
 def guard(demo, error: type[Exception]) -> None:
@@ -31,7 +112,7 @@ def guard(demo, error: type[Exception]) -> None:
 
     async def preprocess_data(block_fn, inputs, *args, **kwargs):
         try:
-            if _has_address(inputs):
+            if any(path.startswith(("http:", "https:")) for path in _paths(inputs)):
                 raise error(ADDRESS)
             return await preprocess(block_fn, inputs, *args, **kwargs)
         except error:
@@ -39,11 +120,13 @@ def guard(demo, error: type[Exception]) -> None:
         except Exception as fault:
             raise error(REFUSAL) from fault
 
-    async def process_api(block_fn, *args, **kwargs):
+    async def process_api(block_fn, *args, event_data=None, **kwargs):
         try:
             if block_fn.fn is None:  # a listener that only a page can run, as a button that cancels
                 raise error(REFUSAL)
-            return await process(block_fn, *args, **kwargs)
+            if event_data is not None and any(True for _ in _paths(event_data._data)):  # no event of ours has a file
+                raise error(REFUSAL)
+            return await process(block_fn, *args, event_data=event_data, **kwargs)
         except error as refusal:
             refusal.print_exception = False
             raise

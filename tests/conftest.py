@@ -16,7 +16,15 @@ from typing import NoReturn
 import pytest
 import torch
 
-from hub_models import MODELS, AutoregressiveImageModel, HubModel, PixelClassifierConfig, PixelPredictorConfig
+from hub_models import (
+    MODELS,
+    AutoregressiveImageModel,
+    CNNConfig,
+    FastCNNConfig,
+    HubModel,
+    PixelClassifierConfig,
+    PixelPredictorConfig,
+)
 from hub_models.base import ModelConfig
 
 torch.set_num_threads(1)
@@ -25,6 +33,14 @@ torch.set_num_threads(1)
 TINY: dict[str, ModelConfig] = {
     config.model_type: config
     for config in (
+        CNNConfig(
+            *("cnn", ("a", "b", "c"), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), 12, 10, 0.1),
+            **{"num_layers": 3, "filters": 4, "dropout": 0.2},
+        ),
+        FastCNNConfig(
+            *("fast_cnn", ("a", "b", "c"), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), 12, 10, 0.1),
+            **{"widths": (4, 6, 8), "whitening": False, "dirac": False, "bias_rate": 3.0},
+        ),
         PixelClassifierConfig("pixel_classifier", "lstm", 6, 2, 5, 3, 4, threshold=99, timescale=9, prefixes=2),
         PixelPredictorConfig("pixel_predictor", 6, 2, 3, 4, threshold=99, timescale=9),
     )
@@ -83,12 +99,21 @@ def image_model(request) -> AutoregressiveImageModel:
     return build(request.param)
 
 
-@pytest.fixture(scope="session")
-def mnist():
-    """The validation split of real MNIST."""
+def real(name: str):
+    """The validation split of a real data set."""
     from training.data import load_split
 
     try:
-        return load_split("mnist", "validation")
+        return load_split(name, "validation")
     except FileNotFoundError as error:
         absent(str(error))
+
+
+@pytest.fixture(scope="session")
+def mnist():
+    return real("mnist")
+
+
+@pytest.fixture(scope="session")
+def cifar10():
+    return real("cifar10")

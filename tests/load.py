@@ -87,6 +87,7 @@ class Server:
             time.sleep(0.2)
         config = httpx.get(f"{self.url}/config").json()
         self.types = {component["id"]: component["type"] for component in config["components"]}
+        self.values = {component["id"]: component["props"].get("value") for component in config["components"]}
         self.functions = {d["id"]: d for d in config["dependencies"]}
 
     def is_up(self) -> bool:
@@ -421,12 +422,13 @@ class Fuzz:
         self.valid = {
             "dataset": 3,
             "uploadbutton": self.files["seven.png"],
+            "image": self.files["seven.png"],
             "imageeditor": {"background": digit, "layers": [mask], "composite": self.files["seven.png"], "id": None},
             "slider": 2,
             "radio": 300,
             "number": 0,
             "state": None,
-        }
+        }  # of other kinds what the page itself has
         # fmt: off
         outside = [
             "/etc/passwd", str(server.work / "outside" / "secret.png"), str(APP), "../../../../etc/passwd", ".", "~",
@@ -473,7 +475,8 @@ class Fuzz:
 
     def body(self, index: int) -> dict:
         """What is posted to an endpoint: its data mutated up to three times, sometimes what surrounds them too."""
-        inputs = [self.valid[self.server.types[i]] for i in self.server.functions[index]["inputs"]]
+        values, types = self.server.values, self.server.types
+        inputs = [self.valid.get(types[i], values[i]) for i in self.server.functions[index]["inputs"]]
         body = {"data": copy.deepcopy(inputs), "fn_index": index, "session_hash": f"visitor{self.random.randrange(50)}"}
         for _ in range(self.random.choice((1, 1, 2, 3))):
             chance, data = self.random.random(), body["data"]
@@ -486,6 +489,8 @@ class Fuzz:
             else:
                 place = self.random.randrange(len(data))
                 data[place] = self.mutated(data[place])
+        if not inputs:  # it may be told where a table was clicked
+            body["event_data"] = self.mutated({"index": [3, 6], "value": 1, "row_value": ["cat", 1], "selected": True})
         if self.random.random() < 0.05:
             around = ("session_hash", "event_id", "fn_index", "trigger_id", "event_data", "batched", "simple_format")
             body[self.random.choice(around)] = self.nasty()

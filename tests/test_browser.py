@@ -30,6 +30,8 @@ FLAGS = (
     "--disable-sync",
     "--enable-unsafe-swiftshader",  # the editor's canvas is WebGL
     "--window-size=1200,1000",
+    "--use-fake-device-for-media-stream",  # a camera
+    "--use-fake-ui-for-media-stream",  # which may be used
 )
 
 
@@ -39,8 +41,8 @@ class Page:
     def __init__(self, driver: webdriver.Chrome, url: str):
         self.driver, self.url = driver, url
 
-    def open(self, tab: str, *, phone: bool = False, dark: bool = False) -> None:
-        """Load the app afresh, as that kind of visitor, and wait until the tab's brush is in hand."""
+    def open(self, tab: str, theme: str = "Digits", *, phone: bool = False, dark: bool = False) -> None:
+        """Load the app afresh, as that kind of visitor, and wait until the tab's brush, if any, is in hand."""
         cdp = self.driver.execute_cdp_cmd
         cdp("Emulation.clearDeviceMetricsOverride", {})
         if phone:
@@ -50,8 +52,17 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         cdp("Emulation.setEmulatedMedia", {"features": [scheme]})
         self.driver.get(self.url)
-        self.find("[role=tab]", tab).click()
-        self.find("[aria-label=Brush].highlight")
+        self.find("[role=tab]", theme).click()
+        self.turn_to(tab)
+        if theme == "Digits":
+            self.find("[aria-label=Brush].highlight")
+
+    def turn_to(self, tab: str) -> None:
+        """Open a tab; what does not fit a phone is in a menu."""
+        wait_for(lambda: self.shown("[role=tab]", tab) or self.shown(".overflow-menu > button"))
+        if not self.shown("[role=tab]", tab):
+            self.shown(".overflow-menu > button")[-1].click()
+        self.find("[role=tab], .overflow-dropdown button", tab).click()
 
     def shown(self, selector: str, text: str | None = None) -> list[WebElement]:
         """The visible elements, with that text if one is given."""
@@ -74,6 +85,10 @@ class Page:
         image = wait_for(lambda: [e for e in self.driver.find_elements(*images) if e.is_displayed()])[0]
         with urllib.request.urlopen(image.get_attribute("src")) as reply:
             return np.asarray(Image.open(io.BytesIO(reply.read())).convert("L"))[::scale, ::scale]
+
+    def answers(self) -> int:
+        """Classes in the visible list of the likeliest, which is there once a picture has been classified."""
+        return self.block("What it takes it for").text.count("%")
 
     def has_read(self) -> bool:
         """Whether the classifier has read a whole digit: none of it is dim."""
@@ -220,3 +235,75 @@ def test_cancelled_while_it_fills(page, app, monkeypatch):
     wait_for(lambda: not threads(), 3)  # uncancelled it would go on for 6 s
     assert not page.told("300 of 300")
     assert (page.picture("Completions", 8) == 128).sum() > 200  # what it had done stays, the rest is grey
+
+
+# --- vision
+
+EXAMPLES = sorted((SPACES / "vision" / "examples").glob("*.png"))
+
+
+def test_an_example_is_classified(page):
+    page.open("Classify", "Vision", dark=True)
+    page.find("button.gallery-item")
+    page.shown("button.gallery-item")[6].click()
+    wait_for(lambda: page.answers() == 5)
+    assert np.array_equal(page.picture("What it sees", 8), np.asarray(Image.open(EXAMPLES[6]).convert("L")))
+
+
+def test_an_uploaded_picture_and_one_from_the_camera_are_classified(page, tmp_path):
+    page.open("Classify", "Vision")
+    Image.new("RGB", (90, 60), (200, 30, 40)).save(tmp_path / "red.png")
+    own = page.block("A picture of your own")
+    own.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(tmp_path / "red.png"))
+    wait_for(lambda: page.answers() == 5)
+    red = page.picture("What it sees", 8)
+    assert red.shape == (32, 32) and len(np.unique(red)) == 1
+    page.find("[aria-label='Remove Image']").click()
+    page.find("[aria-label='Capture from camera']").click()
+    page.find("button", "Click to Access Webcam").click()
+    page.find("[aria-label='capture photo']").click()
+    wait_for(lambda: len(np.unique(page.picture("What it sees", 8))) > 1)
+    assert not page.shown("[aria-label=Close]")  # no error was told on the way
+
+
+def test_a_damaged_picture_is_told(page, tmp_path):
+    page.open("Compare", "Vision")
+    (tmp_path / "broken.png").write_bytes(EXAMPLES[0].read_bytes()[:200])
+    own = page.block("A picture of your own")
+    own.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(tmp_path / "broken.png"))
+    wait_for(lambda: page.told("damaged"))
+
+
+def test_layers_and_classes_are_looked_at_in_turn(page):
+    page.open("Look inside", "Vision")
+    page.find("button.gallery-item").click()
+    wait_for(lambda: page.told("Layer whiten: 24 of 24 maps"))
+    early, heat = page.picture("Feature maps", 1), page.picture("Where it sees the class", 8)
+    for old, new in (("Layer, from early to deep", "group0b"), ("Class to look for", "frog")):
+        page.find(f"input[aria-label='{old}']").click()
+        page.find("[role=option]", new).click()
+        wait_for(lambda new=new: page.told("Layer group0b") and (new != "frog" or page.told("frog, ")))
+    assert page.picture("Feature maps", 1).shape != early.shape
+    assert page.picture("Where it sees the class", 8).shape == heat.shape == (32, 32)
+
+
+def test_a_cell_of_the_confusion_matrix_shows_its_images(page, app):
+    mistakes = next(tab for tab in app.themes["vision"] if tab.TITLE == "Mistakes")
+    page.open("Mistakes", "Vision")
+    for truth, taken in ((6, 6), (8, 0), (0, 6)):
+        page.find(f"[data-testid=cell-{truth}-{taken + 1}]").click()
+        sentence, shown = mistakes.show_mistakes(*(mistakes.report().facts["names"][i] for i in (truth, taken)))
+        wait_for(lambda sentence=sentence: page.told(sentence.strip("*")))
+        wait_for(lambda shown=shown: len(page.shown(".grid-container img")) == len(shown))
+        assert all(page.told(caption) for _, caption in shown)
+
+
+def test_all_fits_a_phone(page):
+    page.open("Classify", "Vision", phone=True)
+    for tab in ("Classify", "Compare", "Look inside", "Mistakes"):
+        page.turn_to(tab)
+        if tab != "Mistakes":
+            page.find("button.gallery-item").click()
+            wait_for(lambda: [e for e in page.shown("img[src*='image.png']") if e.size["width"] > 50])
+        widths = page.driver.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
+        assert widths == [390, 390], tab

@@ -5,18 +5,20 @@ import json
 import shutil
 
 import pytest
+import torch
 import yaml
 from huggingface_hub import ModelCard, constants, parse_eval_result_entries
 
 from evaluation.runner import record
 from hub_models import MODELS, load, shipped
 from hub_models.base import PRETRAINED
-from hub_models.card import LEADERBOARD, PUBLISHED, format_value, read_results, write_card
+from hub_models.card import LEADERBOARD, PUBLISHED, REPORT, SPLITS, format_value, read_report, read_results, write_card
 from hub_models.upload import check_card
 from training.data import DATASETS
 from training.recipe import find
 
-FILES = set(PUBLISHED) - {"tokenizer.json"}
+REPORTS = {split: {name.format(split) for name in REPORT} for split in SPLITS}
+FILES = set(PUBLISHED) - {"tokenizer.json"} - REPORTS["test"] - REPORTS["validation"]
 
 
 @pytest.fixture(params=shipped())
@@ -30,7 +32,9 @@ def test_something_of_each_family_ships():
 
 def test_a_shipped_folder_is_whole_small_and_its_own_cards_source(folder, tmp_path, monkeypatch):
     files = [path for path in folder.rglob("*") if path.is_file()]
-    assert {str(path.relative_to(folder)) for path in files} == FILES
+    found = {str(path.relative_to(folder)) for path in files}
+    wanted = FILES | (REPORTS["test"] if hasattr(load(folder), "predict") else set())
+    assert found in (wanted, wanted | REPORTS["validation"])
     assert sum(path.stat().st_size for path in files) < 10 * 2**20
     copy = tmp_path / folder.name
     shutil.copytree(folder, copy)
@@ -90,12 +94,44 @@ def test_recorded_results_replace_their_like_and_drop_other_weights(folder, tmp_
     assert {path.name for path in copy.iterdir()} == {path.name for path in folder.iterdir()}  # no lock, no litter
 
 
+def test_a_report_agrees_with_the_figures_and_is_shown_only_beside_its_own_weights(folder, tmp_path):
+    report = read_report(folder, "test")
+    if not hasattr(load(folder), "predict"):
+        assert report is None
+        return
+    figures = {e["metric"]: e for e in read_results(folder) if e["split"] == "test"}
+    counts = torch.tensor(report["confusion"])
+    assert counts.sum() == report["n"] == figures["accuracy"]["n"]
+    assert 100 * counts.trace() / counts.sum() == pytest.approx(figures["accuracy"]["value"])
+    f1 = [row["f1"] for row in report["per_class"]]
+    assert sum(f1) / len(f1) == pytest.approx(figures["f1_macro"]["value"])
+    assert [row["support"] for row in report["per_class"]] == counts.sum(1).tolist()
+    gaps = [b["count"] * abs(b["accuracy"] - b["confidence"]) for b in report["bins"]]
+    assert 100 * sum(gaps) / report["n"] == pytest.approx(figures["calibration_error"]["value"])
+    for row in report["corruptions"]:
+        name = f"accuracy_{row['kind']}_{row['severity'].replace(' ', '_')}"
+        assert row["value"] == figures[name]["value"]
+    wrong = counts.sum() - counts.trace()
+    assert sum(tile["label"] != tile["predicted"] for tile in report["tiles"]) <= wrong
+    card = (folder / "README.md").read_text()
+    assert "(report-test.png)" in card and "(mistakes-test.webp)" in card
+    assert all(f"| {row['name']} | {row['precision']:.2f} % |" in card for row in report["per_class"])
+    copy = tmp_path / folder.name
+    shutil.copytree(folder, copy)
+    model = load(copy)
+    next(model.parameters()).data += 1
+    model.save_pretrained(copy)
+    assert read_report(copy, "test") is None
+    (copy / "eval_results.json").unlink()
+    assert "report-test" not in write_card(copy).read_text()
+
+
 def test_the_hubs_leaderboards_get_the_test_figures(folder):
     tested = parse_eval_result_entries(yaml.safe_load((folder / LEADERBOARD).read_text()))
     figures = {entry["metric"]: entry for entry in read_results(folder) if entry["split"] == "test"}
     assert {entry.task_id: entry.value for entry in tested} == {m: e["value"] for m, e in figures.items()}
     for entry in tested:
-        assert entry.dataset_id == "ylecun/mnist" and len(entry.dataset_revision) == 40
+        assert entry.dataset_id == figures[entry.task_id]["dataset"] and len(entry.dataset_revision) == 40
         assert entry.notes.startswith(f"{figures[entry.task_id]['unit']}, {figures[entry.task_id]['n']:,} test images")
 
 

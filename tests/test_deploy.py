@@ -18,11 +18,17 @@ from hub import StandIn
 from smoke import connect
 
 from hub_models import hosted, load, shipped
+from hub_models.base import PRETRAINED
 from hub_models.card import PUBLISHED
 
 ROOT = Path(__file__).parents[1]
 SPACES = ROOT / "spaces"
 THEMES = sorted(path.parent.name for path in SPACES.glob("*/app.py"))
+HANDLERS = {  # of a theme, with arguments: between them they ask all its models
+    "digits": {"/read_example": [7]},
+    "vision": {"/compare_example": [6], "/show_mistakes": ["cat", "dog"]},
+}
+HANDLERS["scanline"] = HANDLERS["digits"] | HANDLERS["vision"]
 
 
 def deploy(hub: StandIn, home: Path, *arguments: str, token: str | None = "hf_writer") -> subprocess.CompletedProcess:
@@ -88,13 +94,13 @@ def test_a_space_runs_alone_with_the_hubs_weights_and_offline_with_its_own(hub, 
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     stated = yaml.safe_load((folder / "README.md").read_text().split("---\n")[1])
-    assert stated["models"] == ["ns/gru128-mnist-classify", "ns/gru128-mnist-predict"]
+    assert stated["models"] == [model.replace("scanline/", "ns/") for model in header(theme)["models"]]
     copies = {path.parent.name for path in folder.glob("hub_models/pretrained/*/model.safetensors")}
     assert {f"ns/{name}" for name in copies} == set(stated["models"])
     assert not list(folder.rglob("training*")) and not list(folder.rglob("__pycache__"))
 
     bare = {key: value for key, value in os.environ.items() if key in ("PATH", "LANG")} | {"OMP_NUM_THREADS": "1"}
-    handlers = {"/read_example": [7]}
+    handlers = HANDLERS[theme]
     before = len(hub.requests)
     log = boot(python, folder, tmp_path / "online", bare | {"HF_ENDPOINT": hub.url}, handlers)
     fetched = {path for method, path in hub.requests[before:] if method == "GET"}
@@ -127,7 +133,7 @@ def test_a_gpu_is_asked_for_where_it_is_lent(monkeypatch):
     monkeypatch.setitem(sys.modules, "spaces", None)
     assert hosted.on_gpu(len) is len
     for tab in SPACES.glob("*/tabs/[!_]*.py"):
-        for method in ("predict_prefixes(", ".log_prob(", ".complete,"):
+        for method in ("predict_prefixes(", ".log_prob(", ".complete,", ".predict(", ".feature_maps(", ".grad_cam("):
             for part in tab.read_text().split("\n\n\n"):
                 assert method not in part or part.startswith("@on_gpu\n"), f"{tab}: {method}"
 
@@ -190,8 +196,9 @@ def test_a_dry_run_lays_out_the_folder_and_asks_nobody(tmp_path):
     assert "would deploy space looked-at/digits from " in done.stdout
     for name in ("app.py", "tabs/classify.py", "hub_models/base.py", "requirements.txt", "examples/0.png", "LICENSE"):
         assert f"\n  {name}  " in done.stdout
-    for name in set(PUBLISHED) - {"tokenizer.json"}:
-        assert f"\n  hub_models/pretrained/gru128-mnist-predict/{name}  " in done.stdout
+    for name in PUBLISHED:
+        copied = f"\n  hub_models/pretrained/gru128-mnist-predict/{name}  " in done.stdout
+        assert copied == (PRETRAINED / "gru128-mnist-predict" / name).is_file()
     assert "study" not in done.stdout
 
 

@@ -1,18 +1,24 @@
 """The evaluation commands on real digits: their figures against ones computed another way, and their refusals."""
 
 import argparse
+import io
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from evaluation import accuracy, bits_per_dim, inpainting
-from evaluation.reference import plain_sampling
+from evaluation.corruptions import SEVERITIES, corrupt
+from evaluation.reference import pillow_batches, plain_sampling
+from evaluation.report import TILE_COLUMNS, draw_tiles, most_confident
 from evaluation.runner import run
 from evaluation.speed import ratio
-from hub_models import PixelClassifier, PixelClassifierConfig, PixelPredictor, PixelPredictorConfig
-from training.data import load_split
+from hub_models import CNN, CNNConfig, PixelClassifier, PixelClassifierConfig, PixelPredictor, PixelPredictorConfig
+from training.data import ImageData, load_split
+from training.train import train
 
 ARGS = argparse.Namespace(name="x", batch_size=7, seed=0)
 
@@ -49,6 +55,97 @@ def test_accuracy_and_likelihood_of_a_net_that_knows_nothing(mnist):
     assert found["bits_per_dim"]["value"] == pytest.approx(1, abs=1e-6)
     assert found["nats_per_image"]["value"] == pytest.approx(784 * math.log(2), rel=1e-6)
     assert found["nats_per_pixel"]["value"] == pytest.approx(math.log(2), rel=1e-6)
+
+
+def constant(names: tuple = ("a", "b", "c"), favourite: int = 1, **config) -> CNN:
+    """A net that always says the same."""
+    model = CNN(CNNConfig(names=names, num_layers=1, filters=1, **config)).eval()
+    torch.nn.init.zeros_(model.head[3].weight)
+    model.head[3].bias.data = torch.tensor([float(i == favourite) for i in range(len(names))])
+    return model
+
+
+def test_everything_about_a_net_that_always_says_the_same():
+    """Of three classes with 5, 3 and 2 images it says the second: every figure by hand."""
+    labels = torch.tensor([0] * 5 + [1] * 3 + [2] * 2)
+    images = torch.randint(256, (10, 3, 32, 32), dtype=torch.uint8)
+    args = argparse.Namespace(name="x", batch_size=4, seed=0, split="validation")
+    data = ImageData(images, labels)
+    results = accuracy.measure(constant(), data, args)
+    found = {entry["metric"]: entry["value"] for entry in results}
+    p = math.e / (math.e + 2)
+    assert found["accuracy"] == 30 and found["precision_macro"] == pytest.approx(10)
+    assert found["recall_macro"] == pytest.approx(100 / 3)
+    f1 = 2 * 0.3 / 1.3  # precision 0.3, recall 1
+    assert found["f1_macro"] == pytest.approx(100 * f1 / 3) and found["f1_weighted"] == pytest.approx(100 * f1 * 0.3)
+    assert found["calibration_error"] == pytest.approx(100 * abs(0.3 - p), rel=1e-5)
+    assert found["cross_entropy"] == pytest.approx(-0.3 * math.log(p) - 0.7 * math.log((1 - p) / 2), rel=1e-5)
+    under = [entry for entry in results if entry["metric"].startswith("accuracy_")]
+    assert len(under) == 2 + 12 and {entry["value"] for entry in under} == {30}
+    for entry in results:
+        assert entry["interval"][0] <= entry["value"] <= entry["interval"][1], entry
+    report, pictures = accuracy.report(constant(), data, args, results)
+    assert report["confusion"] == [[0, 5, 0], [0, 3, 0], [0, 2, 0]] and report["names"] == ["a", "b", "c"]
+    assert [row["support"] for row in report["per_class"]] == [5, 3, 2]
+    assert [row["precision"] for row in report["per_class"]] == pytest.approx([0, 30, 0])
+    assert len(report["corruptions"]) == 12 and len(report["tiles"]) == 10
+    for name, kind in ("report.png", "PNG"), ("mistakes.webp", "WEBP"), ("tiles.webp", "WEBP"):
+        with Image.open(io.BytesIO(pictures[name])) as picture:
+            assert picture.format == kind
+    assert json.loads(json.dumps(report)) == report
+
+
+def test_tiles_lie_in_their_reports_order_and_the_surest_come_first():
+    labels, predicted = torch.tensor([0] * 12 + [1]), torch.tensor([1] * 12 + [1])
+    confidence = torch.linspace(0.3, 0.9, 13)
+    chosen = most_confident(labels, predicted, confidence)
+    assert chosen.tolist() == [12, 11, 10, 9, 8, 7, 6, 5, 4]  # eight of the first cell
+    images = torch.randint(256, (1, 3, 1, 1), dtype=torch.uint8).expand(25, 3, 32, 32) * torch.arange(25)[
+        :, None, None, None
+    ].to(torch.uint8)
+    sheet = np.asarray(Image.open(io.BytesIO(draw_tiles(images))).convert("RGB")).astype(int)
+    assert sheet.shape == (2 * 32, TILE_COLUMNS * 32, 3)
+    for i, image in enumerate(images):
+        y, x = 32 * (i // TILE_COLUMNS), 32 * (i % TILE_COLUMNS)
+        mean = sheet[y + 8 : y + 24, x + 8 : x + 24].mean((0, 1))
+        assert abs(mean - image[:, 0, 0].numpy()).max() < 12  # WebP is lossy
+
+
+def test_corruptions_do_what_they_say():
+    images = torch.randint(256, (3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for kind, (_, severities) in SEVERITIES.items():
+        before, distances = images.clone(), []
+        for severity in severities:
+            changed = corrupt(images, kind, severity)
+            assert changed.shape == images.shape and changed.dtype == torch.uint8
+            assert torch.equal(changed, corrupt(images, kind, severity)) and torch.equal(images, before)
+            distances.append((changed.double() - images.double()).abs().mean().item())
+        assert min(distances) > 0.5
+        if kind != "brightness":
+            assert distances == sorted(distances), kind
+    assert torch.equal(corrupt(images, "brightness", 0.5), images // 2)
+    assert torch.equal(corrupt(images, "brightness", 2), (images.int() * 2).clamp(max=255).to(torch.uint8))
+    grey = torch.full((4, 3, 32, 32), 128, dtype=torch.uint8)
+    noise = corrupt(grey, "noise", 10).double() - 128
+    assert noise.std() == pytest.approx(10, rel=0.05) and abs(noise.mean()) < 0.3
+    assert torch.equal(corrupt(grey, "blur", 1.5), grey)
+
+
+def test_reports_lie_beside_the_checkpoint_and_on_its_card(cifar10, tmp_path):
+    folder = tmp_path / "cnn5x32-cifar10-study"
+    train(
+        ["cnn5x32-cifar10-study", "--limit", "32", "--max_steps", "1", "--eval_strategy", "steps", "--eval_steps", "1"]
+        + ["--save_strategy", "steps", "--save_steps", "1", "--model.filters", "2", "--report_to", "none"]
+        + ["--output_dir", str(folder)]
+    )
+    argv = [str(folder), "--split", "validation", "--limit", "20"]
+    results = run(accuracy.measure, accuracy.__doc__, argv, accuracy.report)
+    report = json.loads((folder / "report-validation.json").read_text())
+    assert report["n"] == 20 and report["command"] == results[0]["command"] and report["split"] == "validation"
+    card = (folder / "README.md").read_text()
+    for name in ("report-validation.png", "mistakes-validation.webp"):
+        assert (folder / name).stat().st_size > 500 and f"({name})" in card
+    assert (folder / "tiles-validation.webp").is_file()
 
 
 def test_a_net_that_is_wrong_and_sure_has_a_finite_cross_entropy(mnist):
@@ -102,7 +199,7 @@ def test_a_command_refuses_the_wrong_kind_of_model_and_bad_numbers(mnist):
     for device in "gpu", "cuda:99":
         with pytest.raises(ValueError, match="not to be had here"):
             run(accuracy.measure, "doc", ["gru128-mnist-classify", "--device", device])
-    with pytest.raises(ValueError, match="known are mnist"):
+    with pytest.raises(ValueError, match="known are cifar10, mnist"):
         load_split("mnits", "test")
     with pytest.raises(FileNotFoundError, match="did you mean"):
         run(accuracy.measure, "doc", ["gru128-mnist-clasify"])
@@ -121,6 +218,17 @@ def test_a_ratio_takes_both_in_turn_and_drops_the_first():
     found = ratio(lambda: order.append("fast"), lambda: order.append("slow"), rounds=3)
     assert order == ["fast", "slow"] * 4
     assert found["ratio"] == found["plain_seconds"] / found["seconds"]
+
+
+def test_the_usual_way_prepares_the_same_images():
+    """Without shift and chance, Pillow's loop gives what the net's own normalisation gives."""
+    data = ImageData(torch.randint(256, (6, 3, 32, 32), dtype=torch.uint8), torch.arange(6))
+    model = constant()
+    wanted = model.normalise(data.images)
+    for images, labels in pillow_batches(data, 0, model.config.mean, model.config.std, 6):
+        assert sorted(labels.tolist()) == list(range(6))
+        for image, label in zip(images, labels.tolist(), strict=True):
+            assert any(torch.allclose(image, w, atol=1e-6) for w in (wanted[label], wanted[label].flip(2)))
 
 
 def test_speed_results_are_of_every_pair():

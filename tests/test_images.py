@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw, ImageOps
 
-from hub_models.images import MAX_SIDE, to_digit, to_grey, to_picture, to_sheet
+from hub_models.images import MAX_SIDE, to_digit, to_grey, to_photo, to_picture, to_sheet
 
 HEIGHT, WIDTH = 5, 7
 RAMP = Image.fromarray(np.arange(0, 245, 7, dtype=np.uint8).reshape(HEIGHT, WIDTH))  # grey, every pixel another
@@ -320,3 +320,103 @@ def test_a_sheet_shows_all_images_row_by_row_between_grey_lines(channels, count)
         lines[place] = False
     assert (sheet[lines] == 128).all()
     assert to_sheet(images, 3, scale=2).size == (sheet.shape[1] * 2, sheet.shape[0] * 2)
+
+
+# to_photo
+
+
+COLOURS = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
+
+
+def as_array(photo: torch.Tensor) -> np.ndarray:
+    assert photo.dtype == torch.uint8 and photo.dim() == 4 and photo.shape[:2] == (1, 3) and photo.is_contiguous()
+    return photo[0].permute(1, 2, 0).numpy()
+
+
+def test_a_photo_of_the_right_size_passes_untouched():
+    assert np.array_equal(as_array(to_photo(COLOURS, 32, 32)), np.asarray(COLOURS))
+    assert np.array_equal(as_array(to_photo(COLOURS.convert("RGBA"), 32, 32)), np.asarray(COLOURS))
+    flat = COLOURS.crop((0, 0, 32, 20))
+    assert np.array_equal(as_array(to_photo(flat, 20, 32)), np.asarray(flat))
+
+
+@pytest.mark.parametrize("kind", EXACT)
+def test_every_mode_gives_the_same_photo(kind):
+    photo = as_array(to_photo(EXACT[kind](), HEIGHT, WIDTH))
+    assert np.abs(photo.astype(int) - np.asarray(RAMP)[..., None]).max() <= 1
+
+
+def test_a_one_bit_photo_is_black_and_white():
+    photo = as_array(to_photo(RAMP.point(lambda v: 255 * (v > 100)).convert("1"), HEIGHT, WIDTH))
+    assert np.array_equal(photo, np.repeat(255 * (np.asarray(RAMP) > 100)[..., None], 3, 2))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "RGBa"])
+def test_what_is_transparent_in_a_photo_becomes_white(mode):
+    for alpha, grey in ((0, 255), (51, 204), (255, 0)):
+        photo = to_photo(Image.new("RGBA", (9, 9), (0, 0, 0, alpha)).convert(mode), 4, 4)
+        assert (photo.int() - grey).abs().max() <= 1
+    for picture in (COLOURS.quantize(16), COLOURS.copy()):
+        picture.info["transparency"] = picture.getpixel((0, 0))
+        assert (to_photo(picture, 32, 32)[0, :, 0, 0] == 255).all()
+
+
+def test_the_middle_of_a_photo_is_cut_out():
+    wide = Image.new("RGB", (96, 32), "red")
+    wide.paste(COLOURS, (32, 0))
+    assert np.array_equal(as_array(to_photo(wide, 32, 32)), np.asarray(COLOURS))
+    tall = Image.new("RGB", (32, 64), "red")
+    tall.paste(COLOURS, (0, 16))
+    assert np.array_equal(as_array(to_photo(tall, 32, 32)), np.asarray(COLOURS))
+    assert np.array_equal(as_array(to_photo(tall, 64, 32)), np.asarray(tall))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_photos_are_turned_upright(orientation):
+    turned = COLOURS.rotate({1: 0, 3: 180, 6: 90, 8: -90}[orientation], expand=True)
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = orientation
+    turned.save(file, "PNG", exif=exif)
+    assert np.array_equal(as_array(to_photo(Image.open(file), 32, 32)), np.asarray(COLOURS))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (640, 640), (5000, 5000), (4097, 4095)])
+def test_a_large_photo_is_averaged_not_sampled(size):
+    """Fine stripes become grey; every second pixel alone would be black or white."""
+    stripes = np.zeros((size[1], size[0]), dtype=np.uint8)
+    stripes[:, ::2] = 255
+    photo = to_photo(Image.fromarray(stripes), 32, 32)
+    assert (photo[..., 2:-2].float() - 127.5).abs().max() < 40 and abs(float(photo.float().mean()) - 127.5) < 4
+
+
+def test_a_small_change_of_size_changes_little():
+    smooth = COLOURS.resize((4, 4), Image.Resampling.BOX).resize((32, 32), Image.Resampling.BICUBIC)
+    for side in (16, 48, 320, 1000):
+        again = as_array(to_photo(smooth.resize((side, side), Image.Resampling.BICUBIC), 32, 32))
+        assert np.abs(again.astype(int) - np.asarray(smooth)).mean() < 3
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 8192), (8192, 1), (2, 3), (3, 2), (31, 33), (8192, 30)])
+def test_any_size_of_one_colour_gives_a_photo_of_it(size):
+    photo = to_photo(Image.new("RGB", size, (10, 200, 30)), 32, 32)
+    assert photo.shape == (1, 3, 32, 32) and photo[0].amax((1, 2)).tolist() == [10, 200, 30]
+    assert photo[0].amin((1, 2)).tolist() == [10, 200, 30]
+
+
+def test_what_to_grey_refuses_to_photo_refuses_in_the_same_words():
+    nan = Image.fromarray(np.full((4, 4), np.nan, dtype=np.float32))
+    large, none = Image.new("L", (MAX_SIDE + 1, 1)), Image.new("L", (0, 5))
+    for wrong in (None, "cat.png", b"", nan, large, none, Image.new("La", (9, 9))):
+        told = []
+        for call in (to_grey, lambda image: to_photo(image, 32, 32)):
+            with pytest.raises(ValueError) as refused:
+                call(wrong)
+            told.append(str(refused.value))
+        assert told[0] == told[1]
+
+
+def test_a_photo_leaves_the_given_picture_as_it_was():
+    picture = COLOURS.convert("RGBA")
+    before = picture.tobytes()
+    to_photo(picture, 8, 8)
+    assert picture.tobytes() == before and picture.size == (32, 32)

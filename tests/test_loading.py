@@ -375,7 +375,7 @@ def test_a_folder_that_cannot_be_written_is_an_os_error(model, tmp_path):
 
 def test_a_full_disk_leaves_the_older_checkpoint_whole(model, folder):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    other = build(model.config.model_type, height=5)
+    other = build(model.config.model_type, height=11)
     room = len(before["config.json"]) + 9  # bytes a file may have, which is what a full disk does: a config has room
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:

@@ -61,3 +61,37 @@ def test_metric_folders_load_offline_in_evaluate(name, inputs, value, tmp_path):
     folder = Path(metrics.__file__).with_name("evaluate_metrics") / name
     metric = evaluate.load(str(folder), cache_dir=str(tmp_path))
     assert metric.compute(**inputs)[name] == pytest.approx(value)
+
+
+def test_calibration_of_known_bins():
+    """Two bins of fifteen: 0.9 sure and 50 % right, 0.5 sure and 100 % right."""
+    confidence = torch.tensor([0.9] * 4 + [0.5] * 4)
+    right = torch.tensor([True, True, False, False] + [True] * 4)
+    error, bins = metrics.calibration(confidence, right)
+    assert error == pytest.approx(0.5 * 0.4 + 0.5 * 0.5)
+    assert [b["count"] for b in bins] == [4, 4] and [b["accuracy"] for b in bins] == [1, 0.5]
+    assert all(b["low"] < b["confidence"] <= b["high"] for b in bins)
+    for value in (0.0, 1 / 15, 1.0):  # the ends belong somewhere, and to one bin
+        assert sum(b["count"] for b in metrics.calibration(torch.tensor([value]), torch.tensor([True]))[1]) == 1
+    assert metrics.calibration(torch.tensor([1.0, 0.0]), torch.tensor([True, False]))[0] == pytest.approx(0)
+
+
+def test_a_perfectly_calibrated_guesser_has_a_small_error():
+    noise = torch.Generator().manual_seed(0)
+    confidence = torch.rand(200_000, generator=noise)
+    right = torch.rand(200_000, generator=noise) < confidence
+    assert metrics.calibration(confidence, right)[0] < 0.005
+
+
+def test_confusion_counts_by_hand():
+    labels, predicted = torch.tensor([0, 0, 1, 2, 2]), torch.tensor([0, 1, 1, 0, 0])
+    assert metrics.confusion_matrix(labels, predicted, 3).tolist() == [[1, 1, 0], [0, 1, 0], [2, 0, 0]]
+
+
+def test_bootstrap_of_a_mean_is_the_normal_interval_and_repeats_itself():
+    values = torch.randn(400, generator=torch.Generator().manual_seed(0)).double()
+    mean, low, high = metrics.mean_interval(values)
+    ((bootstrap_low, bootstrap_high),) = metrics.bootstrap_intervals(lambda at: [values[at].mean().item()], 400, seed=0)
+    assert bootstrap_low == pytest.approx(low, abs=0.02) and bootstrap_high == pytest.approx(high, abs=0.02)
+    again = metrics.bootstrap_intervals(lambda at: [values[at].mean().item(), 1.0], 400, seed=0)
+    assert again == [(bootstrap_low, bootstrap_high), (1.0, 1.0)]

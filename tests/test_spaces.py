@@ -22,11 +22,12 @@ from gradio_client import Client, handle_file
 from PIL import Image, ImageDraw
 
 import hub_models
+from hub_models import public
 from hub_models.live import live
 
 ROOT = Path(__file__).parents[1]
 SPACES = ROOT / "spaces"
-NAMES = ("gru128-mnist-classify", "gru128-mnist-predict")
+NAMES = ("gru128-mnist-classify", "gru128-mnist-predict", "cifar10-fast", "cnn5x32-cifar10-study")
 
 
 def load_app(path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -35,11 +36,13 @@ def load_app(path: Path, monkeypatch: pytest.MonkeyPatch):
     tiny = (
         hub_models.PixelClassifier(hub_models.PixelClassifierConfig(hidden_size=8, timescale=784)).eval(),
         hub_models.PixelPredictor(hub_models.PixelPredictorConfig(hidden_size=4)).eval(),
+        hub_models.FastCNN(hub_models.FastCNNConfig(widths=(8, 70, 16))).eval(),
+        hub_models.CNN(hub_models.CNNConfig(num_layers=3, filters=6)).eval(),
     )
     tiny[0].head[-1].weight.data *= 20  # far from indifferent, so that different digits get different answers
     models = dict(zip(NAMES, tiny, strict=True))
     monkeypatch.setattr(hub_models, "load", lambda name, map_location: models[name].to(map_location))
-    for name in [name for name in sys.modules if name.startswith("digits_tabs")]:
+    for name in [name for name in sys.modules if name.partition(".")[0].endswith("_tabs")]:
         monkeypatch.delitem(sys.modules, name)
     spec = importlib.util.spec_from_file_location("app_under_test", path)
     app = importlib.util.module_from_spec(spec)
@@ -579,9 +582,9 @@ def test_spaces_is_no_package():
 def test_pictures_are_kept_an_hour_and_those_of_the_page_for_ever(app, monkeypatch):
     """A visitor's frames must not fill the disk: Gradio does not delete what a handler returns as a path."""
     digit = sys.modules["digits_tabs._digit"]
-    monkeypatch.setattr(digit, "_until", {})
+    monkeypatch.setattr(public, "_until", {})
     clock = [0.0]
-    monkeypatch.setattr(digit.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(public.time, "monotonic", lambda: clock[0])
     frames = [digit.kept(Image.new("L", (9, 9), shade)) for shade in range(5)]
     page = digit.kept(Image.new("L", (9, 9), 100), math.inf)
     clock[0] = 1800.0

@@ -194,7 +194,7 @@ def test_a_checkpoint_cut_short_is_passed_over(run, fault, tmp_path):
     ("argv", "message"),
     [
         (["gru128-mnist-predct"], "did you mean 'gru128-mnist-predict'"),
-        (["zzz"], "known are: gru"),
+        (["zzz"], "known are: cifar10-fast"),
         (["gru128-mnist-predict", "--learning_rat", "1"], "did you mean '--learning_rate'"),
         (["gru128-mnist-predict", "--model.hidden", "1"], "did you mean '--model.hidden_size'"),
         (["gru128-mnist-predict", "--learning_rate", "fast"], "invalid float value: 'fast'"),

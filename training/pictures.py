@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from matplotlib import pyplot as plt
 
-from hub_models import AutoregressiveImageModel, HubModel
+from hub_models import AutoregressiveImageModel, HubModel, ImageClassifier
 from hub_models.images import to_sheet
 from training.dashboard import save_figure
 from training.data import ImageData
@@ -15,6 +15,8 @@ def draw_samples(model: HubModel, data: ImageData, path: Path) -> str:
     """Write a picture of what the model does, with a fixed seed, and return its caption ("" if there is none)."""
     if isinstance(model, AutoregressiveImageModel):
         return _draw_generated(model, data, path)
+    if isinstance(model, ImageClassifier):
+        return _draw_guesses(model, data, path)
     if hasattr(model, "predict_prefixes"):
         return _draw_reading(model, data, path)
     return ""
@@ -58,4 +60,32 @@ def _draw_reading(model: HubModel, data: ImageData, path: Path) -> str:
     save_figure(figure, path)
     return (
         "Validation images, and the probability of each class (bright is near 1) as the pixels arrive in raster order."
+    )
+
+
+def _draw_guesses(model: ImageClassifier, data: ImageData, path: Path) -> str:
+    """Images, where their class is seen, and the likeliest classes."""
+    count = min(8, len(data))
+    images, labels, names = data.images[:count], data.labels[:count], model.config.names
+    probabilities, heat = model.predict(images).cpu(), model.grad_cam(images).cpu()
+    best = probabilities.topk(min(3, len(names)))
+    figure, axes = plt.subplots(3, count, figsize=(2 * count, 6), layout="constrained", squeeze=False)
+    for k in range(count):
+        pixels = images[k].permute(1, 2, 0).numpy()
+        for axis in axes[:2, k]:
+            axis.imshow(pixels)
+            axis.axis("off")
+        axes[1, k].imshow(heat[k].numpy(), cmap="jet", alpha=0.45, vmin=0, vmax=1, interpolation="bilinear")
+        axes[0, k].set_title(names[labels[k]])
+        shown = [names[i] for i in best.indices[k]]
+        axes[2, k].barh(
+            shown,
+            best.values[k].numpy(),
+            color=["tab:green" if i == labels[k] else "tab:grey" for i in best.indices[k]],
+        )
+        axes[2, k].set_xlim(0, 1)
+        axes[2, k].invert_yaxis()
+    save_figure(figure, path)
+    return (
+        "Validation images; where the likeliest class is seen (Grad-CAM); the three likeliest, the true one in green."
     )

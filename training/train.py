@@ -70,6 +70,8 @@ class RunArguments:
     limit: int | None = dataclasses.field(default=None, metadata={"help": "use the first N images of each split"})
     patience: int = dataclasses.field(default=0, metadata={"help": "validations without improvement; 0: never stop"})
     exact_from: float = dataclasses.field(default=1.0, metadata={"help": "fraction of steps after which bf16 ends"})
+    shift: int = dataclasses.field(default=0, metadata={"help": "mirror, and shift by up to so many pixels"})
+    ema: float = dataclasses.field(default=0.0, metadata={"help": "decay of the weights' running average; 0: none"})
     half: bool = dataclasses.field(default=False, metadata={"help": "store the weights in float16"})
 
 
@@ -86,7 +88,7 @@ def parse(argv: list[str]) -> tuple[Recipe, RunArguments, TrainingArguments, Mod
     parser = HfArgumentParser((RunArguments, TrainingArguments), usage=usage, allow_abbrev=False, exit_on_error=False)
     for field in dataclasses.fields(recipe.model):
         if field.name != "model_type":
-            kind = _flag if field.type is bool else field.type
+            kind = {bool: _flag, tuple: _list}.get(field.type, field.type)
             parser.add_argument(f"--model.{field.name}", type=kind, default=getattr(recipe.model, field.name))
     own = {
         field.name: getattr(recipe, field.name)
@@ -129,6 +131,10 @@ def _flag(text: str) -> bool:
     return text.lower() == "true"
 
 
+def _list(text: str) -> list:
+    return json.loads(f"[{text}]")
+
+
 def description(
     argv: list[str], recipe: Recipe, run: RunArguments, args: TrainingArguments, config, data: ImageData
 ) -> dict:
@@ -140,11 +146,13 @@ def description(
         "recipe": argv[0],
         "command": f"{launcher(args.world_size)} training.train {said}",
         "about": recipe.about,
-        "model": dataclasses.asdict(config),
+        "model": json.loads(config.to_json_string()),  # with JSON's lists
         "data": describe(recipe.data) | {"revision": data.revision, "limit": run.limit},
         "training": chosen | {"seed": args.seed},
         "patience": run.patience,
         "exact_from": run.exact_from,
+        "shift": run.shift,
+        "ema": run.ema,
         "half": run.half,
         "processes": args.world_size,
         "machine": {
@@ -261,6 +269,8 @@ def train(argv: list[str]) -> Path:
     splits = {split: load_split(recipe.data, split).first(run.limit) for split in ("train", "validation")}
     set_seed(args.seed)
     model = MODELS[config.model_type](config)
+    if hasattr(model, "prepare"):  # what it takes from the training images before it is trained
+        model.prepare(splits["train"].images)
     last = 0 if args.dataloader_drop_last else len(splits["train"]) % (args.train_batch_size * args.world_size)
     alone = 0 < last < 2 * args.world_size
     normed = any(isinstance(part, torch.nn.modules.batchnorm._BatchNorm) for part in model.modules())
@@ -281,9 +291,13 @@ def train(argv: list[str]) -> Path:
             model,
             args,
             exact_from=run.exact_from,
+            shift=run.shift,
+            ema=run.ema,
             train_dataset=splits["train"],
             eval_dataset=splits["validation"],
-            data_collator=lambda batch: {key: value for key, value in batch.items() if key in taken},
+            data_collator=lambda batch: {
+                key: value for key, value in batch.items() if key in taken or key == "indices"
+            },
             compute_metrics=accuracy if hasattr(model, "predict") else None,
             callbacks=[EarlyStoppingCallback(run.patience)] if run.patience else [],
         )

@@ -4,17 +4,23 @@ import contextlib
 import json
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, EvalPrediction
 
-from hub_models.base import WEIGHTS
+from hub_models.base import WEIGHTS, read_weights, write_bytes
+from training.augment import alternately, mirrored_and_shifted
 from training.machine import interleave, peak_memory_mib
+
+RAW = "raw.safetensors"  # in a checkpoint of averaged weights: those that training goes on from
+MOMENTUM = 0.85  # of the models that bring their own parameter groups (arXiv 2404.00498)
 
 
 class OwnNoise(TrainerCallback):
@@ -25,14 +31,57 @@ class OwnNoise(TrainerCallback):
             torch.manual_seed(args.seed + args.process_index)
 
 
+class WeightAverage(TrainerCallback):
+    """The exponential average over steps of all that a model's `state_dict` holds, batch norm's statistics too."""
+
+    def __init__(self, model: torch.nn.Module, decay: float):
+        self.model, self.decay, self.average = model, decay, None
+
+    def on_train_begin(self, args: TrainingArguments, state, control, **kwargs) -> None:
+        if self.average is None:  # else a checkpoint has filled it
+            self.average = {key: value.clone() for key, value in self.model.state_dict().items()}
+
+    def on_step_end(self, args: TrainingArguments, state, control, **kwargs) -> None:
+        decay = min(self.decay, (1 + state.global_step) / (10 + state.global_step))  # the start is soon forgotten
+        for key, value in self.model.state_dict().items():
+            if value.is_floating_point():
+                self.average[key].lerp_(value, 1 - decay)
+            else:
+                self.average[key].copy_(value)
+
+    @contextlib.contextmanager
+    def applied(self) -> Iterator[None]:
+        """A context in which the model has the averaged weights."""
+        raw = {key: value.clone() for key, value in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average)
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(raw)
+
+
 class HubTrainer(Trainer):
     """A Trainer for HubModels: checkpoints with their config, evaluation in float32, bf16 where the recipe wants it."""
 
-    def __init__(self, *args, exact_from: float = 1.0, **kwargs):
-        self.exact_from = exact_from
+    def __init__(self, *args, exact_from: float = 1.0, shift: int = 0, ema: float = 0.0, **kwargs):
+        self.exact_from, self.shift = exact_from, shift
         self._clock = time.perf_counter()
         super().__init__(*args, **kwargs)
         self.add_callback(OwnNoise)
+        self.average = WeightAverage(self.model, ema) if ema else None
+        if self.average:
+            self.add_callback(self.average)
+
+    def averaged(self) -> contextlib.AbstractContextManager:
+        """A context in which the model has the weights that are evaluated and kept."""
+        return self.average.applied() if self.average and self.average.average else contextlib.nullcontext()
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """Nesterov's SGD for a model that brings its own parameter groups; else Trainer's."""
+        if self.optimizer is None and hasattr(self.model, "parameter_groups"):
+            groups = self.model.parameter_groups(self.args.learning_rate, self.args.weight_decay)
+            self.optimizer = torch.optim.SGD(groups, momentum=MOMENTUM, nesterov=True)
+        return super().create_optimizer(model)
 
     def _build_accelerator_args(self, **kwargs) -> dict:
         # accelerate would wrap forward in autocast for good; here the step and the mode decide (see below)
@@ -49,20 +98,25 @@ class HubTrainer(Trainer):
         """Batches of all processes together, in each of them: accelerate's own shares differ in what the last holds."""
         train, processes = kwargs.get("is_training", False), self.args.world_size
         loader = super()._get_dataloader(dataset, description, batch_size * (processes if train else 1), **kwargs)
+        shards = loader.batch_sampler
+        if not train:  # --dataloader_drop_last is of training, where Trainer drops validation images, too
+            for sampler in shards, getattr(shards, "batch_sampler", shards):
+                sampler.drop_last = False
         if processes > 1:
-            shards = loader.batch_sampler
             shards.num_processes, shards.process_index, shards.even_batches = 1, 0, False
         return loader
 
     def compute_loss(self, model: torch.nn.Module, inputs: dict, *args, **kwargs) -> torch.Tensor:
         """Loss of this process's share of a batch, weighted so that the mean over processes is the whole batch's."""
-        processes, whole = self.args.world_size, len(next(iter(inputs.values())))
-        if processes == 1:
-            return super().compute_loss(model, inputs, *args, **kwargs)
+        processes, whole = self.args.world_size, len(inputs["indices"])
         own = {name: value[self.args.process_index :: processes] for name, value in inputs.items()}
-        count = len(next(iter(own.values())))
+        count = len(own["indices"])
         if not count:  # a last batch of fewer than there are processes: each must take part in the exchange
             own = {name: value[:1] for name, value in inputs.items()}
+        indices = own.pop("indices")
+        if self.shift:
+            mirrored = alternately(indices, int(self.state.epoch))
+            own["images"] = mirrored_and_shifted(own["images"], self.shift, mirrored)
         return super().compute_loss(model, own, *args, **kwargs) * (count * processes / whole)
 
     def evaluation_loop(
@@ -74,8 +128,9 @@ class HubTrainer(Trainer):
         """
         self.callback_handler.eval_dataloader = dataloader  # its length is the progress bar's
         own = []
-        with torch.no_grad(), self.model.exact(), self.model.evaluating():
+        with torch.no_grad(), self.averaged(), self.model.exact(), self.model.evaluating():
             for index, batch in enumerate(dataloader):
+                del batch["indices"]
                 if index % self.args.world_size == self.args.process_index:
                     out = self.model(**self._prepare_inputs(batch))
                     scored = {"count": len(next(iter(batch.values()))), "loss": out["loss"].item()}
@@ -111,7 +166,17 @@ class HubTrainer(Trainer):
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         if self.args.should_save:  # Trainer calls it in every process
-            self.accelerator.unwrap_model(self.model).save_pretrained(output_dir or self.args.output_dir)
+            folder, model = Path(output_dir or self.args.output_dir), self.accelerator.unwrap_model(self.model)
+            with self.averaged():
+                model.save_pretrained(folder)
+            if self.average:
+                write_bytes(folder / RAW, save(model.state_dict()))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self.average:
+            self.average.average = {key: value.clone() for key, value in self.model.state_dict().items()}
+            self.model.load_state_dict(read_weights(Path(resume_from_checkpoint, RAW)))
 
 
 def checkpoints(run: Path) -> list[Path]:
@@ -140,8 +205,10 @@ def is_whole(checkpoint: Path, processes: int = 1) -> bool:
             return False
         for path in checkpoint, best_of(checkpoint):
             json.loads((path / "config.json").read_text())
-            with safe_open(path / WEIGHTS, "pt"):
-                pass
+            for weights in path / WEIGHTS, path / RAW:
+                if weights.name == WEIGHTS or weights.exists():  # only a run that averages has raw ones
+                    with safe_open(weights, "pt"):
+                        pass
     except (SafetensorError, OSError, ValueError):
         return False
     return True

@@ -27,7 +27,10 @@ class ImageSource:
     validation: int
 
 
-DATASETS = {"mnist": ImageSource("ylecun/mnist", "image", "label", "L", 5_000)}
+DATASETS = {
+    "cifar10": ImageSource("uoft-cs/cifar10", "img", "label", "RGB", 5_000),
+    "mnist": ImageSource("ylecun/mnist", "image", "label", "L", 5_000),
+}
 
 
 class ImageData(torch.utils.data.Dataset):
@@ -43,7 +46,7 @@ class ImageData(torch.utils.data.Dataset):
         return {"images": self.images[index], "labels": self.labels[index]}
 
     def __getitems__(self, indices: list[int]) -> dict[str, torch.Tensor]:
-        return {"images": self.images[indices], "labels": self.labels[indices]}
+        return {"images": self.images[indices], "labels": self.labels[indices], "indices": torch.tensor(indices)}
 
     def first(self, count: int | None) -> "ImageData":
         """The first `count` images, or all."""

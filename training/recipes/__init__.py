@@ -1,5 +1,5 @@
 """All recipes, a file a family."""
 
-from . import mnist_recurrent
+from . import cifar10_cnn, mnist_recurrent
 
-RECIPES = {**mnist_recurrent.RECIPES}
+RECIPES = {**cifar10_cnn.RECIPES, **mnist_recurrent.RECIPES}

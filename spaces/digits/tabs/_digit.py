@@ -1,12 +1,8 @@
 """Where a tab's digit comes from: an example, an uploaded picture or a drawing. What is wrong ends in a gr.Error."""
 
-import contextlib
+import functools
 import io
 import math
-import tempfile
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
@@ -17,75 +13,30 @@ from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from hub_models.images import MAX_SIDE, to_digit
+from hub_models import public
+from hub_models.images import to_digit
+from hub_models.public import KEPT
 
 HEADER = Path(__file__).parents[1] / "README.md"  # of the Space: it names the models' repositories
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.png"))
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow has more readers: none of a visitor's business
 SIDE = 280  # of a canvas, in pixels
-KEPT = 3600  # seconds that a shown picture can still be fetched
 DRAWINGS, LAYERS, PART = 128, 4, 2**18  # of what pages send ahead: drawings, layers of one, bytes of one
-_until: dict[str, float] = {}  # path of a kept picture -> when it may go
-_lock = threading.Lock()
-_decoding = threading.Lock()  # one upload at a time: the largest takes half a second and a gigabyte
-
-
-@contextlib.contextmanager
-def opened(source: str | io.BytesIO, most: int = MAX_SIDE) -> Iterator[Image.Image]:
-    """A picture file, of at most so many pixels a side, for as long as it is being read."""
-    try:
-        with Image.open(source, formats=FORMATS) as picture:
-            if max(picture.size) > most:
-                raise Image.DecompressionBombError
-            yield picture
-    except gr.Error:  # which is a ValueError
-        raise
-    except Image.DecompressionBombError as error:
-        raise gr.Error(f"The picture is too large: give one of at most {most} pixels a side.") from error
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises on damaged files
-        raise gr.Error(
-            "The picture is damaged or of an unknown kind: give a PNG, JPEG, WebP, GIF, BMP or TIFF."
-        ) from error
-
-
-def prepare(picture: Image.Image) -> torch.Tensor:
-    """A PIL image of any mode -> the digit as MNIST has it, uint8 (1, 1, 28, 28)."""
-    try:
-        return to_digit(picture)
-    except ValueError as error:
-        raise gr.Error(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
+opened = functools.partial(public.opened, error=gr.Error)
 
 
 def from_example(index: int) -> torch.Tensor:
     """The example of that class, 0 to 9 -> uint8 (1, 1, 28, 28)."""
-    if index not in range(len(EXAMPLES)):
-        raise gr.Error(f"There are {len(EXAMPLES)} examples: choose one of 0 to {len(EXAMPLES) - 1}.")
-    return from_file(EXAMPLES[int(index)])
+    return from_file(public.pick(EXAMPLES, index, gr.Error))
 
 
 def from_file(path: str | None) -> torch.Tensor:
     """An uploaded picture -> uint8 (1, 1, 28, 28)."""
-    if path is None:
-        raise gr.Error("There is no picture: upload one.")
-    with _decoding, opened(path) as picture:
-        return prepare(picture)
+    return public.read_picture(path, to_digit, gr.Error)
 
 
 def kept(picture: Image.Image, seconds: float = KEPT) -> str:
-    """Path of the picture as a PNG in Gradio's cache, where it stays at least so long.
-
-    A picture that a handler returns as such is written anew each time, though an equal one may be on its way to a
-    browser, which then gets half a file; one that is returned as a path is not, but Gradio does not delete it either.
-    """
-    with _lock, tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "image.png")
-        picture.save(path)
-        shown, now = save_file_to_cache(path, get_upload_folder()), time.monotonic()
-        _until[shown] = max(_until.get(shown, 0), now + seconds)
-        for old in [old for old, until in _until.items() if until < now]:
-            del _until[old]
-            Path(old).unlink(missing_ok=True)
-    return shown
+    """Path of the picture as a PNG in Gradio's cache, where it stays at least so long."""
+    return public.kept(picture, lambda path: save_file_to_cache(path, get_upload_folder()), seconds)
 
 
 def is_touched(editor: dict | None) -> bool:
@@ -97,7 +48,8 @@ def from_drawing(editor: dict | None) -> torch.Tensor:
     """The value of a sketchpad -> uint8 (1, 1, 28, 28)."""
     if not is_touched(editor):
         raise gr.Error("Nothing is drawn: draw a digit.")
-    return prepare(editor["composite"])
+    with public.worded(gr.Error):
+        return to_digit(editor["composite"])
 
 
 def paper() -> dict:

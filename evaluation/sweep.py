@@ -1,0 +1,218 @@
+"""Train variants of a recipe at one budget and compare them on validation images: `python -m evaluation.sweep NAME`.
+
+ablation: the CNN study's, by learning rate, batch size, filters and layers; cumulative, as it was done, each stage
+          keeping the last one's winner, and one at a time from the baseline
+tricks:   what each trick of `cifar10-fast` gains: the recipe without it, seed by seed
+
+Each run is one of `training.train`, under runs/sweeps; a sweep that was stopped goes on where it was. The results go
+to `evaluation/sweeps/NAME.json` and, as a picture, to `docs/sweep-NAME.png`; `evaluation.table` makes README's tables.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from matplotlib import pyplot as plt
+from tqdm import tqdm
+
+from evaluation.metrics import seeds_interval, wilson_interval
+from evaluation.table import published
+from hub_models import ImageClassifier, load
+from hub_models.base import require, write_json
+from training.dashboard import save_figure
+from training.data import ImageData, load_split
+from training.machine import hardware
+from training.train import train
+
+ROOT = Path(__file__).parents[1]
+FACTORS = {  # of the study's ablation, in its order
+    "learning_rate": ("--learning_rate", (0.1, 0.01, 0.001)),
+    "batch": ("--per_device_train_batch_size", (16, 32, 64)),
+    "filters": ("--model.filters", (16, 32, 64)),
+    "layers": ("--model.num_layers", (3, 5, 7)),
+}
+BASELINE = {"learning_rate": 0.001, "batch": 64, "filters": 32, "layers": 5}
+TRICKS = {  # name -> (source, what takes it away)
+    "whitening first layer": ("Page 2018", ("--model.whitening", "false")),
+    "convolutions start as the identity": ("arXiv 2404.00498", ("--model.dirac", "false")),
+    "biases 64 times as fast": ("Page 2018", ("--model.bias_rate", "1")),
+    "label smoothing 0.2": ("arXiv 1512.00567", ("--model.smoothing", "0")),
+    "mirrored and shifted": ("arXiv 2404.00498", ("--shift", "0")),
+}
+ADDED = {
+    "average of weights, decay 0.99": ("arXiv 1803.05407", ("--ema", "0.99"))
+}  # an option that is not the recipe's
+VIEWS = {2: "two views at test", 6: "six views at test"}  # arXiv 2404.00498
+
+Run = Callable[[str, tuple[str, ...], int], dict]
+
+
+def validation(runs: list[dict]) -> list[float]:
+    """Validation accuracies of runs, in %."""
+    return [100 * found["best_validation"]["eval_accuracy"] for found in runs]
+
+
+def ablation(run: Run, seeds: int, data: ImageData) -> list[dict]:
+    """The study's ablation both ways: a row a setting, and of the cumulative whether it was kept."""
+    known, theirs = {}, published()["ablation"]["rows"]
+
+    def row(kind: str, factor: str, settings: dict) -> dict:
+        name = "-".join(f"{key}{value}" for key, value in settings.items()).replace("_", "")
+        changes = [str(word) for key, value in settings.items() for word in (FACTORS[key][0], value)]
+        if name not in known:
+            known[name] = [run(name, tuple(changes), seed) for seed in range(seeds)]
+        accuracies = validation(known[name])
+        accuracy, stage = sum(accuracies) / seeds, f"{factor} {settings[factor]}"
+        ends = wilson_interval(round(accuracy / 100 * len(data)), len(data))
+        beside = {"published": theirs[stage]} if kind == "cumulative" and stage in theirs else {}
+        return beside | {
+            "kind": kind,
+            "stage": stage,
+            "settings": settings,
+            "parameters": known[name][0]["parameters"],
+            "accuracy": accuracy,
+            "interval": [100 * end for end in ends],
+            "seeds": accuracies,
+            "minutes": sum(found["minutes"] for found in known[name]),
+        }
+
+    rows, best = [], BASELINE
+    for factor, (_, values) in FACTORS.items():
+        stage = [row("cumulative", factor, best | {factor: value}) for value in values]
+        winner = max(stage, key=lambda candidate: candidate["accuracy"])
+        best = winner["settings"]
+        rows += [candidate | {"kept": candidate is winner} for candidate in stage]
+    for factor, (_, values) in FACTORS.items():
+        rows += [row("one at a time", factor, BASELINE | {factor: value}) for value in values]
+    return rows
+
+
+def tricks(run: Run, seeds: int, data: ImageData) -> list[dict]:
+    """What each trick gains in points, the recipe with it less the recipe without, over the same seeds."""
+    require(seeds > 1, f"--seeds is {seeds}: give at least 2, for the intervals")
+    full = [run("full", (), seed) for seed in range(seeds)]
+
+    def row(trick: str, source: str, gains: list[float]) -> dict:
+        gain, low, high = seeds_interval(gains)
+        return {"trick": trick, "source": source, "gain": gain, "interval": [low, high], "seeds": gains}
+
+    rows = []
+    for trick, (source, changes) in (TRICKS | ADDED).items():
+        other = validation([run(trick.replace(" ", "-").replace(",", ""), changes, seed) for seed in range(seeds)])
+        sign = -1 if trick in ADDED else 1
+        gains = [sign * (a - b) for a, b in zip(validation(full), other, strict=True)]
+        rows.append(row(trick, source, gains))
+    models = [load(found["folder"]) for found in full]
+    plain = [share_right(model, data, 1) for model in models]
+    for views, trick in VIEWS.items():
+        gains = [share_right(model, data, views) - base for model, base in zip(models, plain, strict=True)]
+        rows.append(row(trick, "arXiv 2404.00498", gains))
+    mean, low, high = seeds_interval(validation(full))
+    whole = {"trick": "all", "source": "", "accuracy": mean, "interval": [low, high], "seeds": validation(full)}
+    return [whole, *rows]
+
+
+def share_right(model: ImageClassifier, data: ImageData, views: int) -> float:
+    """Accuracy in % over so many views of each image."""
+    batches = zip(data.images.split(250), data.labels.split(250), strict=True)
+    right = sum(int((model.predict(images, views).argmax(-1).cpu() == labels).sum()) for images, labels in batches)
+    return 100 * right / len(data)
+
+
+SWEEPS = {"ablation": ("cnn5x32-cifar10-study", ablation), "tricks": ("cifar10-fast", tricks)}
+
+
+def draw(name: str, found: dict, path: Path) -> None:
+    """The rows of a sweep as one picture."""
+    rows = found["rows"]
+    if name == "tricks":
+        rows = [row for row in rows if "gain" in row]
+        figure, axis = plt.subplots(figsize=(10, 0.5 * len(rows) + 1.5), layout="constrained")
+        errors = [
+            [row["gain"] - row["interval"][0] for row in rows],
+            [row["interval"][1] - row["gain"] for row in rows],
+        ]
+        axis.barh([row["trick"] for row in rows], [row["gain"] for row in rows], xerr=errors, capsize=4)
+        axis.axvline(0, color="black", linewidth=0.8)
+        axis.invert_yaxis()
+        axis.set(xlabel="gain in validation accuracy (points), 95 % interval over seeds", title=found["budget"])
+    else:
+        figure, axes = plt.subplots(1, 2, figsize=(15, 6), layout="constrained", sharey=True)
+        for axis, kind in zip(axes, ("cumulative", "one at a time"), strict=True):
+            own = [row for row in rows if row["kind"] == kind]
+            colours = ["tab:green" if row.get("kept") else "tab:blue" for row in own]
+            axis.bar([row["stage"] for row in own], [row["accuracy"] for row in own], color=colours)
+            marks = [(row["stage"], row["published"]) for row in own if "published" in row]
+            if marks:
+                axis.plot(*zip(*marks, strict=True), "k_", markersize=18, label="published, epochs not given")
+                axis.legend()
+            axis.tick_params(axis="x", rotation=60)
+            axis.set_title(f"{kind}{' (green: kept)' if kind == 'cumulative' else ''}")
+            axis.grid(axis="y", alpha=0.3)
+        axes[0].set_ylabel("validation accuracy (%)")
+        figure.suptitle(found["budget"])
+    save_figure(figure, path)
+
+
+def main(argv: list[str]) -> dict:
+    """Run a sweep, write its results and its picture, and return them.
+
+    Raises:
+        ValueError, FileNotFoundError: with one sentence on what is wrong.
+    """
+    parser = argparse.ArgumentParser("python -m evaluation.sweep", description=__doc__.splitlines()[0])
+    parser.add_argument("name", choices=SWEEPS)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--limit", type=int, help="only the first N images of each split")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--runs", type=Path, default=Path("runs", "sweeps"), help="where the runs lie")
+    parser.add_argument("--results", type=Path, default=ROOT, help="the folder that has evaluation/ and docs/")
+    args = parser.parse_args(argv)
+    for option in ("epochs", "seeds", "limit"):
+        value = getattr(args, option)
+        require(value is None or value > 0, f"--{option} is {value}: give at least 1")
+    recipe, compare = SWEEPS[args.name]
+    budget = ["--num_train_epochs", str(args.epochs), *(["--limit", str(args.limit)] if args.limit else [])]
+    bar = tqdm(desc=args.name, unit="run")
+
+    def run(variant: str, changes: tuple[str, ...], seed: int) -> dict:
+        folder = args.runs / args.name / f"{variant}-seed{seed}"
+        command = [recipe, *budget, *changes, "--seed", str(seed), "--output_dir", str(folder), "--report_to", "none"]
+        bar.update()
+        try:
+            train([*command, "--disable_tqdm", "True", *(["--resume"] if folder.exists() else [])])
+        except ValueError as error:
+            if "diverged" not in str(error):
+                raise
+            tqdm.write(f"{variant}, seed {seed}, diverged: it counts as 0 %")
+            return {"best_validation": {"eval_accuracy": 0.0}, "parameters": 0, "minutes": 0.0}
+        return json.loads((folder / "train_results.json").read_text()) | {"folder": str(folder)}
+
+    train_data, data = (load_split("cifar10", split).first(args.limit) for split in ("train", "validation"))
+    rows = compare(run, args.seeds, data)
+    told = f"{args.epochs} epoch{'s' if args.epochs > 1 else ''} of {len(train_data):,} training images"
+    told += f", {args.seeds} seed{'s' if args.seeds > 1 else ''}"
+    found = {
+        "recipe": recipe,
+        "budget": f"{told}, {len(data):,} validation images",
+        "hardware": hardware(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
+        "command": f"python -m evaluation.sweep {' '.join(argv)}",
+        "rows": rows,
+    }
+    table = args.results / "evaluation" / "sweeps" / f"{args.name}.json"
+    picture = args.results / "docs" / f"sweep-{args.name}.png"
+    for path in table, picture:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(table, found)
+    draw(args.name, found, picture)
+    return found
+
+
+if __name__ == "__main__":
+    try:
+        print(json.dumps(main(sys.argv[1:])))
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,163 @@
+"""What every convolutional classifier of colour images shares: preprocessing, the loss, answers and looks inside."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .base import HubModel, ModelConfig, check_images, require, wide
+
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+SHIFTS = {1: ((0, 0),), 2: ((0, 0),), 6: ((0, 0), (0, 0), (-1, -1), (1, 1))}  # (dy, dx) of the views, one entry a share
+
+
+@dataclass
+class ImageClassifierConfig(ModelConfig):
+    """Preprocessing and classes of an ImageClassifier."""
+
+    names: tuple = CIFAR10  # of the classes, in the order of the labels
+    mean: tuple = (0.4914, 0.4822, 0.4465)  # of the training images' red, green and blue, in 0..1
+    std: tuple = (0.2470, 0.2435, 0.2616)
+    height: int = 32
+    width: int = 32
+    smoothing: float = 0.0  # share of the label that training spreads over all classes
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.check_tuple("names", str, 2, 10_000)
+        require(len(set(self.names)) == len(self.names), f"names is {self.names!r}: give each class its own")
+        self.check_tuple("mean", float, 3, 3)
+        self.check_tuple("std", float, 3, 3)
+        require(min(self.std) > 0, f"std is {self.std!r}: give positive numbers")
+        self.check_int("height", 1, 4096)
+        self.check_int("width", 1, 4096)
+        self.check_float("smoothing", 0, 0.99)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.names)
+
+
+class ImageClassifier(HubModel):
+    """A classifier of RGB images: `body`, blocks from (B, 3, H, W) to feature maps, and `head`, from those to logits.
+
+    A subclass makes both in `__init__`.
+    """
+
+    abstract = True
+    body: nn.Sequential
+    head: nn.Module
+
+    def __init__(self, config: ImageClassifierConfig):
+        super().__init__(config)
+        for name in ("mean", "std"):  # not stored: the config has them
+            value = torch.tensor(getattr(config, name)).view(3, 1, 1)
+            self.register_buffer(name, value, persistent=False)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the model's images."""
+        return 3, self.config.height, self.config.width
+
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+        """uint8 (B, 3, H, W) -> the channels' standard scores, channels last, in the weights' dtype.
+
+        Raises:
+            ValueError: images of another type, shape or count.
+        """
+        check_images(images, self.shape)
+        layout = torch.channels_last  # of the fast convolutions
+        pixels = images.to(self.device).to(self.mean.dtype, memory_format=layout)
+        return (pixels / 255 - self.mean) / self.std
+
+    def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None) -> dict:
+        """uint8 (B, 3, H, W) and int64 labels (B,) -> `loss` in nats (with labels) and `logits` (B, classes).
+
+        Only the loss in training is that of smoothed labels.
+        """
+        logits = wide(self.head(self.body(self.normalise(images))))
+        if labels is None:
+            return {"logits": logits}
+        smoothing = self.config.smoothing if self.training else 0.0
+        loss = nn.functional.cross_entropy(logits, labels.to(logits.device), label_smoothing=smoothing)
+        return {"loss": loss, "logits": logits}
+
+    @torch.no_grad()
+    def log_predict(self, images: torch.Tensor, views: int = 1) -> torch.Tensor:
+        """uint8 (B, 3, H, W) -> logarithms of probabilities (B, classes); `predict` says what the views are."""
+        require(views in SHIFTS, f"views is {views!r}: give {', '.join(map(str, SHIFTS))}")
+        with self.exact(), self.evaluating():
+            logits = torch.stack([self._logits(images, dy, dx, views > 1) for dy, dx in SHIFTS[views]])
+        return logits.mean(0).log_softmax(-1)
+
+    def _logits(self, images: torch.Tensor, dy: int, dx: int, mirrored: bool) -> torch.Tensor:
+        """Logits of an image shifted by so many pixels, its border repeated, and the mean with its mirror image's."""
+        _, height, width = self.shape
+        rows, columns = (torch.arange(size) + by for size, by in ((height, dy), (width, dx)))
+        check_images(images, self.shape)
+        moved = images[:, :, rows.clamp(0, height - 1)][..., columns.clamp(0, width - 1)]
+        logits = self.forward(moved)["logits"]
+        return (logits + self.forward(moved.flip(3))["logits"]) / 2 if mirrored else logits
+
+    def predict(self, images: torch.Tensor, views: int = 1) -> torch.Tensor:
+        """uint8 (B, 3, H, W) -> probabilities (B, classes).
+
+        Args:
+            images: of the model's own height and width.
+            views: 1: of the image as it is. 2: the logits' mean over it and its mirror image. 6: over those, counted
+                twice, and both again shifted by a pixel to either side along the diagonal (arXiv 2404.00498).
+
+        Raises:
+            ValueError: images of another type, shape or count, or another number of views.
+        """
+        return self.log_predict(images, views).exp()
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of the blocks whose feature maps `feature_maps` gives, from early to deep."""
+        return [name for name, _ in self.body.named_children()]
+
+    @torch.no_grad()
+    def feature_maps(self, images: torch.Tensor, layer: str) -> torch.Tensor:
+        """uint8 (B, 3, H, W) -> what a block gives on, (B, channels, h, w), at least float32.
+
+        Raises:
+            ValueError: no such layer, or images of another type, shape or count.
+        """
+        require(layer in self.layers, f"layer is {layer!r}: give one of {', '.join(self.layers)}")
+        with self.exact(), self.evaluating():
+            maps = self.normalise(images)
+            for block in self.body[: self.layers.index(layer) + 1]:
+                maps = block(maps)
+        return wide(maps).contiguous()
+
+    def grad_cam(self, images: torch.Tensor, label: int | None = None, layer: str | None = None) -> torch.Tensor:
+        """Where a class is seen: Grad-CAM (Selvaraju et al., arXiv 1610.02391).
+
+        Args:
+            images: uint8 (B, 3, H, W).
+            label: the class; without, each image's likeliest.
+            layer: the block whose feature maps are weighed; without, the last.
+
+        Returns:
+            (B, H, W) of 0..1, the largest of each image 1, all 0 where nothing speaks for the class.
+
+        Raises:
+            ValueError: no such layer or class, or images of another type, shape or count.
+        """
+        layer = layer or self.layers[-1]
+        classes = self.config.classes
+        known = label is None or (isinstance(label, int) and 0 <= label < classes)
+        require(known, f"label is {label!r}: give a whole number from 0 to {classes - 1}")
+        maps = self.feature_maps(images, layer)
+        with self.exact(), self.evaluating(), torch.enable_grad():
+            maps = maps.to(self.mean.dtype).requires_grad_()
+            logits = self.head(self.body[self.layers.index(layer) + 1 :](maps))
+            chosen = logits.argmax(-1) if label is None else torch.full_like(logits[:, 0], label, dtype=torch.long)
+            score = logits.gather(1, chosen[:, None]).sum()
+            (gradient,) = torch.autograd.grad(score, maps)
+        weights = gradient.mean((2, 3), keepdim=True)  # (B, channels, 1, 1)
+        heat = (weights * maps.detach()).sum(1, keepdim=True).relu()
+        heat = nn.functional.interpolate(wide(heat), self.shape[1:], mode="bilinear", align_corners=False)[:, 0]
+        return heat / heat.amax((1, 2), keepdim=True).clamp(min=torch.finfo(heat.dtype).tiny)

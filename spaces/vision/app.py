@@ -1,0 +1,26 @@
+"""The Space `vision`: convolutional nets that say what a picture shows, and how they come to it."""
+
+import os
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported: it then asks no other host
+
+import gradio as gr  # noqa: E402
+from starlette.middleware import Middleware  # noqa: E402
+from tabs import classify, compare, look_inside, mistakes  # noqa: E402
+
+from hub_models import public  # noqa: E402
+
+with gr.Blocks(title="Scanline vision", delete_cache=(3600, 3600)) as demo:
+    gr.Markdown("# What a small picture shows")
+    for tab in (classify, look_inside, compare, mistakes):
+        with gr.Tab(tab.TITLE):
+            tab.build()
+demo.queue(default_concurrency_limit=4, max_size=64)  # requests of a kind at work; requests waiting, others refused
+public.guard(demo, gr.Error)
+
+if __name__ == "__main__":
+    demo.launch(
+        max_file_size="10mb",
+        state_session_capacity=1000,  # visitors whose last picture is kept
+        app_kwargs={"middleware": [Middleware(public.Civil)]},
+    )

@@ -1,0 +1,251 @@
+"""The convolutional classifiers: the study's counts, the speed-run's tricks, looks inside, augmentation, averaging."""
+
+import json
+from itertools import pairwise
+
+import pytest
+import torch
+from conftest import build, enliven, random_images
+from safetensors.torch import load_file
+from torch import nn
+
+from hub_models import CNN, CNNConfig, FastCNN, FastCNNConfig, load
+from training.augment import alternately, mirrored_and_shifted
+from training.recipe import find
+from training.train import train
+from training.trainer import RAW, WeightAverage
+
+
+def count(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("recipe", "parameters"), [("cnn5x32-cifar10-study", 141_034), ("cnn7x64-cifar10-study", 2_332_106)]
+)
+def test_the_study_s_parameter_counts_are_exact(recipe, parameters):
+    assert count(CNN(find(recipe).model)) == parameters
+
+
+@pytest.mark.parametrize("layers", [3, 5, 7])
+@pytest.mark.parametrize("filters", [16, 32, 64])
+def test_every_size_of_the_study_is_what_the_study_says(layers, filters):
+    model = CNN(CNNConfig(num_layers=layers, filters=filters))
+    convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
+    assert [c.out_channels for c in convolutions] == [filters * 2 ** (i // 2) for i in range(layers)]
+    assert all(c.kernel_size == (3, 3) and c.bias is None for c in convolutions)
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert len(norms) == layers and all(norm.affine for norm in norms)
+    assert len([m for m in model.modules() if isinstance(m, nn.MaxPool2d)]) == layers // 2
+    linear = filters * 2 ** ((layers - 1) // 2)
+    convolved = sum(9 * before * after for before, after in pairwise([3, *(c.out_channels for c in convolutions)]))
+    assert count(model) == convolved + 2 * sum(c.out_channels for c in convolutions) + 10 * linear + 10
+    assert [m.p for m in model.modules() if isinstance(m, nn.Dropout)] == [0.5]
+
+
+def test_a_net_too_deep_for_its_images_is_refused():
+    with pytest.raises(ValueError, match="7 layers need 8 of each"):
+        CNNConfig(num_layers=7, height=7)
+    with pytest.raises(ValueError, match="height is 8"):
+        FastCNNConfig(height=8)
+    assert CNN(CNNConfig(num_layers=7, filters=2, height=8, width=8)).layers[-1] == "conv6"
+
+
+def test_the_first_layer_whitens_patches_of_training_images(cifar10):
+    """What its first twelve filters give has, over the patches they come from, nearly the identity for covariance."""
+    model = FastCNN(FastCNNConfig())
+    model.prepare(cifar10.images)
+    convolution = model.body.whiten[0]
+    with torch.no_grad():
+        out = convolution(model.normalise(cifar10.images)).transpose(0, 1).flatten(1).double()  # (24, positions)
+    covariance = torch.cov(out[:12])
+    assert torch.allclose(covariance - covariance.diag().diag(), torch.zeros(12, 12).double(), atol=1e-3)
+    assert covariance.diag()[:6].min() > 0.99 and covariance.diag().max() < 1.001  # the smallest are damped
+    assert torch.equal(convolution.weight[:12], -convolution.weight[12:])
+    assert not convolution.weight.requires_grad and convolution.bias.requires_grad
+    plain = FastCNN(FastCNNConfig(whitening=False))
+    before = plain.body.whiten[0].weight.clone()
+    plain.prepare(cifar10.images)
+    assert torch.equal(plain.body.whiten[0].weight, before) and plain.body.whiten[0].weight.requires_grad
+
+
+def test_convolutions_start_as_the_identity():
+    model = FastCNN(FastCNNConfig(widths=(32, 32, 40)))
+    x = torch.randn(2, 24, 9, 9)
+    assert torch.equal(model.body.group0a[0](x)[:, :24], x)
+    assert not torch.equal(FastCNN(FastCNNConfig(dirac=False)).body.group0a[0](x)[:, :24], x)
+
+
+def test_biases_of_batch_norm_learn_at_a_rate_of_their_own_and_everything_is_in_one_group():
+    model = FastCNN(FastCNNConfig())
+    slow, fast = model.parameter_groups(0.5, 0.1)
+    assert (slow["lr"], fast["lr"], slow["weight_decay"]) == (0.5, 32.0, 0.1)
+    assert fast["lr"] * fast["weight_decay"] == pytest.approx(0.5 * 0.1)
+    assert len(fast["params"]) == 6 and {p.shape for p in fast["params"]} == {(64,), (128,), (256,)}
+    grouped = [id(p) for group in (slow, fast) for p in group["params"]]
+    assert sorted(grouped) == sorted(id(p) for p in model.parameters() if p.requires_grad)
+    assert all(m.weight is None for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+
+
+@pytest.fixture(params=["cnn", "fast_cnn"])
+def looker(request):
+    return enliven(build(request.param)).eval()
+
+
+def test_labels_are_smoothed_in_training_only(looker):
+    images, labels = random_images(looker, 6), torch.arange(6) % 3
+    out = looker(images, labels)
+    assert torch.allclose(out["loss"], nn.functional.cross_entropy(out["logits"], labels))
+    torch.manual_seed(0)
+    out = looker.train()(images, labels)
+    wanted = nn.functional.cross_entropy(out["logits"], labels, label_smoothing=looker.config.smoothing)
+    assert torch.allclose(out["loss"], wanted) and looker.config.smoothing > 0
+
+
+def test_views_are_those_of_the_paper(looker):
+    images = random_images(looker, 4)
+
+    def logits(x):
+        return looker(x)["logits"]
+
+    def both(x):
+        return (logits(x) + logits(x.flip(3))) / 2
+
+    def moved(by):
+        padded = nn.functional.pad(images.double(), (1, 1, 1, 1), mode="replicate").to(torch.uint8)
+        height, width = images.shape[2:]
+        return padded[:, :, 1 + by : 1 + by + height, 1 + by : 1 + by + width]
+
+    assert torch.allclose(looker.predict(images), logits(images).softmax(-1))
+    assert torch.allclose(looker.predict(images, 2), both(images).softmax(-1))
+    six = 0.5 * both(images) + 0.25 * both(moved(-1)) + 0.25 * both(moved(1))
+    assert torch.allclose(looker.predict(images, views=6), six.softmax(-1))
+    assert torch.allclose(looker.predict(images, 2), looker.predict(images.flip(3), 2))
+    for views in (0, 3, "2", None, True + 2):
+        with pytest.raises(ValueError, match="views is"):
+            looker.predict(images, views)
+
+
+def test_feature_maps_are_what_the_blocks_give_on(looker):
+    images = random_images(looker, 2)
+    caught = {}
+    for name, block in looker.body.named_children():
+        block.register_forward_hook(lambda _, __, out, name=name: caught.__setitem__(name, out))
+    looker.predict(images)
+    seen = dict(caught)
+    assert list(seen) == looker.layers
+    for layer in looker.layers:
+        assert torch.equal(looker.feature_maps(images, layer), seen[layer]), layer
+    with pytest.raises(ValueError, match="layer is 'conv99': give one of"):
+        looker.feature_maps(images, "conv99")
+
+
+def test_grad_cam_is_the_papers_formula(looker):
+    images, layer = random_images(looker, 3), looker.layers[1]
+    maps = looker.feature_maps(images, layer).requires_grad_()
+    score = looker.head(looker.body[2:](maps))[:, 2].sum()
+    alpha = torch.autograd.grad(score, maps)[0].mean((2, 3))
+    heat = torch.einsum("bk,bkhw->bhw", alpha, maps.detach()).relu()
+    heat = nn.functional.interpolate(heat[:, None], images.shape[2:], mode="bilinear")[:, 0]
+    heat = heat / heat.amax((1, 2), keepdim=True).clamp(min=1e-300)
+    assert torch.allclose(looker.grad_cam(images, 2, layer), heat)
+    likeliest = looker.predict(images).argmax(-1)
+    by_class = torch.stack([looker.grad_cam(images[i : i + 1], int(k))[0] for i, k in enumerate(likeliest)])
+    assert torch.allclose(looker.grad_cam(images), by_class)
+    assert by_class.min() >= 0 and by_class.max() == 1
+    for label in (-1, 3, "cat", 1.0):
+        with pytest.raises(ValueError, match="label is"):
+            looker.grad_cam(images, label)
+
+
+def test_grad_cam_finds_the_only_place_that_speaks_for_the_class():
+    """A net that adds up redness: one red square, and the heat lies on it."""
+    model = CNN(CNNConfig(num_layers=1, filters=1, mean=(0.0, 0, 0), std=(1.0, 1, 1))).eval()
+    with torch.no_grad():
+        model.body.conv0[0].weight.zero_()[0, 0, 1, 1] = 1
+        model.head[3].weight.zero_()[3] = 1
+    image = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    image[:, 0, 4:10, 20:28] = 255
+    heat = model.grad_cam(image, 3)[0]
+    assert heat[4:10, 20:28].min() == 1 and heat.sum() == 48
+    assert not model.grad_cam(image, 2).any()  # nothing speaks for it
+
+
+# Augmentation.
+
+
+def test_shifted_images_are_crops_of_the_reflected_one_and_all_shifts_come():
+    image = torch.arange(60, dtype=torch.uint8).view(1, 2, 5, 6)
+    padded = nn.functional.pad(image.double(), (2, 2, 2, 2), mode="reflect").to(torch.uint8)
+    crops = {padded[:, :, y : y + 5, x : x + 6].numpy().tobytes() for y in range(5) for x in range(5)}
+    mirrored = {padded[:, :, y : y + 5, x : x + 6].flip(3).numpy().tobytes() for y in range(5) for x in range(5)}
+    torch.manual_seed(0)
+    for flag, wanted in (False, crops), (True, mirrored):
+        out = mirrored_and_shifted(image.expand(1000, -1, -1, -1), 2, torch.full((1000,), flag))
+        assert out.dtype == torch.uint8 and out.shape == (1000, 2, 5, 6)
+        assert {one[None].numpy().tobytes() for one in out} == wanted
+
+
+def test_each_image_is_mirrored_every_other_epoch_and_half_of_them_in_each():
+    indices = torch.arange(45_000)
+    epochs = [alternately(indices, epoch) for epoch in range(4)]
+    assert torch.equal(epochs[0], ~epochs[1]) and torch.equal(epochs[0], epochs[2])
+    assert abs(epochs[0].float().mean() - 0.5) < 0.02
+    assert abs((epochs[0][1:] == epochs[0][:-1]).float().mean() - 0.5) < 0.1  # neighbours do not tell on each other
+
+
+# Averaging, and a run of it.
+
+
+def test_the_average_is_exponential_over_steps():
+    model, decay = nn.Linear(1, 1, bias=False), 0.6
+    average = WeightAverage(model, decay)
+    state = type("State", (), {"global_step": 0})()
+    values, wanted = [1.0, 3.0, -2.0, 5.0], 1.0
+    model.weight.data.fill_(1.0)
+    average.on_train_begin(None, state, None)
+    for step, value in enumerate(values, 1):
+        model.weight.data.fill_(value)
+        state.global_step = step
+        average.on_step_end(None, state, None)
+        rate = min(decay, (1 + step) / (10 + step))
+        wanted = rate * wanted + (1 - rate) * value
+    with average.applied():
+        assert model.weight.item() == pytest.approx(wanted)
+    assert model.weight.item() == 5.0
+
+
+TOY = "--limit 64 --max_steps 6 --eval_strategy steps --save_strategy steps --eval_steps 3 --save_steps 3"
+TOY += " --report_to none --per_device_train_batch_size 16 --model.widths 4,6,8 --use_cpu True"
+TOY += " --metric_for_best_model loss"
+
+
+def test_averaged_weights_are_kept_and_a_resumed_run_ends_in_them_bit_for_bit(cifar10, tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for folder in whole, broken:
+        train(["cifar10-fast", *TOY.split(), "--ema", "0.9", "--output_dir", str(folder)])
+    averaged, raw = (load_file(whole / "checkpoint-6" / name) for name in ("model.safetensors", RAW))
+    assert averaged.keys() == raw.keys()
+    assert not torch.equal(averaged["head.2.weight"], raw["head.2.weight"])
+    for path in sorted((broken / "checkpoint-6").iterdir()):
+        path.unlink()
+    (broken / "checkpoint-6").rmdir()
+    (broken / "model.safetensors").unlink()
+    train(["cifar10-fast", *TOY.split(), "--ema", "0.9", "--output_dir", str(broken), "--resume"])
+    for name in ("checkpoint-6/model.safetensors", f"checkpoint-6/{RAW}", "model.safetensors"):
+        assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
+    (broken / "checkpoint-6" / RAW).write_bytes(b"cut short")
+    train(["cifar10-fast", *TOY.split(), "--ema", "0.9", "--output_dir", str(broken), "--resume"])  # from step 3
+    assert (whole / "model.safetensors").read_bytes() == (broken / "model.safetensors").read_bytes()
+    assert load(broken).config.widths == (4, 6, 8)
+    recorded = json.loads((whole / "recipe.json").read_text())
+    assert (recorded["ema"], recorded["shift"], recorded["model"]["widths"]) == (0.9, 2, [4, 6, 8])
+
+
+def test_nesterov_s_momentum_is_for_models_with_groups_of_their_own(cifar10, tmp_path):
+    for name, optimiser in ("cifar10-fast", True), ("cnn5x32-cifar10-study", False):
+        options = TOY.replace("--model.widths 4,6,8", "" if optimiser else "--model.filters 2")
+        train([name, *options.split(), "--output_dir", str(tmp_path / name)])
+        state = torch.load(tmp_path / name / "checkpoint-6" / "optimizer.pt", weights_only=True)
+        assert all(group.get("nesterov", False) == optimiser for group in state["param_groups"])
+        assert len(state["param_groups"]) == 2

@@ -1,0 +1,42 @@
+"""Augmentation by the batch, on the device, of uint8 images."""
+
+import torch
+
+
+def mirrored_and_shifted(images: torch.Tensor, shift: int, mirrored: torch.Tensor) -> torch.Tensor:
+    """uint8 (B, C, H, W) -> the same, each image moved at random by up to `shift` pixels each way, some mirrored.
+
+    What moves in is the image's own border, reflected: a crop of the padded image.
+
+    Args:
+        images: on any device; the random numbers are drawn there, from torch's own generator.
+        shift: less than the images' height and width.
+        mirrored: bool (B,): which to mirror left to right, besides.
+    """
+    count, channels, height, width = images.shape
+    dy, dx = torch.randint(-shift, shift + 1, (2, count, 1), device=images.device)
+    columns = torch.arange(width, device=images.device).expand(count, width)
+    columns = torch.where(mirrored.to(images.device)[:, None], columns.flip(1), columns)
+    rows = _reflected(torch.arange(height, device=images.device) + dy, height)  # (B, H), from where each row comes
+    columns = _reflected(columns + dx, width)  # (B, W)
+    source = (rows[:, :, None] * width + columns[:, None]).flatten(1)  # (B, H*W)
+    return images.flatten(2).gather(2, source[:, None].expand(-1, channels, -1)).view_as(images)
+
+
+def _reflected(places: torch.Tensor, size: int) -> torch.Tensor:
+    """Places of up to a size beyond either end -> places within, as in a mirror that stands on the last pixel."""
+    return size - 1 - (size - 1 - places.abs()).abs()
+
+
+def alternately(indices: torch.Tensor, epoch: int) -> torch.Tensor:
+    """Which images of an epoch to mirror: at random half of them, in every epoch the other half (arXiv 2404.00498).
+
+    Args:
+        indices: int64 (B,), the images' places in their data set.
+        epoch: from 0.
+
+    Returns:
+        bool (B,).
+    """
+    scattered = (indices * 2654435761) >> 16  # Knuth's multiplicative hash; neighbours differ
+    return (scattered + epoch) % 2 == 0
