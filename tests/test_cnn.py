@@ -239,7 +239,8 @@ def test_averaged_weights_are_kept_and_a_resumed_run_ends_in_them_bit_for_bit(ci
     assert (whole / "model.safetensors").read_bytes() == (broken / "model.safetensors").read_bytes()
     assert load(broken).config.widths == (4, 6, 8)
     recorded = json.loads((whole / "recipe.json").read_text())
-    assert (recorded["ema"], recorded["shift"], recorded["model"]["widths"]) == (0.9, 2, [4, 6, 8])
+    assert (recorded["ema"], recorded["model"]["widths"]) == (0.9, [4, 6, 8])
+    assert recorded["shift"] == find("cifar10-fast").shift > 0
 
 
 def test_nesterov_s_momentum_is_for_models_with_groups_of_their_own(cifar10, tmp_path):

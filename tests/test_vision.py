@@ -241,7 +241,7 @@ def test_counts_are_told_in_words(tabs, monkeypatch):
     counts[4][4] = 2
     tiles = [(3, 3)] * 8 + [(3, 4)] + [(3, 5)] * 8 + [(3, 7)] * 8 + [(4, 4)] * 2
     tiles = [{"label": a, "predicted": b, "confidence": 0.987} for a, b in tiles]
-    facts = {"names": list(CIFAR10), "confusion": counts, "tiles": tiles}
+    facts = {"names": list(CIFAR10), "confusion": counts, "columns": 20, "tiles": tiles}
     report = tabs.mistakes.Report(facts, Image.new("RGB", (640, 64)))
     monkeypatch.setattr(tabs.mistakes, "report", lambda: report)
 
