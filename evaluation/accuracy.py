@@ -13,8 +13,15 @@ import torch
 from sklearn.metrics import precision_recall_fscore_support
 
 from evaluation.corruptions import SEVERITIES, corrupt
-from evaluation.metrics import bootstrap_intervals, calibration, confusion_matrix, mean_interval, wilson_interval
-from evaluation.report import TILE_COLUMNS, draw_mistakes, draw_report, draw_tiles, most_confident
+from evaluation.metrics import (
+    bootstrap_intervals,
+    calibration,
+    calibration_interval,
+    confusion_matrix,
+    mean_interval,
+    wilson_interval,
+)
+from evaluation.report import SHOWN, TILE_COLUMNS, draw_mistakes, draw_report, draw_tiles, most_confident
 from evaluation.runner import Measures, command, spread
 from hub_models import HubModel, ImageClassifier
 from hub_models.base import require
@@ -25,13 +32,8 @@ SCORES = ("precision", "recall", "f1")
 VIEWS = (2, 6)  # of test-time augmentation, besides the one
 
 
-def log_probabilities(model: HubModel, images: torch.Tensor, args: argparse.Namespace, views: int = 1) -> torch.Tensor:
-    """uint8 (N, C, H, W) -> logarithms of the probabilities, (N, classes), in the order of the images.
-
-    Raises:
-        ValueError: the model is no classifier.
-    """
-    require(hasattr(model, "predict"), f"{args.name} is no classifier: measure it with evaluation.bits_per_dim")
+def log_probabilities(model: HubModel, images: torch.Tensor, batch_size: int, views: int = 1) -> torch.Tensor:
+    """uint8 (N, C, H, W) -> logarithms of the probabilities, (N, classes), in the order of the images."""
 
     def answer(batch: torch.Tensor) -> torch.Tensor:
         if views > 1:
@@ -39,19 +41,25 @@ def log_probabilities(model: HubModel, images: torch.Tensor, args: argparse.Name
         with torch.no_grad(), model.exact(), model.evaluating():  # not predict: probabilities underflow
             return model(batch)["logits"].log_softmax(-1).cpu()
 
-    return torch.cat(spread(images.split(args.batch_size), answer, "accuracy"))
+    return torch.cat(spread(images.split(batch_size), answer, "accuracy"))
 
 
-def scores(labels: torch.Tensor, predicted: torch.Tensor, classes: int, average: str | None) -> tuple:
+def scores(labels: torch.Tensor, predicted: torch.Tensor, classes: list[int], average: str | None) -> tuple:
     """Precision, recall and F1 in %, and the support, of scikit-learn; 0 where a class is never predicted."""
-    found = precision_recall_fscore_support(labels, predicted, labels=range(classes), average=average, zero_division=0)
+    found = precision_recall_fscore_support(labels, predicted, labels=classes, average=average, zero_division=0)
     return (*(100 * value for value in found[:3]), found[3])
 
 
 def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measures:
-    """Every single figure: accuracies (Wilson intervals), cross-entropy, averages over classes, calibration error."""
-    log_p, n = log_probabilities(model, data.images, args), len(data)
-    classes, predicted = log_p.shape[1], log_p.argmax(-1)
+    """Every single figure: accuracies (Wilson intervals), cross-entropy, averages over classes, calibration error.
+
+    The averages are over the classes that the images show (the weighted recall is the accuracy), their intervals and
+    that of the calibration error by resampling the images.
+    """
+    require(hasattr(model, "predict"), f"{args.name} is no classifier: measure it with evaluation.bits_per_dim")
+    data.check_labels(getattr(model.config, "classes", None))
+    log_p, n = log_probabilities(model, data.images, args.batch_size), len(data)
+    predicted = log_p.argmax(-1)
     confidence = log_p.exp().gather(1, predicted[:, None])[:, 0]
 
     def share(metric: str, log_p: torch.Tensor) -> dict:
@@ -67,20 +75,28 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
     right = predicted == data.labels
 
     def over_classes(at: torch.Tensor) -> list[float]:
-        averages = [scores(data.labels[at], predicted[at], classes, average)[:3] for average in AVERAGES]
-        return [value for of_one in averages for value in of_one] + [100 * calibration(confidence[at], right[at])[0]]
+        shown = data.labels[at].unique().tolist()
+        averages = [scores(data.labels[at], predicted[at], shown, average)[:3] for average in AVERAGES]
+        return [value for of_one in averages for value in of_one]
 
-    metrics = [f"{score}_{average}" for average in AVERAGES for score in SCORES] + ["calibration_error"]
+    metrics = [f"{score}_{average}" for average in AVERAGES for score in SCORES]
     intervals = bootstrap_intervals(over_classes, n, args.seed)
     for metric, value, ends in zip(metrics, over_classes(torch.arange(n)), intervals, strict=True):
         entries.append({"metric": metric, "value": float(value), "unit": "%", "n": n, "interval": list(ends)})
+    error, ends = calibration(confidence, right)[0], calibration_interval(confidence, right, args.seed)
+    percent = {"value": 100 * error, "unit": "%", "n": n, "interval": [100 * end for end in ends]}
+    entries.append({"metric": "calibration_error"} | percent)
     if isinstance(model, ImageClassifier):
         for views in VIEWS:
-            entries.append(share(f"accuracy_{views}_views", log_probabilities(model, data.images, args, views)))
+            entries.append(
+                share(f"accuracy_{views}_views", log_probabilities(model, data.images, args.batch_size, views))
+            )
         for kind, (unit, severities) in SEVERITIES.items():
             for severity in severities:
                 changed = corrupt(data.images, kind, severity, args.seed)
-                entries.append(share(f"accuracy_{kind}_{unit}_{severity}", log_probabilities(model, changed, args)))
+                entries.append(
+                    share(f"accuracy_{kind}_{unit}_{severity}", log_probabilities(model, changed, args.batch_size))
+                )
     return entries
 
 
@@ -94,12 +110,18 @@ def report(
     `tiles`: of each image in the picture of that name, in rows of `columns`, its class, what it was taken for, and
     how surely.
     """
-    log_p = log_probabilities(model, data.images, args)
+    log_p = log_probabilities(model, data.images, args.batch_size)
     confidence, predicted = log_p.exp().max(-1)
     classes = log_p.shape[1]
     names = list(getattr(model.config, "names", map(str, range(classes))))
-    by_class = zip(names, *scores(data.labels, predicted, classes, None), strict=True)
+    by_class = zip(names, *scores(data.labels, predicted, list(range(classes)), None), strict=True)
     cells = most_confident(data.labels, predicted, confidence)
+    wrong = [i for i in confidence.argsort(descending=True, stable=True).tolist() if data.labels[i] != predicted[i]]
+
+    def tile(i: int) -> dict:
+        label, taken = int(data.labels[i]), int(predicted[i])
+        return {"label": label, "predicted": taken, "confidence": round(float(confidence[i]), 4)}
+
     found = {
         "names": names,
         "n": len(data),
@@ -117,14 +139,11 @@ def report(
             if entry["metric"] == f"accuracy_{kind}_{unit}_{severity}"
         ],
         "columns": TILE_COLUMNS,
-        "tiles": [
-            {"label": int(data.labels[i]), "predicted": int(predicted[i]), "confidence": round(float(confidence[i]), 4)}
-            for i in cells
-        ],
+        "tiles": [tile(i) for i in cells.tolist()],
     }
     return found, {
-        "report.png": draw_report(found),
-        "mistakes.webp": draw_mistakes(data.images[cells], found),
+        "report.png": draw_report(found, data.part),
+        "mistakes.webp": draw_mistakes(data.images[wrong[:SHOWN]], [tile(i) for i in wrong[:SHOWN]], names),
         "tiles.webp": draw_tiles(data.images[cells]),
     }
 

@@ -59,6 +59,8 @@ def bootstrap_intervals(
 ) -> list[tuple[float, float]]:
     """95 % intervals of statistics over `count` things: the middle of their values on 500 resamples with replacement.
 
+    For statistics that are as often too high as too low; `calibration` is not, see `calibration_interval`.
+
     Args:
         statistics: of a resample, given as int64 places (count,).
         count: number of things.
@@ -97,3 +99,23 @@ def calibration(confidence: torch.Tensor, right: torch.Tensor, bins: int = 15) -
             filled.append({"low": i / bins, "high": (i + 1) / bins, "count": count} | means)
     error = sum(b["count"] * abs(b["accuracy"] - b["confidence"]) for b in filled) / len(confidence)
     return error, filled
+
+
+def calibration_interval(confidence: torch.Tensor, right: torch.Tensor, seed: int) -> tuple[float, float]:
+    """95 % interval of the expected calibration error, 0..1, which itself is biased upwards.
+
+    Resampling adds the bias once more, so the resamples' distances from the error are taken to its other side (the
+    "basic" bootstrap of Davison and Hinkley 1997). The interval reaches down to 0 where a net that is as sure as it is
+    right would show such an error in more than one of 40 draws (Broecker and Smith 2007).
+
+    Args:
+        confidence: (N,) probabilities of the predicted classes.
+        right: bool (N,).
+        seed: of the resamples.
+    """
+    error = calibration(confidence, right)[0]
+    ((low, high),) = bootstrap_intervals(lambda at: [calibration(confidence[at], right[at])[0]], len(right), seed)
+    noise = torch.Generator().manual_seed(seed)
+    draws = (torch.rand(len(right), generator=noise) < confidence for _ in range(200))
+    chance = torch.tensor([calibration(confidence, drawn)[0] for drawn in draws]).quantile(0.975).item()
+    return 0.0 if error <= chance else max(0.0, min(error, 2 * error - high)), max(error, 2 * error - low)

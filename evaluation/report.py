@@ -29,18 +29,17 @@ def most_confident(labels: torch.Tensor, predicted: torch.Tensor, confidence: to
 def draw_tiles(images: torch.Tensor) -> bytes:
     """uint8 (N, C, H, W) -> a WebP of them side by side without gaps, TILE_COLUMNS in a row."""
     file = io.BytesIO()
-    to_sheet(images, TILE_COLUMNS, scale=1, gap=0).convert("RGB").save(file, "WEBP", quality=85, method=6)
+    to_sheet(images, TILE_COLUMNS, scale=1, gap=0).convert("RGB").save(file, "WEBP", quality=75, method=6)
     return file.getvalue()
 
 
-def draw_mistakes(images: torch.Tensor, report: dict) -> bytes:
-    """The images of a report's tiles, uint8 (N, C, H, W) -> a WebP of its SHOWN surest mistakes with what they are."""
-    wrong = [(image, tile) for image, tile in zip(images, report["tiles"], strict=True) if _is_wrong(tile)][:SHOWN]
-    figure, axes = plt.subplots(max(1, -(-len(wrong) // 8)), 8, figsize=(13, 8), layout="constrained", squeeze=False)
+def draw_mistakes(images: torch.Tensor, tiles: list[dict], names: list[str]) -> bytes:
+    """Mistakes, uint8 (N, C, H, W), and of each what a report's tile says -> a WebP of them with what they are."""
+    figure, axes = plt.subplots(max(1, -(-len(tiles) // 8)), 8, figsize=(13, 8), layout="constrained", squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
-    for axis, (image, tile) in zip(axes.flat, wrong, strict=False):
-        label, predicted = (report["names"][tile[key]] for key in ("label", "predicted"))
+    for axis, image, tile in zip(axes.flat, images, tiles, strict=False):
+        label, predicted = (names[tile[key]] for key in ("label", "predicted"))
         axis.imshow(np.asarray(to_picture(image).convert("RGB")))
         axis.set_title(f"{label}\nas {predicted}, {100 * tile['confidence']:.1f} %", fontsize=10)
     drawn, file = io.BytesIO(), io.BytesIO()
@@ -50,13 +49,15 @@ def draw_mistakes(images: torch.Tensor, report: dict) -> bytes:
     return file.getvalue()
 
 
-def _is_wrong(tile: dict) -> bool:
-    return tile["label"] != tile["predicted"]
+def draw_report(report: dict, part: str) -> bytes:
+    """A PNG of four panels: the confusion matrix, precision and recall of each class, reliability, robustness.
 
-
-def draw_report(report: dict) -> bytes:
-    """A PNG of four panels: the confusion matrix, precision and recall of each class, reliability, robustness."""
+    Args:
+        report: see `evaluation.accuracy.report`.
+        part: which of the split's images it is of, in words, or "".
+    """
     figure, axes = plt.subplots(2, 2, figsize=(15, 12), layout="constrained")
+    figure.suptitle(f"{report['n']:,} images" + (f", the {part}" if part else ""))
     _draw_confusion(axes[0, 0], report)
     _draw_classes(axes[0, 1], report)
     _draw_reliability(axes[1, 0], report)
@@ -74,16 +75,15 @@ def _draw_confusion(axis: plt.Axes, report: dict) -> None:
             axis.text(column, row, count, ha="center", va="center", color=shade, fontsize=9)
     axis.set_xticks(range(len(names)), names, rotation=45, ha="right")
     axis.set_yticks(range(len(names)), names)
-    axis.set(title=f"confusion matrix, {report['n']:,} images", xlabel="taken for", ylabel="true class")
+    axis.set(title="confusion matrix", xlabel="taken for", ylabel="true class")
 
 
 def _draw_classes(axis: plt.Axes, report: dict) -> None:
     places = np.arange(len(report["names"]))
-    for i, (score, label) in enumerate({"precision": "precision", "recall": "recall", "f1": "F1"}.items()):
-        axis.bar(places + 0.27 * (i - 1), [row[score] for row in report["per_class"]], 0.25, label=label)
-    lowest = min(row[score] for row in report["per_class"] for score in ("precision", "recall"))
+    for mark, score, label in ("^", "precision", "precision"), ("v", "recall", "recall"), ("o", "f1", "F1"):
+        axis.plot(places, [row[score] for row in report["per_class"]], mark, label=label)
     axis.set_xticks(places, report["names"], rotation=45, ha="right")
-    axis.set(title="each class", ylabel="%", ylim=(max(0, lowest - 10), 100))
+    axis.set(title="each class", ylabel="%")
     axis.legend(loc="upper center", ncols=3, bbox_to_anchor=(0.5, -0.2))
     axis.grid(axis="y", alpha=0.3)
 

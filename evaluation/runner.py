@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from hub_models import HubModel, load, locate
 from hub_models.base import WEIGHTS, fetch, fingerprint, require, write_bytes, write_json
-from hub_models.card import read_results, write_card
+from hub_models.card import SPLITS, read_report, read_results, write_card
 from training.data import DATASETS, ImageData, load_split
 from training.machine import hardware, interleave, launcher, locked, part
 
@@ -43,7 +43,8 @@ def run(
 ) -> Measures:
     """Measure a checkpoint on a split of the data it was trained on; write, print and return the results.
 
-    Where there is a `report` of more than single figures, it and its pictures lie beside them.
+    Where there is a `report` of more than single figures, it and its pictures lie beside them, unless there is one over
+    more images already.
 
     Raises:
         ValueError, FileNotFoundError: with one sentence on what is wrong.
@@ -77,6 +78,7 @@ def run(
     shared = {
         "dataset": source_data["repo_id"],
         "split": args.split,
+        **({"part": data.part} if data.part else {}),
         "seed": args.seed,
         "revision": data.revision,
         "weights": fingerprint(fetch(source, WEIGHTS)),
@@ -85,7 +87,7 @@ def run(
     }
     results = [entry | shared for entry in measure(model, data, args)]
     files = {}
-    if report and Path(source).is_dir():
+    if report and Path(source).is_dir() and args.split in SPLITS and not _has_better(source, args.split, len(data)):
         found, pictures = report(model, data, args, results)
         files = {"report.json": (json.dumps(shared | found) + "\n").encode()} | pictures
         files = {name.replace(".", f"-{args.split}."): content for name, content in files.items()}
@@ -99,6 +101,12 @@ def run(
             print(json.dumps(results), flush=True)
     part()
     return results
+
+
+def _has_better(source: str, split: str, images: int) -> bool:
+    """Whether a folder has a report of its weights over more images of a split."""
+    there = read_report(source, split)
+    return bool(there) and there["n"] > images
 
 
 def read_source(source: str) -> dict[str, str]:

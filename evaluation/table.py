@@ -54,8 +54,9 @@ def ablation_table() -> str:
     for row in found["rows"]:
         if row["kind"] == "cumulative":
             kept = "kept" if row["kept"] else ""
+            parameters = f"{row['parameters']:,}" if row["parameters"] else "diverged"
             lines.append(
-                f"| {row['stage']} | {row['parameters']:,} | {_ranged(row, 'accuracy')} | {kept} "
+                f"| {row['stage']} | {parameters} | {_ranged(row, 'accuracy')} | {kept} "
                 f"| {row.get('published', '')} | {_ranged(single[row['stage']], 'accuracy')} |"
             )
     return "\n".join(lines)
@@ -99,8 +100,11 @@ def speed_table() -> str:
     """The ratios of `evaluation.speed`."""
     lines = ["| what | ours | the plain way | ratio | hardware |", "| --- " * 5 + "|"]
     for row in json.loads((HERE / "speed.json").read_text()):
-        seconds, plain = (f"{row[key]:.3g} s" for key in ("seconds", "plain_seconds"))
-        lines.append(f"| {row['pair']} | {seconds} | {plain} | {row['ratio']:.1f} | {row['hardware']} |")
+        ours, plain = (
+            f"{row['images'] / row[key]:,.0f} images/s" if "images" in row else f"{row[key]:.3g} s"
+            for key in ("seconds", "plain_seconds")
+        )
+        lines.append(f"| {row['pair']} | {ours} | {plain} | {row['ratio']:.1f} | {row['hardware']} |")
     return "\n".join(lines)
 
 

@@ -32,7 +32,10 @@ def require(condition: bool, message: str) -> None:
 
 @dataclasses.dataclass
 class ModelConfig:
-    """Architecture and preprocessing of a model, and nothing else: what `config.json` holds."""
+    """What `config.json` holds: architecture and preprocessing, and what of its training belongs to a model itself.
+
+    That is how it is initialised and regularised (dropout, smoothed labels); all else is the recipe's.
+    """
 
     model_type: str = ""  # the key of the registry; each subclass sets its own and accepts no other
 

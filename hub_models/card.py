@@ -22,7 +22,15 @@ PUBLISHED = (  # what a repository holds of a run folder
     *("history.csv", "curves.png", "samples.png", LEADERBOARD),
     *(name.format(split) for split in SPLITS for name in REPORT),
 )
-HEADLINE = ("learning_rate", "lr_scheduler_type", "per_device_train_batch_size", "bf16", "seed")
+HEADLINE = {  # settings that each card shows, and what transformers takes where a recipe says nothing
+    "learning_rate": 5e-5,
+    "lr_scheduler_type": "linear",
+    "warmup_steps": 0,
+    "weight_decay": 0.0,
+    "per_device_train_batch_size": 8,
+    "bf16": False,
+    "seed": 42,
+}
 
 
 def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
@@ -121,7 +129,7 @@ def _leaderboard(results: list[dict], repo_id: str | None) -> str:
             task_id=metric,
             value=result["value"],
             dataset_revision=result["revision"],
-            notes=f"{result['unit']}, {result['n']:,} test images, seed {result['seed']}",
+            notes=f"{result['unit']}, {_images(result)} test images, seed {result['seed']}",
             **source,
         )
         for metric, result in tested.items()
@@ -129,9 +137,15 @@ def _leaderboard(results: list[dict], repo_id: str | None) -> str:
     return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False) if entries else ""
 
 
+def _images(result: dict) -> str:
+    """How many images a figure is of, and which where they are not all of the split."""
+    return f"{result['n']:,}" + (f" ({result['part']})" if "part" in result else "")
+
+
 def _shown(result: dict) -> dict:
     low, high = result["interval"]
     return result | {
+        "images": _images(result),
         "shown": format_value(result["value"]),
         "interval_shown": f"{format_value(low)} to {format_value(high)}",
     }
@@ -167,7 +181,7 @@ def _metadata(model, name: str, recipe: dict, results: list[dict]) -> ModelCardD
 def _settings(recipe: dict, trained: dict) -> dict[str, Any]:
     """The training table: what was set, how long it ran, what validation said."""
     machine, best = recipe["machine"], trained["best_validation"]
-    table = {key: recipe["training"][key] for key in HEADLINE if key in recipe["training"]}
+    table = {key: recipe["training"].get(key, standard) for key, standard in HEADLINE.items()}
     if recipe["patience"]:
         table["patience"] = f"{recipe['patience']} validations"
     if recipe["training"].get("bf16") and recipe["exact_from"] < 1:

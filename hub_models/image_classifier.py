@@ -1,6 +1,7 @@
 """What every convolutional classifier of colour images shares: preprocessing, the loss, answers and looks inside."""
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from torch import nn
@@ -8,7 +9,8 @@ from torch import nn
 from .base import HubModel, ModelConfig, check_images, require, wide
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-SHIFTS = {1: ((0, 0),), 2: ((0, 0),), 6: ((0, 0), (0, 0), (-1, -1), (1, 1))}  # (dy, dx) of the views, one entry a share
+# of the views: (share of the answer, pixels by which it is shifted down and to the right)
+SHIFTS = {1: ((1, 0),), 2: ((1, 0),), 6: ((0.5, 0), (0.25, -1), (0.25, 1))}
 
 
 @dataclass
@@ -26,9 +28,11 @@ class ImageClassifierConfig(ModelConfig):
         super().__post_init__()
         self.check_tuple("names", str, 2, 10_000)
         require(len(set(self.names)) == len(self.names), f"names is {self.names!r}: give each class its own")
+        told = f"names is {self.names!r}: give words that fit a table, without | and line ends"
+        require(all(name.strip() and not set(name) & set("|\n\r") for name in self.names), told)
         self.check_tuple("mean", float, 3, 3)
         self.check_tuple("std", float, 3, 3)
-        require(min(self.std) > 0, f"std is {self.std!r}: give positive numbers")
+        require(min(self.std) > 1e-6, f"std is {self.std!r}: give numbers above 0.000001")
         self.check_int("height", 1, 4096)
         self.check_int("width", 1, 4096)
         self.check_float("smoothing", 0, 0.99)
@@ -52,7 +56,7 @@ class ImageClassifier(HubModel):
     def __init__(self, config: ImageClassifierConfig):
         super().__init__(config)
         for name in ("mean", "std"):  # not stored: the config has them
-            value = torch.tensor(getattr(config, name)).view(3, 1, 1)
+            value = torch.tensor(getattr(config, name), dtype=torch.get_default_dtype()).view(3, 1, 1)
             self.register_buffer(name, value, persistent=False)
 
     @property
@@ -86,17 +90,17 @@ class ImageClassifier(HubModel):
     @torch.no_grad()
     def log_predict(self, images: torch.Tensor, views: int = 1) -> torch.Tensor:
         """uint8 (B, 3, H, W) -> logarithms of probabilities (B, classes); `predict` says what the views are."""
-        require(views in SHIFTS, f"views is {views!r}: give {', '.join(map(str, SHIFTS))}")
+        known = type(views) is int and views in SHIFTS
+        require(known, f"views is {views!r}: give {', '.join(map(str, SHIFTS))}")
         with self.exact(), self.evaluating():
-            logits = torch.stack([self._logits(images, dy, dx, views > 1) for dy, dx in SHIFTS[views]])
-        return logits.mean(0).log_softmax(-1)
+            logits = sum(share * self._logits(images, by, views > 1) for share, by in SHIFTS[views])
+        return logits.log_softmax(-1)
 
-    def _logits(self, images: torch.Tensor, dy: int, dx: int, mirrored: bool) -> torch.Tensor:
-        """Logits of an image shifted by so many pixels, its border repeated, and the mean with its mirror image's."""
-        _, height, width = self.shape
-        rows, columns = (torch.arange(size) + by for size, by in ((height, dy), (width, dx)))
+    def _logits(self, images: torch.Tensor, by: int, mirrored: bool) -> torch.Tensor:
+        """Logits of images shifted by so many pixels, reflected at their border; the mean with their mirror images'."""
         check_images(images, self.shape)
-        moved = images[:, :, rows.clamp(0, height - 1)][..., columns.clamp(0, width - 1)]
+        rows, columns = (size - 1 - (size - 1 - (torch.arange(size) - by).abs()).abs() for size in self.shape[1:])
+        moved = images[:, :, rows][..., columns]
         logits = self.forward(moved)["logits"]
         return (logits + self.forward(moved.flip(3))["logits"]) / 2 if mirrored else logits
 
@@ -105,8 +109,9 @@ class ImageClassifier(HubModel):
 
         Args:
             images: of the model's own height and width.
-            views: 1: of the image as it is. 2: the logits' mean over it and its mirror image. 6: over those, counted
-                twice, and both again shifted by a pixel to either side along the diagonal (arXiv 2404.00498).
+            views: 1: of the image as it is. 2: the logits' mean over it and its mirror image. 6: half of that, and a
+                quarter each of the same with both shifted by a pixel along the diagonal, either way, and reflected at
+                the border (arXiv 2404.00498).
 
         Raises:
             ValueError: images of another type, shape or count, or another number of views.
@@ -148,13 +153,13 @@ class ImageClassifier(HubModel):
         """
         layer = layer or self.layers[-1]
         classes = self.config.classes
-        known = label is None or (isinstance(label, int) and 0 <= label < classes)
+        number = isinstance(label, Integral) and not isinstance(label, bool)
+        known = label is None or (number and 0 <= label < classes)
         require(known, f"label is {label!r}: give a whole number from 0 to {classes - 1}")
-        maps = self.feature_maps(images, layer)
-        with self.exact(), self.evaluating(), torch.enable_grad():
-            maps = maps.to(self.mean.dtype).requires_grad_()
+        with torch.inference_mode(False), self.exact(), self.evaluating(), torch.enable_grad():
+            maps = self.feature_maps(images, layer).to(self.mean.dtype).requires_grad_()
             logits = self.head(self.body[self.layers.index(layer) + 1 :](maps))
-            chosen = logits.argmax(-1) if label is None else torch.full_like(logits[:, 0], label, dtype=torch.long)
+            chosen = logits.argmax(-1) if label is None else torch.full_like(logits[:, 0], int(label), dtype=torch.long)
             score = logits.gather(1, chosen[:, None]).sum()
             (gradient,) = torch.autograd.grad(score, maps)
         weights = gradient.mean((2, 3), keepdim=True)  # (B, channels, 1, 1)

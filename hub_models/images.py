@@ -34,7 +34,8 @@ def to_photo(image: Image.Image, height: int, width: int) -> torch.Tensor:
     image = _opaque(image, "RGB")
     scale = min(image.width / width, image.height / height)
     left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
-    box = left, top, left + scale * width, top + scale * height  # fractions of pixels count as such
+    right, bottom = min(left + scale * width, image.width), min(top + scale * height, image.height)
+    box = max(left, 0), max(top, 0), right, bottom  # fractions of pixels count as such; rounding never leads outside
     # reduced roughly first: else a large picture takes seconds
     image = image.resize((width, height), Image.Resampling.LANCZOS, box, reducing_gap=3)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].contiguous()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 import shutil
 
 import pytest
@@ -62,6 +63,24 @@ def test_recipes_expect_what_their_shipped_checkpoints_scored(folder):
     for metric in set(expected) - {"split", "hardware", "minutes"}:
         assert expected[metric] == pytest.approx(scored[metric, expected["split"]], rel=1e-3)
     assert expected or folder.name.endswith("-study")
+
+
+def test_shipped_checkpoints_are_of_their_recipes(folder):
+    """Trained as the recipe says now, machine apart: `bf16` is left out where there is none."""
+    recorded, recipe = json.loads((folder / "recipe.json").read_text()), find(folder.name)
+    assert recorded["about"] == recipe.about
+    assert recorded["model"] == json.loads(recipe.model.to_json_string())
+    for field in ("exact_from", "shift", "ema", "half", "patience"):
+        assert recorded.get(field, 0) == getattr(recipe, field), field
+    said = shlex.split(recorded["command"])[4:]
+    for field, value in recipe.training.items():
+        if field != "bf16" and f"--{field}" not in said and field in recorded["training"]:
+            assert recorded["training"][field] == value, field
+
+
+def test_the_convolutional_classifiers_are_small_together():
+    folders = [PRETRAINED / name for name in shipped() if "cifar10" in name]
+    assert sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file()) < 8 * 2**20
 
 
 def test_metadata_is_what_the_hub_reads(folder):
@@ -132,7 +151,8 @@ def test_the_hubs_leaderboards_get_the_test_figures(folder):
     assert {entry.task_id: entry.value for entry in tested} == {m: e["value"] for m, e in figures.items()}
     for entry in tested:
         assert entry.dataset_id == figures[entry.task_id]["dataset"] and len(entry.dataset_revision) == 40
-        assert entry.notes.startswith(f"{figures[entry.task_id]['unit']}, {figures[entry.task_id]['n']:,} test images")
+        assert entry.notes.startswith(f"{figures[entry.task_id]['unit']}, {figures[entry.task_id]['n']:,} ")
+        assert ("first 1,000 of 10,000" in entry.notes) == (figures[entry.task_id]["n"] == 1000)
 
 
 def test_a_card_for_a_repository_names_it_and_both_download_commands(folder, tmp_path):

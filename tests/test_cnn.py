@@ -3,6 +3,7 @@
 import json
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from conftest import build, enliven, random_images
@@ -112,7 +113,7 @@ def test_views_are_those_of_the_paper(looker):
         return (logits(x) + logits(x.flip(3))) / 2
 
     def moved(by):
-        padded = nn.functional.pad(images.double(), (1, 1, 1, 1), mode="replicate").to(torch.uint8)
+        padded = nn.functional.pad(images.double(), (1, 1, 1, 1), mode="reflect").to(torch.uint8)
         height, width = images.shape[2:]
         return padded[:, :, 1 + by : 1 + by + height, 1 + by : 1 + by + width]
 
@@ -121,7 +122,7 @@ def test_views_are_those_of_the_paper(looker):
     six = 0.5 * both(images) + 0.25 * both(moved(-1)) + 0.25 * both(moved(1))
     assert torch.allclose(looker.predict(images, views=6), six.softmax(-1))
     assert torch.allclose(looker.predict(images, 2), looker.predict(images.flip(3), 2))
-    for views in (0, 3, "2", None, True + 2):
+    for views in (0, 3, "2", None, True, [1], 2.0):
         with pytest.raises(ValueError, match="views is"):
             looker.predict(images, views)
 
@@ -153,7 +154,10 @@ def test_grad_cam_is_the_papers_formula(looker):
     by_class = torch.stack([looker.grad_cam(images[i : i + 1], int(k))[0] for i, k in enumerate(likeliest)])
     assert torch.allclose(looker.grad_cam(images), by_class)
     assert by_class.min() >= 0 and by_class.max() == 1
-    for label in (-1, 3, "cat", 1.0):
+    assert torch.equal(looker.grad_cam(images, np.int64(2), layer), looker.grad_cam(images, 2, layer))
+    with torch.inference_mode():
+        assert torch.equal(looker.grad_cam(images.clone(), 2, layer), looker.grad_cam(images, 2, layer))
+    for label in (-1, 3, "cat", 1.0, True):
         with pytest.raises(ValueError, match="label is"):
             looker.grad_cam(images, label)
 
@@ -195,6 +199,37 @@ def test_each_image_is_mirrored_every_other_epoch_and_half_of_them_in_each():
 
 
 # Averaging, and a run of it.
+
+
+def test_whole_numbers_as_means_and_deviations_are_numbers_like_others():
+    images = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
+    whole, real = (CNN(CNNConfig(num_layers=1, mean=(z, z, z), std=(o, o, o))).eval() for z, o in ((0, 1), (0.0, 1.0)))
+    whole.load_state_dict(real.state_dict())
+    assert torch.equal(whole.predict(images), real.predict(images))
+    assert torch.equal(whole.grad_cam(images), real.grad_cam(images))
+    assert torch.allclose(whole.double().predict(images).float(), real.predict(images), atol=1e-5)
+
+
+def test_bf16_ends_where_the_recipe_says(cifar10, tmp_path, monkeypatch):
+    seen, forward = [], CNN.forward
+
+    def spy(self, images, labels=None):
+        if self.training:
+            seen.append(torch.is_autocast_enabled("cpu"))
+        return forward(self, images, labels)
+
+    monkeypatch.setattr(CNN, "forward", spy)
+    options = TOY.replace("--model.widths 4,6,8", "--model.filters 2").split()
+    options += ["--bf16", "True", "--exact_from", "0.5", "--output_dir", str(tmp_path / "run")]
+    train(["cnn5x32-cifar10-study", *options])
+    assert seen == [True] * 3 + [False] * 3
+
+
+def test_a_model_with_an_optimiser_of_its_own_refuses_another(tmp_path):
+    for option in ("--optim", "adafactor"), ("--adam_beta2", "0.9"), ("--optim_args", "a=b"):
+        with pytest.raises(ValueError, match=f"brings its own optimiser, Nesterov's SGD: leave out {option[0]}"):
+            train(["cifar10-fast", *option, "--output_dir", str(tmp_path / "run")])
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_average_is_exponential_over_steps():

@@ -146,6 +146,28 @@ def test_reports_lie_beside_the_checkpoint_and_on_its_card(cifar10, tmp_path):
     for name in ("report-validation.png", "mistakes-validation.webp"):
         assert (folder / name).stat().st_size > 500 and f"({name})" in card
     assert (folder / "tiles-validation.webp").is_file()
+    assert report["part"] == results[0]["part"] == "first 20 of 5,000"
+    assert "20 (first 20 of 5,000)" in card and "Of 20 images (the first 20 of 5,000)" in card
+    run(accuracy.measure, accuracy.__doc__, [*argv[:-1], "12"], accuracy.report)
+    assert json.loads((folder / "report-validation.json").read_text()) == report  # of more images than now
+    run(accuracy.measure, accuracy.__doc__, [str(folder), "--split", "train", "--limit", "5"], accuracy.report)
+    assert not list(folder.glob("*-train*"))
+
+
+def test_a_part_of_a_split_is_called_so(cifar10):
+    test, validation = load_split("cifar10", "test"), cifar10
+    assert (test.part == "first 1,000 of 10,000") == (len(test) == 1000) and test.whole == 10_000
+    assert validation.part == "" and validation.first(7).part == "first 7 of 5,000"
+
+
+def test_classes_that_no_image_shows_do_not_count_in_averages():
+    labels = torch.tensor([1] * 6)
+    data = ImageData(torch.randint(256, (6, 3, 32, 32), dtype=torch.uint8), labels)
+    found = by_metric(accuracy.measure(constant(), data, argparse.Namespace(name="x", batch_size=4, seed=0)))
+    for metric in ("precision_macro", "recall_macro", "f1_macro", "f1_weighted"):
+        assert found[metric]["value"] == 100 and found[metric]["interval"] == [100, 100]
+    with pytest.raises(ValueError, match="labels go up to 1, the model knows 1 classes"):
+        data.check_labels(1)
 
 
 def test_a_net_that_is_wrong_and_sure_has_a_finite_cross_entropy(mnist):

@@ -325,6 +325,12 @@ def test_a_sheet_shows_all_images_row_by_row_between_grey_lines(channels, count)
 # to_photo
 
 
+def test_a_photo_of_any_size_fits_a_net_of_any_size():
+    for height, width in (28, 28), (7, 50), (33, 31):
+        for size in (29, 49), (29, 100), (123, 333), (1, 1), (2, 777), (1000, 3):
+            assert to_photo(Image.new("RGB", size), height, width).shape == (1, 3, height, width)
+
+
 COLOURS = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
 
 

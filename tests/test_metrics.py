@@ -88,6 +88,22 @@ def test_confusion_counts_by_hand():
     assert metrics.confusion_matrix(labels, predicted, 3).tolist() == [[1, 1, 0], [0, 1, 0], [2, 0, 0]]
 
 
+def test_the_calibration_errors_interval_holds_the_truth_and_the_figure():
+    """Of answers as sure as they are right the true error is 0, and of ones that are 0.1 too sure 0.1."""
+    noise = torch.Generator().manual_seed(0)
+    for truth in 0.0, 0.1:
+        held = 0
+        for seed in range(20):
+            confidence = 0.5 + 0.4 * torch.rand(1500, generator=noise)
+            right = torch.rand(1500, generator=noise) < confidence - truth
+
+            value = metrics.calibration(confidence, right)[0]
+            low, high = metrics.calibration_interval(confidence, right, seed)
+            assert 0 <= low <= value <= high
+            held += low <= truth <= high
+        assert held >= 16, truth
+
+
 def test_bootstrap_of_a_mean_is_the_normal_interval_and_repeats_itself():
     values = torch.randn(400, generator=torch.Generator().manual_seed(0)).double()
     mean, low, high = metrics.mean_interval(values)

@@ -40,7 +40,9 @@ def test_the_cumulative_ablation_keeps_each_winner_and_trains_nothing_twice():
     for row in single:
         assert sum(row["settings"][key] != sweep.BASELINE[key] for key in row["settings"]) <= 1
     assert len(asked) == len(set(asked)) and {seed for _, seed in asked} == {0, 1}
-    assert all(row["interval"][0] < row["accuracy"] < row["interval"][1] for row in rows)
+    assert all(row["interval"] == [row["accuracy"]] * 2 for row in rows)  # Student's, of two equal seeds
+    single = sweep.ablation(run, 1, DATA)
+    assert all(row["interval"][0] < row["accuracy"] < row["interval"][1] for row in single)  # of the images
     assert {row["stage"]: row["published"] for row in rows if "published" in row} == {
         "learning_rate 0.001": 72.56,
         "batch 16": 75.31,
@@ -64,6 +66,18 @@ def test_a_tricks_gain_is_the_mean_difference_over_the_same_seeds(monkeypatch):
     assert all(row["source"] for name, row in rows.items() if name != "all")
     with pytest.raises(ValueError, match="--seeds is 1: give at least 2"):
         sweep.tricks(run, 1, DATA)
+
+
+def test_what_diverged_counts_as_nothing_and_is_told(cifar10, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "FACTORS", {"learning_rate": ("--learning_rate", (1e38, 0.001))})
+    monkeypatch.setattr(sweep, "BASELINE", {"learning_rate": 0.001})
+    argv = ["ablation", "--epochs", "1", "--limit", "64", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path)]
+    rows = {row["stage"]: row for row in sweep.main(argv)["rows"] if row["kind"] == "cumulative"}
+    assert rows["learning_rate 1e+38"]["accuracy"] == 0 and rows["learning_rate 1e+38"]["parameters"] is None
+    assert rows["learning_rate 0.001"]["kept"]
+    with pytest.raises(ValueError, match="the recipe itself diverged"):
+        lost = {"best_validation": {"eval_accuracy": 0.0}, "parameters": None, "minutes": 0.0}
+        sweep.tricks(lambda *_: lost, 2, DATA)
 
 
 def test_students_interval_of_three_values():

@@ -266,6 +266,9 @@ def test_the_table_has_the_counts_and_tells_right_from_wrong(tabs, facts):
             colour = tabs.mistakes.RIGHT if row == column else tabs.mistakes.WRONG
             style = dict(styles[row, column + 1]).get("background-color", "")
             assert (colour in style) == bool(facts["confusion"][row][column])
+            strong = "color" in dict(styles[row, column + 1])
+            share = facts["confusion"][row][column] / sum(facts["confusion"][row])
+            assert strong == (round(100 * share**0.5) > 84)
 
 
 def test_a_clicked_cell_shows_what_is_behind_it(tabs):

@@ -11,7 +11,6 @@ never overwritten without --overwrite; --resume goes on after a crash and gives 
 import argparse
 import contextlib
 import dataclasses
-import inspect
 import json
 import logging
 import math
@@ -75,6 +74,10 @@ class RunArguments:
     half: bool = dataclasses.field(default=False, metadata={"help": "store the weights in float16"})
 
 
+class DivergedError(ValueError):
+    """No validation of a run gave a finite figure."""
+
+
 def parse(argv: list[str]) -> tuple[Recipe, RunArguments, TrainingArguments, ModelConfig]:
     """Command line -> recipe, run arguments, training arguments and model config."""
     known = "recipes:\n  " + "\n  ".join(sorted(recipes()))
@@ -112,6 +115,11 @@ def parse(argv: list[str]) -> tuple[Recipe, RunArguments, TrainingArguments, Mod
     run = RunArguments(**{field.name: given[field.name] for field in dataclasses.fields(RunArguments)})
     require(not given["fp16"], "fp16 training is not offered: use --bf16 True, which needs no loss scaling")
     require(run.limit is None or run.limit > 0, f"--limit is {run.limit}: give at least 1 image")
+    require(run.patience >= 0, f"--patience is {run.patience}: give at least 0")
+    require(0 <= run.exact_from <= 1, f"--exact_from is {run.exact_from}: give a fraction of the steps, 0 to 1")
+    require(0 <= run.ema < 1, f"--ema is {run.ema}: give a decay of at least 0 and below 1")
+    side = min(config.height, config.width)
+    require(0 <= run.shift < side, f"--shift is {run.shift}: give 0 to {side - 1} pixels")
     require(not (run.resume and run.overwrite), "--resume and --overwrite exclude each other: give one")
     told = (
         "every validation needs its checkpoint, from which the best is kept: give --eval_strategy and --save_strategy "
@@ -226,10 +234,12 @@ def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData, 
     """Write what is published. All is made aside and then moved, the weights last: without them it is no checkpoint."""
     state = trainer.state
     told = "no validation gave a finite figure: the run diverged; lower --learning_rate and begin anew with --overwrite"
-    require(bool(state.best_global_step), told)
+    if not state.best_global_step:
+        raise DivergedError(told)
     validations = [entry for entry in state.log_history if "eval_loss" in entry]
     chosen = next(entry for entry in validations if entry["step"] == state.best_global_step)
-    require(math.isfinite(chosen["eval_loss"]), told)  # NaN has an accuracy, too
+    if not math.isfinite(chosen["eval_loss"]):  # NaN has an accuracy, too
+        raise DivergedError(told)
     best = folder / f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step}" / WEIGHTS
     model.load_state_dict(read_weights(best))  # Trainer's own best path is of where the run lay when it was written
     model = model.cpu().eval()
@@ -258,6 +268,25 @@ def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData, 
     write_card(folder)
 
 
+def check_batches(model: HubModel, args: TrainingArguments, images: int) -> None:
+    """Refuse what no epoch can be made of, and what the model's own optimiser would not heed.
+
+    Raises:
+        ValueError: with one sentence on what is wrong.
+    """
+    batch = args.train_batch_size * args.world_size
+    told = f"{images:,} training images do not fill one batch of {batch:,}: give a larger --limit or smaller batches"
+    require(images >= batch or not args.dataloader_drop_last, told)
+    least = batch if args.dataloader_drop_last else images % batch or batch
+    normed = any(isinstance(part, torch.nn.BatchNorm1d) for part in model.modules())
+    told = "a batch leaves a process a single image, which batch norm cannot take: change the batch size or --limit"
+    require(not normed or least >= 2 * args.world_size, told)
+    for field in dataclasses.fields(TrainingArguments):
+        if hasattr(model, "parameter_groups") and field.name.startswith(("optim", "adam_")):
+            told = f"{type(model).__name__} brings its own optimiser, Nesterov's SGD: leave out --{field.name}"
+            require(getattr(args, field.name) == field.default, told)
+
+
 def train(argv: list[str]) -> Path:
     """Train the recipe that a command line asks for, and return its run folder.
 
@@ -271,12 +300,9 @@ def train(argv: list[str]) -> Path:
     model = MODELS[config.model_type](config)
     if hasattr(model, "prepare"):  # what it takes from the training images before it is trained
         model.prepare(splits["train"].images)
-    last = 0 if args.dataloader_drop_last else len(splits["train"]) % (args.train_batch_size * args.world_size)
-    alone = 0 < last < 2 * args.world_size
-    normed = any(isinstance(part, torch.nn.modules.batchnorm._BatchNorm) for part in model.modules())
-    told = "the last batch of an epoch leaves a process a single image, which batch norm cannot take: "
-    told += "change the batch size or --limit"
-    require(not (alone and normed), told)
+    check_batches(model, args, len(splits["train"]))
+    for data in splits.values():
+        data.check_labels(getattr(config, "classes", None))
     folder = Path(args.output_dir)
     begun = folder.exists() or replaced(folder).exists()
     require(begun or not run.resume, f"{folder} holds no run to resume: leave out --resume")
@@ -286,7 +312,6 @@ def train(argv: list[str]) -> Path:
             first = args.process_index == 0
             checkpoint = claim(folder, run, wanted) if first else newest_checkpoint(folder, args.world_size)
         os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
-        taken = inspect.signature(model.forward).parameters
         trainer = HubTrainer(
             model,
             args,
@@ -295,9 +320,6 @@ def train(argv: list[str]) -> Path:
             ema=run.ema,
             train_dataset=splits["train"],
             eval_dataset=splits["validation"],
-            data_collator=lambda batch: {
-                key: value for key, value in batch.items() if key in taken or key == "indices"
-            },
             compute_metrics=accuracy if hasattr(model, "predict") else None,
             callbacks=[EarlyStoppingCallback(run.patience)] if run.patience else [],
         )

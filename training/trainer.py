@@ -1,6 +1,7 @@
 """transformers.Trainer, held to what a Hub folder and an exact resume need."""
 
 import contextlib
+import inspect
 import json
 import time
 import zipfile
@@ -20,7 +21,6 @@ from training.augment import alternately, mirrored_and_shifted
 from training.machine import interleave, peak_memory_mib
 
 RAW = "raw.safetensors"  # in a checkpoint of averaged weights: those that training goes on from
-MOMENTUM = 0.85  # of the models that bring their own parameter groups (arXiv 2404.00498)
 
 
 class OwnNoise(TrainerCallback):
@@ -66,21 +66,26 @@ class HubTrainer(Trainer):
     def __init__(self, *args, exact_from: float = 1.0, shift: int = 0, ema: float = 0.0, **kwargs):
         self.exact_from, self.shift = exact_from, shift
         self._clock = time.perf_counter()
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, data_collator=self._taken, **kwargs)
+        self._names = {"indices", *inspect.signature(self.model.forward).parameters}
         self.add_callback(OwnNoise)
         self.average = WeightAverage(self.model, ema) if ema else None
         if self.average:
             self.add_callback(self.average)
+
+    def _taken(self, batch: dict) -> dict:
+        """What of a batch the model's forward takes, and the images' places in their data set."""
+        return {key: value for key, value in batch.items() if key in self._names}
 
     def averaged(self) -> contextlib.AbstractContextManager:
         """A context in which the model has the weights that are evaluated and kept."""
         return self.average.applied() if self.average and self.average.average else contextlib.nullcontext()
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
-        """Nesterov's SGD for a model that brings its own parameter groups; else Trainer's."""
+        """SGD for a model that brings its own parameter groups, momentum and all; else Trainer's."""
         if self.optimizer is None and hasattr(self.model, "parameter_groups"):
             groups = self.model.parameter_groups(self.args.learning_rate, self.args.weight_decay)
-            self.optimizer = torch.optim.SGD(groups, momentum=MOMENTUM, nesterov=True)
+            self.optimizer = torch.optim.SGD(groups)
         return super().create_optimizer(model)
 
     def _build_accelerator_args(self, **kwargs) -> dict:

@@ -9,7 +9,7 @@ import torch
 from huggingface_hub import constants, snapshot_download
 from safetensors.torch import load_file, save
 
-from hub_models.base import write_bytes
+from hub_models.base import require, write_bytes
 from training.machine import locked
 
 logger = logging.getLogger(__name__)
@@ -25,19 +25,21 @@ class ImageSource:
     label: str  # column of labels
     mode: str  # Pillow mode: "L" or "RGB"
     validation: int
+    test: int  # images in the whole test split, of which there may be only the first ones
 
 
 DATASETS = {
-    "cifar10": ImageSource("uoft-cs/cifar10", "img", "label", "RGB", 5_000),
-    "mnist": ImageSource("ylecun/mnist", "image", "label", "L", 5_000),
+    "cifar10": ImageSource("uoft-cs/cifar10", "img", "label", "RGB", 5_000, 10_000),
+    "mnist": ImageSource("ylecun/mnist", "image", "label", "L", 5_000, 10_000),
 }
 
 
 class ImageData(torch.utils.data.Dataset):
     """Images uint8 (N, C, H, W) and labels int64 (N,); a batch is one look-up, not N."""
 
-    def __init__(self, images: torch.Tensor, labels: torch.Tensor, revision: str = ""):
+    def __init__(self, images: torch.Tensor, labels: torch.Tensor, revision: str = "", whole: int | None = None):
         self.images, self.labels, self.revision = images, labels, revision
+        self.whole = len(images) if whole is None else whole  # images of the split that these are the first of
 
     def __len__(self) -> int:
         return len(self.images)
@@ -50,7 +52,22 @@ class ImageData(torch.utils.data.Dataset):
 
     def first(self, count: int | None) -> "ImageData":
         """The first `count` images, or all."""
-        return ImageData(self.images[:count], self.labels[:count], self.revision)
+        return ImageData(self.images[:count], self.labels[:count], self.revision, self.whole)
+
+    @property
+    def part(self) -> str:
+        """Which of the split's images these are, in words; "" where they are all."""
+        return f"first {len(self):,} of {self.whole:,}" if len(self) < self.whole else ""
+
+    def check_labels(self, classes: int | None) -> None:
+        """Refuse labels that a model of so many classes does not know.
+
+        Raises:
+            ValueError: with both numbers.
+        """
+        top = int(self.labels.max())
+        told = f"the data's labels go up to {top}, the model knows {classes} classes, from 0: change its classes"
+        require(classes is None or top < classes, told)
 
 
 def describe(name: str) -> dict:
@@ -82,7 +99,7 @@ def load_split(name: str, split: str) -> ImageData:
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
         chosen = order[: source.validation] if split == "validation" else order[source.validation :]
         images, labels = images[chosen], labels[chosen]
-    return ImageData(images, labels, revision)
+    return ImageData(images, labels, revision, source.test if split == "test" else None)
 
 
 def _decoded(name: str, source: ImageSource) -> tuple[dict[str, torch.Tensor], str]:

@@ -9,9 +9,14 @@ COMMON = {
     "save_strategy": "epoch",
     "per_device_eval_batch_size": 250,
     "logging_steps": 50,
-    "bf16": True,  # 4 to 7 times as fast on a CPU that has it
+    "bf16": True,  # twice as fast on a CPU that has it, more where it has AMX
     "max_grad_norm": 0.0,  # batch norm keeps gradients in bounds; the study does not clip
 }
+THE_STUDY = "a study of 2025 (a CNN, a character RNN and three PixelRNNs)"
+UNLIKE = (  # what a recipe of the study does not share with it
+    "Unlike there, bf16 where the machine has it, an image is mirrored every other time instead of at random, the crop "
+    "is reflected at the border, and the epoch is chosen on 5,000 training images kept apart."
+)
 STUDY = COMMON | {  # Adam at a constant rate, 20 epochs, flips and crops
     "weight_decay": 0.0,
     "lr_scheduler_type": "constant",
@@ -22,22 +27,29 @@ SHIFT = 4  # the usual crop; the study does not say how far
 
 FAST = COMMON | {
     "lr_scheduler_type": "linear",
-    "warmup_steps": 0.2,
-    "weight_decay": 1.3e-3,
+    "warmup_steps": 0.2,  # the paper's 0.23, about
+    "weight_decay": 1.3e-3,  # the paper's 0.0153 a batch of 1,024, over its rate: PyTorch's SGD multiplies the two
     "dataloader_drop_last": True,
 }
 
 RECIPES = {
     "cnn5x32-cifar10-study": Recipe(
-        about="The study's baseline, 5 layers and 32 filters, with the study's settings.",
+        about=(
+            f"The baseline of {THE_STUDY}, 5 layers and 32 filters, 81.97 % there, with its Adam, rate, batches and 20 "
+            f"epochs. {UNLIKE}"
+        ),
         model=CNNConfig(),
         data="cifar10",
         training=STUDY | {"per_device_train_batch_size": 64},
         exact_from=0.8,
         shift=SHIFT,
+        half=True,
     ),
     "cnn7x64-cifar10-study": Recipe(
-        about="The study's optimised net, 7 layers and 64 filters, with the study's settings.",
+        about=(
+            f"The optimised net of {THE_STUDY}, 7 layers and 64 filters, 89.20 % there, with its Adam, rate, batches "
+            f"and 20 epochs. {UNLIKE}"
+        ),
         model=CNNConfig(num_layers=7, filters=64),
         data="cifar10",
         training=STUDY | {"per_device_train_batch_size": 16},
@@ -47,8 +59,9 @@ RECIPES = {
     ),
     "cnn7x64-cifar10": Recipe(
         about=(
-            "The study's optimised net, 7 layers and 64 filters, with the same aim in half of the study's epochs: the "
-            "rate warms up and falls to zero, weights decay."
+            f"The optimised net of {THE_STUDY}, 7 layers and 64 filters, 89.20 % there, trained our way in half of its "
+            "epochs: AdamW at a rate that warms up and falls to zero, batches of 64 instead of 16, dropout 0.1 instead "
+            "of 0.5, shifts of 2 pixels."
         ),
         model=CNNConfig(num_layers=7, filters=64, dropout=0.1),  # so few epochs do not overfit
         data="cifar10",
@@ -70,14 +83,15 @@ RECIPES = {
         about=(
             "Ours: the net and the settings of the speed-runs (arXiv 2404.00498). A first layer that whitens, "
             "convolutions that start as the identity, batch norm without scales and with fast biases, Nesterov's SGD "
-            "at a rate that rises and falls to zero, label smoothing, and images that are mirrored every other time."
+            "(momentum 0.85) at a rate that rises and falls to zero, label smoothing, and images that are mirrored "
+            "every other time."
         ),
         model=FastCNNConfig(smoothing=0.2),
         data="cifar10",
         training=FAST
         | {
             "learning_rate": 0.15,  # the paper's 9 for its longer runs, of a loss of sums, at batch 128
-            "per_device_train_batch_size": 128,  # a CPU's caches hold it: half as fast again as the paper's 1,024
+            "per_device_train_batch_size": 128,  # the paper's 1,024 do not fit a CPU's caches
             "num_train_epochs": 32,
         },
         exact_from=0.95,

@@ -19,7 +19,7 @@ TITLE = "Mistakes"
 NAME = "cifar10-fast"
 SPLITS = ("validation", "test")  # of which the report may be; the first that there is
 PLURALS = {"deer": "deer"}  # all others end in s
-RIGHT, WRONG = "#15803d", "#c2410c"  # green and orange, both readable under white
+RIGHT, WRONG = "#15803d", "#c2410c"  # green and orange, dark enough for white letters
 CLASS = "true class"
 
 
@@ -56,7 +56,9 @@ def matrix() -> Styler:
         for name, count in list(row.items())[1:]:
             strength = round(100 * (count / total) ** 0.5)  # the root: few mistakes, yet to be seen
             colour = RIGHT if name == row[CLASS] else WRONG
-            styles.append(f"background-color: color-mix(in srgb, {colour} {strength}%, transparent)" if count else "")
+            style = f"background-color: color-mix(in srgb, {colour} {strength}%, transparent)"
+            style += "; color: white" if strength > 84 else ""  # elsewhere the page's own, light or dark
+            styles.append(style if count else "")
         return styles
 
     return table.style.apply(coloured, axis=1)
