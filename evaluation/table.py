@@ -134,6 +134,7 @@ def filled(text: str) -> str:
         "results": results_table(),
         "cifar10": cifar10_table(),
         "ablation": ablation_table(),
+        "tricks": tricks_table(),
         "inpainting": inpainting_table(),
         "speed": speed_table(),
         "load": load_table(),
