@@ -64,6 +64,20 @@ def training(model: PixelPredictor, count: int, rounds: int) -> dict[str, float]
     return ratio(lambda: step(True), lambda: step(False), rounds)
 
 
+def products(size: int, rounds: int) -> dict[str, float]:
+    """Products of two square matrices in bf16 against float32: the most that bf16 can gain here."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    wide = torch.randn(size, size, device=device)
+    narrow = wide.bfloat16()
+
+    def multiply(matrix: torch.Tensor) -> None:
+        for _ in range(10):
+            product = matrix @ matrix
+        product[0, 0].item()  # a GPU is waited for
+
+    return ratio(lambda: multiply(narrow), lambda: multiply(wide), rounds)
+
+
 def classifier_training(model: ImageClassifier, data: ImageData, shift: int, batch: int, rounds: int) -> dict:
     """An epoch of `training.train`'s own trainer (bf16 where the machine has it) against the usual loop.
 
@@ -131,6 +145,7 @@ def main() -> None:
         "PixelPredictor, GRU 128: sampling 1 image, cached / plain": lambda r: sampling(model, 1, r),
         "PixelPredictor, GRU 128: sampling 16 images, cached / plain": lambda r: sampling(model, 16, r),
         "PixelPredictor, GRU 128: training, batch 128, bf16 / float32": lambda r: training(model, 128, r),
+        "ten matrix products of side 2,048, bf16 / float32": lambda r: products(2048, r),
         "CIFAR-10: augmentation alone, by the batch / one by one": lambda r: augmentation(images, 4, 128, r),
         "CNN 5x32: training, end to end, ours / usual": lambda r: classifier_training(CNN(CNNConfig()), few, 4, 64, r),
         "CNN 7x64: training, end to end, ours / usual": lambda r: classifier_training(
