@@ -43,9 +43,9 @@ TRICKS = {  # name -> (source, what takes it away)
     "label smoothing 0.2": ("arXiv 1512.00567", ("--model.smoothing", "0")),
     "mirrored and shifted": ("arXiv 2404.00498", ("--shift", "0")),
 }
-ADDED = {
-    "average of weights, decay 0.99": ("Polyak and Juditsky 1992", ("--ema", "0.99"))
-}  # an option that is not the recipe's
+ADDED = {  # name -> (source, what adds it): no part of the recipe
+    "average of weights, decay 0.99": ("Polyak and Juditsky 1992", ("--ema", "0.99")),
+}
 VIEWS = {2: "two views at test", 6: "six views at test"}  # arXiv 2404.00498
 
 Run = Callable[[str, tuple[str, ...], int], dict]

@@ -79,7 +79,7 @@ def _ranged(row: dict, key: str, form: str = ".2f") -> str:
 
 def _shown(name: str, metric: str, split: str) -> str:
     entry = _find(name, metric, split)
-    return f"{_ranged(entry, 'value')}, {entry['n']:,} images" if entry else "not measured"
+    return f"{_ranged(entry, 'value')}, {entry['n']:,} images"
 
 
 def inpainting_table() -> str:
@@ -119,9 +119,9 @@ def published() -> dict:
     return json.loads((HERE / "published.json").read_text())
 
 
-def _find(name: str, metric: str, split: str = "test") -> dict | None:
+def _find(name: str, metric: str, split: str = "test") -> dict:
     entries = [r for r in read_results(PRETRAINED / name) if r["metric"] == metric and r["split"] == split]
-    return max(entries, key=lambda entry: entry["n"], default=None)
+    return max(entries, key=lambda entry: entry["n"])
 
 
 def _epochs(name: str) -> str:

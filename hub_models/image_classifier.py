@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from .base import HubModel, ModelConfig, check_images, require, wide
+from .images import reflected
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 # of the views: (share of the answer, pixels by which it is shifted down and to the right)
@@ -99,7 +100,7 @@ class ImageClassifier(HubModel):
     def _logits(self, images: torch.Tensor, by: int, mirrored: bool) -> torch.Tensor:
         """Logits of images shifted by so many pixels, reflected at their border; the mean with their mirror images'."""
         check_images(images, self.shape)
-        rows, columns = (size - 1 - (size - 1 - (torch.arange(size) - by).abs()).abs() for size in self.shape[1:])
+        rows, columns = (reflected(torch.arange(size) - by, size) for size in self.shape[1:])
         moved = images[:, :, rows][..., columns]
         logits = self.forward(moved)["logits"]
         return (logits + self.forward(moved.flip(3))["logits"]) / 2 if mirrored else logits

@@ -116,6 +116,11 @@ def to_digit(image: Image.Image) -> torch.Tensor:
     return torch.from_numpy(digit)[None, None]
 
 
+def reflected(places: torch.Tensor, size: int) -> torch.Tensor:
+    """Places of up to a size beyond either end -> places within, as in a mirror that stands on the last pixel."""
+    return size - 1 - (size - 1 - places.abs()).abs()
+
+
 def to_picture(image: torch.Tensor, scale: int = 1) -> Image.Image:
     """uint8 (C, H, W) with 1 or 3 channels -> a PIL image, each pixel a square of `scale`."""
     pixels = image.cpu().numpy()

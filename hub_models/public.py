@@ -25,6 +25,7 @@ ADDRESS = "The app fetches no addresses: upload the file itself."
 TOO_LONG = "The request is too long: send one file of at most 10 MB at a time."
 MOST = 12 * 2**20  # bytes of a request: a file of 10 MB and what surrounds it
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow has more readers: none of a visitor's business
+QUEUE = {"default_concurrency_limit": 4, "max_size": 64}  # requests of a kind at work; waiting, others refused
 KEPT = 3600  # seconds that a shown picture can still be fetched
 _until: dict[str, float] = {}  # path of a kept picture -> when it may go
 _keeping = threading.Lock()
@@ -101,6 +102,15 @@ def _paths(value) -> Iterator[str]:
     if isinstance(value, list):
         for part in value:
             yield from _paths(part)
+
+
+def launch(demo, middleware: Callable) -> None:
+    """Launch a guarded Gradio app with the rest of its limits; `middleware` is starlette's class of that name."""
+    demo.launch(
+        max_file_size="10mb",
+        state_session_capacity=1000,  # visitors whose last reading or picture is kept; the largest has 150 kB
+        app_kwargs={"middleware": [middleware(Civil)]},
+    )
 
 
 def guard(demo, error: type[Exception]) -> None:

@@ -16,7 +16,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from test_spaces import SPACES, load_app, slowed, threads, wait_for
+from test_spaces import SPACES, all_tabs, slowed, threads, wait_for
 
 BROWSER, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 FLAGS = (
@@ -120,10 +120,8 @@ class Page:
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
-        monkeypatch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf")))
-        yield load_app(SPACES / "scanline" / "app.py", monkeypatch)
+    with all_tabs(tmp_path_factory) as app:
+        yield app
 
 
 @pytest.fixture(scope="module")

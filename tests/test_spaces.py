@@ -1,5 +1,6 @@
 """The Spaces without a browser: `live`, the tabs' handlers, the apps through `gradio_client` and as processes."""
 
+import contextlib
 import importlib.util
 import math
 import os
@@ -11,7 +12,9 @@ import subprocess
 import sys
 import threading
 import time
+import types
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
@@ -50,6 +53,15 @@ def load_app(path: Path, monkeypatch: pytest.MonkeyPatch):
     return app
 
 
+@contextlib.contextmanager
+def all_tabs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[types.ModuleType]:
+    """The all-tabs app, `load_app`'s, with caches of its own."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+        monkeypatch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf")))
+        yield load_app(SPACES / "scanline" / "app.py", monkeypatch)
+
+
 def slowed(model: torch.nn.Module, seconds: float):
     """A `complete` like the model's that takes so long a pixel."""
 
@@ -80,10 +92,7 @@ def wait_for(condition, seconds: float = 20):
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
     """The all-tabs app, hurried up."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
-        monkeypatch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf")))
-        app = load_app(SPACES / "scanline" / "app.py", monkeypatch)
+    with all_tabs(tmp_path_factory) as app, pytest.MonkeyPatch.context() as monkeypatch:
         for tab in app.themes["digits"]:
             monkeypatch.setattr(tab, "PAUSE", 0.005)
         yield app

@@ -11,7 +11,7 @@ import pytest
 import torch
 from gradio_client import Client, handle_file
 from PIL import Image
-from test_spaces import SPACES, load_app
+from test_spaces import SPACES, all_tabs
 
 from hub_models import card, locate
 from hub_models.image_classifier import CIFAR10
@@ -24,10 +24,8 @@ MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "I", "F")  # that f
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
     """The all-tabs app."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
-        monkeypatch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf")))
-        yield load_app(SPACES / "scanline" / "app.py", monkeypatch)
+    with all_tabs(tmp_path_factory) as app:
+        yield app
 
 
 @pytest.fixture(scope="module")

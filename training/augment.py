@@ -2,6 +2,8 @@
 
 import torch
 
+from hub_models.images import reflected
+
 
 def mirrored_and_shifted(images: torch.Tensor, shift: int, mirrored: torch.Tensor) -> torch.Tensor:
     """uint8 (B, C, H, W) -> the same, each image moved at random by up to `shift` pixels each way, some mirrored.
@@ -17,15 +19,10 @@ def mirrored_and_shifted(images: torch.Tensor, shift: int, mirrored: torch.Tenso
     dy, dx = torch.randint(-shift, shift + 1, (2, count, 1), device=images.device)
     columns = torch.arange(width, device=images.device).expand(count, width)
     columns = torch.where(mirrored.to(images.device)[:, None], columns.flip(1), columns)
-    rows = _reflected(torch.arange(height, device=images.device) + dy, height)  # (B, H), from where each row comes
-    columns = _reflected(columns + dx, width)  # (B, W)
+    rows = reflected(torch.arange(height, device=images.device) + dy, height)  # (B, H), from where each row comes
+    columns = reflected(columns + dx, width)  # (B, W)
     source = (rows[:, :, None] * width + columns[:, None]).flatten(1)  # (B, H*W)
     return images.flatten(2).gather(2, source[:, None].expand(-1, channels, -1)).view_as(images)
-
-
-def _reflected(places: torch.Tensor, size: int) -> torch.Tensor:
-    """Places of up to a size beyond either end -> places within, as in a mirror that stands on the last pixel."""
-    return size - 1 - (size - 1 - places.abs()).abs()
 
 
 def alternately(indices: torch.Tensor, epoch: int) -> torch.Tensor:

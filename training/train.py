@@ -281,8 +281,10 @@ def check_batches(model: HubModel, args: TrainingArguments, images: int) -> None
     normed = any(isinstance(part, torch.nn.BatchNorm1d) for part in model.modules())
     told = "a batch leaves a process a single image, which batch norm cannot take: change the batch size or --limit"
     require(not normed or least >= 2 * args.world_size, told)
+    if not hasattr(model, "parameter_groups"):
+        return
     for field in dataclasses.fields(TrainingArguments):
-        if hasattr(model, "parameter_groups") and field.name.startswith(("optim", "adam_")):
+        if field.name.startswith(("optim", "adam_")):
             told = f"{type(model).__name__} brings its own optimiser, Nesterov's SGD: leave out --{field.name}"
             require(getattr(args, field.name) == field.default, told)
 

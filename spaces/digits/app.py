@@ -15,12 +15,8 @@ with gr.Blocks(title="Scanline digits", delete_cache=(3600, 3600)) as demo:
     for tab in (classify, inpaint):
         with gr.Tab(tab.TITLE):
             tab.build()
-demo.queue(default_concurrency_limit=4, max_size=64)  # requests of a kind at work; requests waiting, others refused
+demo.queue(**public.QUEUE)
 public.guard(demo, gr.Error)
 
 if __name__ == "__main__":
-    demo.launch(
-        max_file_size="10mb",
-        state_session_capacity=1000,  # visitors whose last reading is kept; each has 150 kB
-        app_kwargs={"middleware": [Middleware(public.Civil)]},
-    )
+    public.launch(demo, Middleware)

@@ -1,6 +1,7 @@
 """Where a tab's picture comes from: an example, an uploaded picture or the camera; and how what a net sees is shown."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import gradio as gr
@@ -65,6 +66,19 @@ def pictures() -> tuple[gr.Dataset, gr.Image]:
     # Gradio would open the file with any of Pillow's readers, and tell nothing of a damaged one
     picture.preprocess = lambda file: file and file.path
     return examples, picture
+
+
+def answer(
+    examples: gr.Dataset, picture: gr.Image, on_example: Callable, on_file: Callable, shown: list[gr.blocks.Block]
+) -> None:
+    """Wire the widgets of `pictures` to a handler each; the one of an example also takes away the visitor's picture."""
+    for event, source, handler, outputs in (
+        (examples.click, examples, on_example, [picture, *shown]),
+        (picture.upload, picture, on_file, shown),
+    ):
+        event(
+            handler, source, outputs, show_progress="hidden", trigger_mode="always_last", api_name=handler.__name__
+        )  # fmt: skip
 
 
 def display(caption: str) -> gr.Image:

@@ -5,7 +5,7 @@ import torch
 
 from hub_models.hosted import on_gpu
 
-from ._photo import TOP, VIEWS, best, display, enlarged, from_example, from_file, pictures
+from ._photo import TOP, VIEWS, answer, best, display, enlarged, from_example, from_file, pictures
 
 TITLE = "Classify"
 ABOUT = """A convolutional net says which of ten things a picture shows: an airplane, an automobile, a bird, a cat, a
@@ -46,11 +46,4 @@ def build() -> None:
         with gr.Column(), gr.Row():
             seen = display("What it sees")
             label = gr.Label(label="What it takes it for", num_top_classes=TOP, min_width=120)
-    shown = [seen, label]
-    for event, source, handler, outputs in (
-        (examples.click, examples, classify_example, [picture, *shown]),
-        (picture.upload, picture, classify_file, shown),
-    ):
-        event(
-            handler, source, outputs, show_progress="hidden", trigger_mode="always_last", api_name=handler.__name__
-        )  # fmt: skip
+    answer(examples, picture, classify_example, classify_file, [seen, label])

@@ -9,7 +9,7 @@ import torch
 import hub_models
 from hub_models.hosted import load_hosted, on_gpu
 
-from ._photo import HEADER, TOP, VIEWS, best, display, enlarged, from_example, from_file, heated, pictures
+from ._photo import HEADER, TOP, VIEWS, answer, best, display, enlarged, from_example, from_file, heated, pictures
 
 TITLE = "Compare"
 ABOUT = """The same picture before two nets: a plain stack of five convolutions, trained as a study of 2025 did, and
@@ -66,10 +66,4 @@ def build() -> None:
                 gr.Markdown(f"### {title}\n{parameters:,} parameters")
                 shown.append(gr.Label(label="What it takes it for", num_top_classes=TOP, min_width=120))
                 shown.append(display("Where it sees it"))
-    for event, source, handler, outputs in (
-        (examples.click, examples, compare_example, [picture, *shown]),
-        (picture.upload, picture, compare_file, shown),
-    ):
-        event(
-            handler, source, outputs, show_progress="hidden", trigger_mode="always_last", api_name=handler.__name__
-        )  # fmt: skip
+    answer(examples, picture, compare_example, compare_file, shown)
