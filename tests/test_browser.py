@@ -114,6 +114,12 @@ class Page:
         ):
             self.driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
+    def filming(self) -> bool:
+        """Whether the camera has a frame to show."""
+        return self.driver.execute_script(
+            "return [...document.querySelectorAll('video')].some(v => v.videoWidth > 0 && v.currentTime > 0)"
+        )
+
     def told(self, part: str) -> bool:
         return part in self.driver.find_element(By.TAG_NAME, "body").text
 
@@ -259,6 +265,8 @@ def test_an_uploaded_picture_and_one_from_the_camera_are_classified(page, tmp_pa
     page.find("[aria-label='Remove Image']").click()
     page.find("[aria-label='Capture from camera']").click()
     page.find("button", "Click to Access Webcam").click()
+    page.find("[aria-label='capture photo']")
+    wait_for(page.filming)  # before its first frame the button does nothing
     page.find("[aria-label='capture photo']").click()
     wait_for(lambda: len(np.unique(page.picture("What it sees", 8))) > 1)
     assert not page.shown("[aria-label=Close]")  # no error was told on the way
