@@ -9,9 +9,11 @@ from .fast_cnn import FastCNN, FastCNNConfig
 from .image_classifier import ImageClassifier
 from .pixel_classifier import PixelClassifier, PixelClassifierConfig
 from .pixel_predictor import PixelPredictor, PixelPredictorConfig
+from .pixel_rnn import DiagonalBiLSTM, DiagonalBiLSTMConfig, PixelCNN, PixelCNNConfig, RowLSTM, RowLSTMConfig
 
 MODELS: dict[str, type[HubModel]] = {
-    model.config_class.model_type: model for model in (CNN, FastCNN, PixelClassifier, PixelPredictor)
+    model.config_class.model_type: model
+    for model in (CNN, FastCNN, PixelClassifier, PixelPredictor, PixelCNN, RowLSTM, DiagonalBiLSTM)
 }
 
 __all__ = [
@@ -19,14 +21,20 @@ __all__ = [
     "MODELS",
     "AutoregressiveImageModel",
     "CNNConfig",
+    "DiagonalBiLSTM",
+    "DiagonalBiLSTMConfig",
     "FastCNN",
     "FastCNNConfig",
     "HubModel",
     "ImageClassifier",
+    "PixelCNN",
+    "PixelCNNConfig",
     "PixelClassifier",
     "PixelClassifierConfig",
     "PixelPredictor",
     "PixelPredictorConfig",
+    "RowLSTM",
+    "RowLSTMConfig",
     "load",
     "locate",
     "shipped",

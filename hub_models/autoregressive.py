@@ -52,8 +52,11 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         raise NotImplementedError
 
     def to_bytes(self, levels: torch.Tensor) -> torch.Tensor:
-        """Levels -> uint8 of the same shape; 0 is black and the last level is white."""
-        return (levels * 255 // (self.config.levels - 1)).to(torch.uint8)
+        """Levels -> uint8 of the same shape; 0 is black and the last level is white.
+
+        Rounded up, so that byte * levels // 256 is the level again, however many there are.
+        """
+        return (-(levels * -255 // (self.config.levels - 1))).to(torch.uint8)
 
     def logits(self, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
         """uint8 (B, C, H, W) -> (B, C, H, W, levels): each sub-pixel's logits given those before it."""

@@ -20,10 +20,13 @@ from hub_models import (
     MODELS,
     AutoregressiveImageModel,
     CNNConfig,
+    DiagonalBiLSTMConfig,
     FastCNNConfig,
     HubModel,
     PixelClassifierConfig,
+    PixelCNNConfig,
     PixelPredictorConfig,
+    RowLSTMConfig,
 )
 from hub_models.base import ModelConfig
 
@@ -43,6 +46,10 @@ TINY: dict[str, ModelConfig] = {
         ),
         PixelClassifierConfig("pixel_classifier", "lstm", 6, 2, 5, 3, 4, threshold=99, timescale=9, prefixes=2),
         PixelPredictorConfig("pixel_predictor", 6, 2, 3, 4, threshold=99, timescale=9),
+        # Widths that the channels do not divide.
+        PixelCNNConfig("pixel_cnn", 2, 3, 4, 3, 99, 2, 7, 8, skip=True),
+        RowLSTMConfig("row_lstm", 2, 3, 4, 3, 99, 2, 5, 7, skip=True),
+        DiagonalBiLSTMConfig("diagonal_bilstm", 2, 3, 4, 3, 99, 2, 5, 7, skip=True),
     )
 }
 if set(TINY) != set(MODELS):

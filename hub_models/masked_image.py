@@ -1,0 +1,94 @@
+"""What the masked image models share: levels of a pixel, the head over the last features, likelihood."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .autoregressive import AutoregressiveImageModel
+from .base import ModelConfig, check_images
+from .layers.masked import MaskedConv2d
+from .layers.spatial import RELU
+
+
+@dataclass
+class MaskedImageConfig(ModelConfig):
+    """Architecture and preprocessing of a masked image model; the defaults are the paper's for binarised MNIST."""
+
+    channels: int = 1
+    height: int = 28
+    width: int = 28
+    levels: int = 2  # of a sub-pixel: 256 are all its bytes
+    threshold: int = 127  # with 2 levels a sub-pixel is on where its byte is above this; else not read
+    layers: int = 7
+    hidden: int = 16  # h: the layers have 2h features between them
+    head: int = 32  # features of the two 1x1 convolutions before the logits; CIFAR-10: 1,024
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.check_int("channels", 1, 4)
+        self.check_int("height", 1, 4096)
+        self.check_int("width", 1, 4096)
+        self.check_int("levels", 2, 256)
+        self.check_int("threshold", 0, 254)
+        self.check_int("layers", 1, 256)
+        for name in ("hidden", "head"):
+            self.check_int(name, self.channels, 65_536)  # each channel has a feature at least
+
+
+class Head(nn.Module):
+    """ReLU and 1x1, mask B, three times: features -> `head` -> `head` -> the logits of each channel in turn."""
+
+    def __init__(self, inputs: int, chunks: int, config: MaskedImageConfig):
+        super().__init__()
+        outputs = 1 if config.levels == 2 else config.levels  # a Bernoulli has one logit
+        channels = config.channels
+        self.first = MaskedConv2d("B", inputs, config.head, (1, 1), channels, chunks_in=chunks, gain=RELU)
+        self.second = MaskedConv2d("B", config.head, config.head, (1, 1), channels, gain=RELU)
+        self.last = MaskedConv2d("B", config.head, channels * outputs, (1, 1), channels, gain=0.1)  # near uniform
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, inputs, H, W) -> (B, channels * outputs, H, W)."""
+        for conv in (self.first, self.second, self.last):
+            x = conv(x.relu())
+        return x
+
+
+class MaskedImageModel(AutoregressiveImageModel):
+    """A stack of masked layers, R before G before B in each, and a head: a subclass gives `features` and `head`."""
+
+    abstract = True
+
+    def features(self, pixels: torch.Tensor, label: torch.Tensor | None) -> torch.Tensor:
+        """Scaled pixels (B, C, H, W) -> what the head reads, (B, features, H, W)."""
+        raise NotImplementedError
+
+    def quantise(self, images: torch.Tensor) -> torch.Tensor:
+        """uint8 (B, C, H, W) -> int64 levels of the same shape."""
+        if self.config.levels == 2:
+            return (images > self.config.threshold).long()
+        return images.long() * self.config.levels // 256
+
+    def scale(self, levels: torch.Tensor) -> torch.Tensor:
+        """Levels -> floating point from -1 to 1, of the same shape."""
+        return levels.to(self.head.last.weight.dtype) * (2 / (self.config.levels - 1)) - 1
+
+    def full(self, logits: torch.Tensor) -> torch.Tensor:
+        """Of one sub-pixel or many, (..., outputs of the head) -> (..., levels): the logit of off is 0."""
+        return torch.cat([torch.zeros_like(logits), logits], -1) if self.config.levels == 2 else logits
+
+    def logits(self, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
+        """uint8 (B, C, H, W) -> (B, C, H, W, levels): each sub-pixel's logits given those before it."""
+        check_images(images, self.shape)
+        self._check_label(label, len(images))
+        pixels = self.scale(self.quantise(images.to(self.device)))
+        out = self.head(self.features(pixels, label))  # (B, C * outputs, H, W)
+        return self.full(out.unflatten(1, (self.config.channels, -1)).movedim(2, -1))
+
+    def _stream(self, levels: torch.Tensor, start: int, label: torch.Tensor | None) -> Iterator[torch.Tensor]:
+        """Plain re-evaluation of the whole image for each sub-pixel."""
+        channels, _, width = self.shape
+        for i in range(start, levels[0].numel()):
+            y, x, c = i // (width * channels), i // channels % width, i % channels
+            levels[:, c, y, x] = yield self.logits(self.to_bytes(levels), label)[:, c, y, x]
