@@ -6,6 +6,7 @@ from .autoregressive import AutoregressiveImageModel
 from .base import HubModel, locate, nearest, open_checkpoint, shipped
 from .cnn import CNN, CNNConfig
 from .fast_cnn import FastCNN, FastCNNConfig
+from .gated_pixel_cnn import GatedPixelCNN, GatedPixelCNNConfig
 from .image_classifier import ImageClassifier
 from .pixel_classifier import PixelClassifier, PixelClassifierConfig
 from .pixel_predictor import PixelPredictor, PixelPredictorConfig
@@ -13,7 +14,7 @@ from .pixel_rnn import DiagonalBiLSTM, DiagonalBiLSTMConfig, PixelCNN, PixelCNNC
 
 MODELS: dict[str, type[HubModel]] = {
     model.config_class.model_type: model
-    for model in (CNN, FastCNN, PixelClassifier, PixelPredictor, PixelCNN, RowLSTM, DiagonalBiLSTM)
+    for model in (CNN, FastCNN, PixelClassifier, PixelPredictor, PixelCNN, RowLSTM, DiagonalBiLSTM, GatedPixelCNN)
 }
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "DiagonalBiLSTMConfig",
     "FastCNN",
     "FastCNNConfig",
+    "GatedPixelCNN",
+    "GatedPixelCNNConfig",
     "HubModel",
     "ImageClassifier",
     "PixelCNN",

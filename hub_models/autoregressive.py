@@ -79,7 +79,11 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
 
         `return_loss` tells transformers.Trainer that there is a loss without labels; it changes nothing.
         """
-        logits = self.logits(images)
+        return self._scored(images, None)
+
+    def _scored(self, images: torch.Tensor, label: torch.Tensor | None) -> dict:
+        """What `forward` returns, given the label of a conditional model."""
+        logits = self.logits(images, label)
         targets = self.quantise(images).flatten().to(logits.device)
         loss = nn.functional.cross_entropy(wide(logits).flatten(0, -2), targets)
         return {"loss": loss, "logits": logits}

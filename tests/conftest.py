@@ -22,6 +22,7 @@ from hub_models import (
     CNNConfig,
     DiagonalBiLSTMConfig,
     FastCNNConfig,
+    GatedPixelCNNConfig,
     HubModel,
     PixelClassifierConfig,
     PixelCNNConfig,
@@ -50,6 +51,7 @@ TINY: dict[str, ModelConfig] = {
         PixelCNNConfig("pixel_cnn", 2, 3, 4, 3, 99, 2, 7, 8, skip=True),
         RowLSTMConfig("row_lstm", 2, 3, 4, 3, 99, 2, 5, 7, skip=True),
         DiagonalBiLSTMConfig("diagonal_bilstm", 2, 3, 4, 3, 99, 2, 5, 7, skip=True),
+        GatedPixelCNNConfig("gated_pixel_cnn", 2, 3, 4, 3, 99, 2, 7, 11),  # unconditional: the only default among them
     )
 }
 if set(TINY) != set(MODELS):
@@ -93,6 +95,8 @@ def random_batch(model: HubModel, n: int = 4) -> dict[str, torch.Tensor]:
         "images": lambda: random_images(model, n),
         "labels": lambda: torch.arange(n) % model.config.classes,
     }
+    if not getattr(model.config, "classes", 0):
+        del makers["labels"]
     return {name: makers[name]() for name in inspect.signature(model.forward).parameters if name in makers}
 
 

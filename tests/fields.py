@@ -60,9 +60,32 @@ def sees(model) -> torch.Tensor:
     """Bool (T, T): whether the logits of sub-pixel i depend on sub-pixel j."""
     name, (channels, height, width) = model.config.model_type, model.shape
     size = channels * height * width
-    if name not in ("pixel_cnn", "row_lstm", "diagonal_bilstm"):
+    if name == "gated_pixel_cnn":
+        seen = gated(sub_pixels(channels, height, width), model.config.layers)
+    elif name in ("pixel_cnn", "row_lstm", "diagonal_bilstm"):
+        seen = convolved(sub_pixels(channels, height, width), "A", 7, 7)
+        for _ in range(model.config.layers):
+            seen = residual(name, seen)
+    else:
         return torch.ones(size, size, dtype=torch.bool).tril(-1)  # all that comes before
-    seen = convolved(sub_pixels(channels, height, width), "A", 7, 7)
-    for _ in range(model.config.layers):
-        seen = residual(name, seen)
     return torch.from_numpy(seen.transpose(1, 2, 0, 3).reshape(size, size))
+
+
+def window(seen: np.ndarray, rows: range, aside: int) -> np.ndarray:
+    """Union of all groups at these rows, counted from one's own, and so many columns aside: (1, H, W, T)."""
+    _, height, width, _ = seen.shape
+    out = np.zeros_like(seen[:1])
+    for y, x in np.ndindex(height, width):
+        for row in (y + dy for dy in rows if y + dy >= 0):
+            out[0, y, x] |= seen[:, row, max(x - aside, 0) : x + aside + 1].any((0, 1))
+    return out
+
+
+def gated(pixels: np.ndarray, layers: int) -> np.ndarray:
+    """The horizontal stack of the gated PixelCNN; the vertical one is of one group."""
+    vertical = window(pixels, range(-3, 0), 3)
+    horizontal = convolved(pixels, "A", 1, 7) | vertical
+    for _ in range(layers - 1):
+        vertical = window(vertical, range(-1, 1), 1)
+        horizontal = horizontal | convolved(horizontal, "B", 1, 3) | vertical
+    return horizontal

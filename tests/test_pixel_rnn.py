@@ -144,7 +144,7 @@ def test_the_row_lstm_sees_a_triangle_above():
 
 
 def test_the_blind_spot_of_the_pixel_cnn_in_closed_form():
-    """Of the row k above: 3 + L columns to the right at most, less where the 3x3 layers must go up and so no further."""
+    """Of the row k above: 3 + L columns to the right at most, less where the 3x3 layers cannot all go up."""
     layers, height, width = 2, 7, 14
     model = build("pixel_cnn", channels=1, height=height, width=width, layers=layers)
     seen = sees(model)[-width].view(height, width)  # of the first pixel of the last row

@@ -1,0 +1,138 @@
+"""Gated PixelCNN: masked convolutions with gates, in two stacks and so without a blind spot; given a class, or not.
+
+Van den Oord et al. 2016, "Conditional Image Generation with PixelCNN Decoders", arXiv 1606.05328, sections 2.1 to 2.3
+and figure 2. The vertical stack sees the rows above, all channels of them; the horizontal one the pixels to the left
+and, by mask, the earlier channels of its own; at each layer it also sees the vertical. What the paper leaves open:
+
+- Here a vertical feature has seen the rows above its own only, by the shape of the first kernel (3x7); so no layer
+  needs a shift, and the later kernels (2x3) take in the row of vertical features beside it.
+- Kernels are 7 wide in the first layer and 3 in the others, as those of the PixelCNN.
+- The class is added to the gates of both stacks in every layer, by its own vector, as in equation 4.
+- The weights start scaled so that gates neither fade nor saturate over depth; the head is that of the PixelRNN family.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .base import require
+from .layers.masked import MaskedConv2d
+from .masked_image import Head, MaskedImageConfig, MaskedImageModel
+from .pixel_rnn import LIMITS, USAGE
+
+GATE = 3.0  # gain at which tanh * sigmoid gives back the variance that it got
+
+
+@dataclass
+class GatedPixelCNNConfig(MaskedImageConfig):
+    """Architecture and preprocessing of a GatedPixelCNN; `hidden` is the paper's p, features of each stack."""
+
+    model_type: str = "gated_pixel_cnn"
+    classes: int = 0  # 0: unconditional
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.check_int("classes", 0, 100_000)
+
+
+def gate(x: torch.Tensor) -> torch.Tensor:
+    """(B, 2p, ...) -> (B, p, ...): tanh of the first half times the sigmoid of the second."""
+    a, b = x.chunk(2, 1)
+    return a.tanh() * b.sigmoid()
+
+
+def scaled(conv: nn.Conv2d, gain: float) -> nn.Conv2d:
+    """The convolution with weights of this gain, and no bias at the start."""
+    with torch.no_grad():
+        conv.weight.normal_(0, gain / conv.weight[0].numel() ** 0.5)
+        conv.bias.zero_()
+    return conv
+
+
+class GatedLayer(nn.Module):
+    """One layer of both stacks; the first reads the pixels in both, and has no residual connection."""
+
+    def __init__(self, config: GatedPixelCNNConfig, first: bool):
+        super().__init__()
+        features, channels = config.hidden, config.channels
+        inputs = channels if first else features
+        rows, columns = (3, 7) if first else (2, 3)
+        self.first = first
+        self.above = (columns // 2, columns // 2, rows if first else rows - 1, 0)  # padding: left, right, top, bottom
+        self.vertical = scaled(nn.Conv2d(inputs, 2 * features, (rows, columns)), GATE)
+        self.across = scaled(nn.Conv2d(2 * features, 2 * features, 1), 0.5)
+        kind, out = ("A", features) if first else ("B", features)
+        self.horizontal = MaskedConv2d(kind, inputs, 2 * features, (1, columns), channels, chunks_out=2, gain=1.0)
+        self.out = MaskedConv2d("B", features, out, (1, 1), channels, gain=GATE if first else config.layers**-0.5)
+        self.label = nn.Embedding(config.classes, 4 * features) if config.classes else None
+
+    def conditions(self, label: torch.Tensor | None) -> tuple[torch.Tensor | float, torch.Tensor | float]:
+        """What the class adds to the gates of the vertical and the horizontal stack, (B, 2p, 1, 1) each."""
+        if self.label is None:
+            return 0.0, 0.0
+        return self.label(label)[..., None, None].chunk(2, 1)
+
+    def down(self, v: torch.Tensor, label: torch.Tensor | None) -> torch.Tensor:
+        """The vertical gates (B, 2p, H, W), of rows above the row in the first layer, up to it in the others."""
+        v = self.vertical(F.pad(v, self.above))  # (B, 2p, H + 1 in the first layer, W)
+        v = v[:, :, :-1] if self.first else v
+        return v + self.conditions(label)[0]
+
+    def forward(
+        self, v: torch.Tensor, h: torch.Tensor, label: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Vertical and horizontal features (B, p, H, W), or twice the pixels (B, C, H, W) -> both (B, p, H, W)."""
+        gates = self.down(v, label)
+        out = self.out(gate(self.horizontal(h) + self.across(gates) + self.conditions(label)[1]))
+        return gate(gates), out if self.first else h + out
+
+
+class GatedPixelCNN(MaskedImageModel, tags=["pixelcnn", "autoregressive", "inpainting"]):
+    """Two stacks of gated masked convolutions, whose context is all that came before; unconditional or by class."""
+
+    config_class = GatedPixelCNNConfig
+    title = "gated PixelCNN"
+    about = (
+        "Gated masked convolutions, one stack for the rows above and one for the row itself, give the distribution of "
+        "each colour of each pixel in turn. The product of these is the exact probability of the image. With a class "
+        "label, where it was trained with labels, it is the probability given the class."
+    )
+    limits = LIMITS
+    citation = """@inproceedings{vandenoord2016conditional,
+  title={Conditional Image Generation with {PixelCNN} Decoders},
+  author={van den Oord, A{\\"a}ron and Kalchbrenner, Nal and others}, booktitle={NeurIPS}, year={2016}}"""
+    usage = USAGE
+
+    def __init__(self, config: GatedPixelCNNConfig):
+        super().__init__(config)
+        self.layers = nn.ModuleList(GatedLayer(config, layer == 0) for layer in range(config.layers))
+        self.head = Head(config.hidden, 1, config)
+
+    def _check_label(self, label: torch.Tensor | None, count: int) -> None:
+        """Refuse a label where there are no classes, and anything but int64 (count,) of classes where there are.
+
+        Raises:
+            ValueError: with what was given and what is wanted.
+        """
+        classes = self.config.classes
+        if not classes:
+            return super()._check_label(label, count)
+        wanted = f"an int64 tensor ({count},) of classes 0 to {classes - 1}"
+        require(isinstance(label, torch.Tensor), f"label is {label!r:.40}: give {wanted}")
+        told = f"label is {label.dtype} {tuple(label.shape)}: give {wanted}"
+        require(label.dtype == torch.int64 and tuple(label.shape) == (count,), told)
+        low, high = label.min().item(), label.max().item()
+        require(low >= 0 and high < classes, f"label holds {low if low < 0 else high}: give {wanted}")
+
+    def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None, return_loss: bool = True) -> dict:
+        """As the other image models' and, of a conditional model, given the classes int64 (B,), else not looked at."""
+        return self._scored(images, labels if self.config.classes else None)
+
+    def features(self, pixels: torch.Tensor, label: torch.Tensor | None) -> torch.Tensor:
+        """Scaled pixels (B, C, H, W) -> what the head reads, (B, p, H, W)."""
+        v = h = pixels
+        for layer in self.layers:
+            v, h = layer(v, h, label if label is None else label.to(self.device))
+        return h

@@ -1,0 +1,108 @@
+"""The gated PixelCNN: no blind spot, and the class."""
+
+import pytest
+import torch
+from conftest import build, enliven, random_images
+from fields import sees
+
+CLASSES = 3
+
+
+@pytest.fixture
+def conditional():
+    return enliven(build("gated_pixel_cnn", classes=CLASSES, levels=2, head=24)).eval()
+
+
+def test_there_is_no_blind_spot():
+    """Each layer widens what is seen by one pixel on all open sides, until it is all."""
+    for layers in (1, 2, 3, 4):
+        model = build("gated_pixel_cnn", channels=1, height=5, width=8, layers=layers)
+        seen = sees(model).view(5, 8, 5, 8)
+        y, x = torch.arange(5), torch.arange(8)
+        up, right = y[:, None] - y, x - x[:, None]  # [own, other]
+        above = ((up > 0) & (up < 3 + layers))[:, None, :, None] & (right.abs() < 3 + layers)[None, :, None, :]
+        beside = (up == 0)[:, None, :, None] & ((right < 0) & (right > -3 - layers))[None, :, None, :]
+        assert torch.equal(seen, above | beside)
+    wide = build("gated_pixel_cnn", channels=1, height=5, width=8, layers=5)
+    assert torch.equal(sees(wide), torch.ones(40, 40, dtype=torch.bool).tril(-1))
+
+
+def test_measured_by_gradient_on_a_wider_image():
+    model = enliven(build("gated_pixel_cnn", channels=1, height=5, width=8, layers=2, hidden=8, head=12)).eval()
+    pixels = model.scale(model.quantise(random_images(model, 20))).requires_grad_()
+    out = model.head(model.features(pixels, None))[:, 0].flatten(1).sum(0)
+    rows = [torch.autograd.grad(one, pixels, retain_graph=True)[0].abs().sum((0, 1)).flatten() > 0 for one in out]
+    assert torch.equal(torch.stack(rows), sees(model))
+
+
+def test_each_class_has_a_distribution_of_its_own_from_the_first_sub_pixel_on(conditional):
+    images = random_images(conditional, 1).repeat(CLASSES, 1, 1, 1)
+    logits = conditional.logits(images, torch.arange(CLASSES))
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        assert (logits[a] != logits[b]).any(-1).all()
+
+
+def test_what_is_asked_with_a_class_is_answered_for_it(conditional):
+    images, label = random_images(conditional, 3), torch.tensor([2, 0, 1])
+    together = conditional.log_prob(images, label)
+    alone = [conditional.log_prob(i[None], k[None]).item() for i, k in zip(images, label, strict=True)]
+    assert together.tolist() == pytest.approx(alone)
+    out = conditional(images, labels=label)
+    assert out["loss"].item() == pytest.approx(-together.sum().item() / images.numel())
+    known = torch.ones(1, 1, 3, 4, dtype=torch.bool)
+    known[..., 1, 1] = False
+    for k in range(CLASSES):
+        filled, log_p, _ = conditional.most_probable(images[:1], known, label=torch.tensor([k]))
+        assert log_p == pytest.approx(conditional.log_prob(filled, torch.tensor([k])).item())
+
+
+def test_every_class_gets_a_gradient(conditional):
+    conditional(random_images(conditional, 6), labels=torch.arange(6) % CLASSES)["loss"].backward()
+    for layer in conditional.layers:
+        assert (layer.label.weight.grad != 0).all()
+
+
+@pytest.mark.parametrize(
+    "label, said",
+    [
+        (None, "label is None: give an int64"),
+        (1, "label is 1: give"),
+        ([0, 1], r"label is \[0, 1\]: give"),
+        (torch.tensor([0, 1, 2]), r"label is torch.int64 \(3,\): give an int64 tensor \(2,\) of classes 0 to 2"),
+        (torch.tensor([[0], [1]]), r"\(2, 1\)"),
+        (torch.tensor([0.0, 1.0]), "float32"),
+        (torch.tensor([0, 3]), "label holds 3: give"),
+        (torch.tensor([-1, 2]), "label holds -1: give"),
+    ],
+    ids=str,
+)
+def test_a_label_that_is_none_of_the_classes_is_refused(conditional, label, said):
+    images = random_images(conditional, 2)
+    known = torch.zeros(1, 1, 3, 4, dtype=torch.bool)
+    for call in (
+        lambda: conditional.log_prob(images, label),
+        lambda: conditional.sample(2, label=label),
+        lambda: conditional.complete(images, known, label=label),
+        lambda: conditional(images, labels=label),
+    ):
+        with pytest.raises(ValueError, match=said) as refused:
+            call()
+        assert "\n" not in str(refused.value)
+
+
+def test_an_unconditional_one_takes_no_label():
+    model = build("gated_pixel_cnn")
+    with pytest.raises(ValueError, match="GatedPixelCNN is unconditional: leave label out"):
+        model.log_prob(random_images(model, 2), torch.tensor([0, 1]))
+
+
+def test_activations_keep_their_scale_over_depth():
+    model = build("gated_pixel_cnn", channels=3, height=16, width=16, levels=256, layers=15, hidden=32)
+    with torch.no_grad():
+        v = h = model.scale(model.quantise(random_images(model, 4)))
+        scales = []
+        for layer in model.layers:
+            v, h = layer(v, h, None)
+            scales.append((v.std().item(), h.std().item()))
+    for stack in zip(*scales, strict=True):
+        assert max(stack) < 2 * min(stack)
