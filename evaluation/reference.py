@@ -18,10 +18,15 @@ def plain_sampling(model: AutoregressiveImageModel) -> Iterator[None]:
     """A context in which `sample` and `complete` evaluate the whole model anew for every sub-pixel."""
 
     def stream(levels: torch.Tensor, start: int, label: torch.Tensor | None) -> Iterator[torch.Tensor]:
-        channels, _, width = model.shape
-        for i in range(start, levels[0].numel()):
-            y, x, c = i // (width * channels), i // channels % width, i % channels
-            levels[:, c, y, x] = yield model.logits(model.to_bytes(levels), label)[:, c, y, x]
+        channels, height, width = model.shape
+        place = torch.arange(levels[0].numel()).view(height, width, channels).movedim(2, 0).to(levels.device)
+        i = start
+        while True:
+            c, y, x = (place == i).nonzero()[0].tolist()
+            drawn = yield model.logits(model.to_bytes(levels), label)[:, c, y, x]
+            for level in drawn.unbind(1):
+                levels = torch.where(place == i, level.view(-1, 1, 1, 1), levels)
+                i += 1
 
     model._stream = stream  # shadows the class's own
     try:

@@ -65,8 +65,9 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
     def _stream(self, levels: torch.Tensor, start: int, label: torch.Tensor | None) -> Iterator[torch.Tensor]:
         """Coroutine behind `sample` and `complete`: incremental logits in order of generation.
 
-        Yields the (B, levels) logits of sub-pixel `start`, then, for each level int64 (B,) sent in, those of the next.
-        Only the part of `levels` int64 (B, C, H, W) before `start` is read.
+        Yields the (B, levels) logits of sub-pixel `start`. When the levels int64 (B, k) of that one and of the k - 1
+        after it are sent in, yields the logits of the next: none are asked for of sub-pixels that are known. Only the
+        part of `levels` int64 (B, C, H, W) before `start` is read.
         """
         raise NotImplementedError
 
@@ -175,17 +176,19 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         start, stop = missing[0], missing[-1] + 1
         with self.exact(), self.evaluating():
             stream = self._stream(levels.to(self.device, copy=True), start, label)
-            logits = next(stream)
+            since = []  # the levels of the sub-pixels since the last logits
             for i in range(start, stop):
                 y, x, c = i // (width * channels), i // channels % width, i % channels
-                noise = torch.rand(len(out), generator=generator, dtype=torch.float64)
-                kept = keep[:, i]
-                drawn = torch.where(kept, levels[:, c, y, x], draw(logits.cpu(), temperature, noise))
-                out[~kept, c, y, x] = self.to_bytes(drawn)[~kept]
+                noise = torch.rand(len(out), generator=generator, dtype=torch.float64)  # used or not: of each its own
+                kept, drawn = keep[:, i], levels[:, c, y, x]
+                if not kept.all():
+                    logits = stream.send(torch.stack(since, 1).to(self.device)) if since else next(stream)
+                    drawn = torch.where(kept, drawn, draw(logits.cpu(), temperature, noise))
+                    out[~kept, c, y, x] = self.to_bytes(drawn)[~kept]
+                    since = []
+                since.append(drawn)
                 if progress is not None:
                     progress(out.view(len(images), n, channels, height, width), i + 1 - start, stop - start)
-                if i + 1 < stop:
-                    logits = stream.send(drawn.to(self.device))
         return out.view(len(images), n, channels, height, width)
 
     @torch.no_grad()

@@ -18,7 +18,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from .base import require
-from .layers.masked import MaskedConv2d
+from .layers.masked import MaskedConv2d, bounds, groups
+from .layers.walk import Pixels, Walk, by_group, ones_first, pointwise, slices
 from .masked_image import Head, MaskedImageConfig, MaskedImageModel
 from .pixel_rnn import LIMITS, USAGE
 
@@ -89,6 +90,82 @@ class GatedLayer(nn.Module):
         return gate(gates), out if self.first else h + out
 
 
+class GatedWalk(Walk):
+    """Of a gated PixelCNN: the vertical stack row by row, the horizontal pixel by pixel; see `layers.walk`.
+
+    `left` is what the horizontal convolutions read, zeros in the place of the first layer's, which reads pixels.
+    """
+
+    def __init__(self, model: "GatedPixelCNN", pixels: torch.Tensor, y: int, x: int, label: torch.Tensor | None):
+        batch, c, _, self.width = pixels.shape
+        p, depth, self.layers, self.label = model.config.hidden, model.config.layers, model.layers, label
+        first = self.layers[0]
+        self.pixels = Pixels(pixels, first.vertical.weight, first.horizontal)
+        self.order = by_group(2 * p, c, 2).to(pixels.device)
+        later = [layer.horizontal.masked()[:, :, 0, 0] for layer in self.layers[1:]]  # (2p, p) each
+        self.beside = torch.stack([pixels.new_zeros(2 * p, p), *later])[:, self.order].contiguous()  # (L, 2p, p)
+        self.over = [
+            pixels.new_zeros(batch, p, 1, self.width) for _ in self.layers
+        ]  # vertical features of the row above
+        self.base = pixels.new_zeros(depth, 2 * p, batch)
+        features = pixels.new_zeros(depth + 1, p, batch)  # horizontal, before each layer and after the last
+        self.left, self.last = features[:-1], features[-1]
+        gated, self.read = ones_first(depth, p, batch, like=pixels), ones_first(1, p, batch, like=pixels)
+        here = [pointwise(layer.horizontal, c, 1, 2, bias=False) for layer in self.layers]
+        here[0] = self.pixels.matrices(groups(2 * p, c, 2))
+        out = [pointwise(layer.out, c) for layer in self.layers]
+        edges, rows, shifted = [2 * edge for edge in bounds(p, c)], slices(p, c), slices(p, c, 1)
+        self.steps = [
+            [
+                (self.base[n, edges[g] : edges[g + 1]], here[n][g], features[n, rows[g][1]], gated[n, shifted[g][0]])
+                + (features[n, rows[g][0]], out[n][g], gated[n, shifted[g][1]], features[n + 1, rows[g][0]])
+                for n in range(depth)
+            ]
+            for g in range(c)
+        ]
+        self.rectify = [(self.last[rows[g][0]], self.read[0, shifted[g][0]]) for g in range(c)]
+        if y or x:  # one parallel pass over the rows up to this one
+            v = h = pixels[:, :, : y + 1]
+            for n, layer in enumerate(self.layers):
+                v, h = layer(v, h, label)
+                if y:
+                    self.over[n] = v[:, :, y - 1 : y]
+                if x:
+                    features[n + 1] = h[:, :, y, x - 1].t()
+
+    def begin_row(self, y: int) -> None:
+        """The vertical stack of this row, and what each pixel gets from it: `gates` (W, L, 2p, B)."""
+        gates, above = [], None
+        for n, layer in enumerate(self.layers):
+            down, across = layer.conditions(self.label)
+            if n == 0:
+                found = self.pixels.begin_row(y)[:, :, None] + layer.vertical.bias[:, None, None]
+            else:
+                found = layer.vertical(F.pad(torch.cat([above, self.over[n - 1]], 2), (1, 1)))
+            found = found + down  # (B, 2p, 1, W)
+            gates.append((layer.across(found) + layer.horizontal.bias[:, None, None] + across)[:, self.order, 0])
+            above, self.over[n] = self.over[n], gate(found)  # the next layer reads both rows
+        self.gates = torch.stack(gates).permute(3, 0, 2, 1).contiguous()
+
+    def group(self, c: int) -> None:
+        for n, (gates, here, seen, gated, x, out, inner, after) in enumerate(self.steps[c]):
+            gates.addmm_(here, self.pixels.seen(self.x, c) if n == 0 else seen)
+            a, b = gates.chunk(2)
+            torch.mul(a.tanh_(), b.sigmoid_(), out=gated)
+            if n == 0:
+                torch.mm(out, inner, out=after)
+            else:
+                torch.addmm(x, out, inner, out=after)
+        features, read = self.rectify[c]
+        torch.clamp_min(features, 0, out=read)
+
+    def end_pixel(self) -> None:
+        """All is in `left` as it was computed."""
+
+    def end_row(self) -> None:
+        self.left.zero_()
+
+
 class GatedPixelCNN(MaskedImageModel, tags=["pixelcnn", "autoregressive", "inpainting"]):
     """Two stacks of gated masked convolutions, whose context is all that came before; unconditional or by class."""
 
@@ -136,3 +213,7 @@ class GatedPixelCNN(MaskedImageModel, tags=["pixelcnn", "autoregressive", "inpai
         for layer in self.layers:
             v, h = layer(v, h, label if label is None else label.to(self.device))
         return h
+
+    def walk(self, pixels: torch.Tensor, y: int, x: int, label: torch.Tensor | None) -> GatedWalk:
+        """From pixel (y, x) on, given the scaled pixels (B, C, H, W) before it."""
+        return GatedWalk(self, pixels, y, x, label if label is None else label.to(self.device))

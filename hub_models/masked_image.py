@@ -1,6 +1,6 @@
 """What the masked image models share: levels of a pixel, the head over the last features, likelihood."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +10,7 @@ from .autoregressive import AutoregressiveImageModel
 from .base import ModelConfig, check_images
 from .layers.masked import MaskedConv2d
 from .layers.spatial import RELU
+from .layers.walk import Walk, ones_first, pointwise, slices
 
 
 @dataclass
@@ -43,7 +44,7 @@ class Head(nn.Module):
     def __init__(self, inputs: int, chunks: int, config: MaskedImageConfig):
         super().__init__()
         outputs = 1 if config.levels == 2 else config.levels  # a Bernoulli has one logit
-        channels = config.channels
+        channels = self.channels = config.channels
         self.first = MaskedConv2d("B", inputs, config.head, (1, 1), channels, chunks_in=chunks, gain=RELU)
         self.second = MaskedConv2d("B", config.head, config.head, (1, 1), channels, gain=RELU)
         self.last = MaskedConv2d("B", config.head, channels * outputs, (1, 1), channels, gain=0.1)  # near uniform
@@ -53,6 +54,25 @@ class Head(nn.Module):
         for conv in (self.first, self.second, self.last):
             x = conv(x.relu())
         return x
+
+    def steps(self, read: torch.Tensor) -> Callable[[int], torch.Tensor]:
+        """A function of c that gives the logits of channel c, (outputs, B), channel after channel of one pixel.
+
+        `read` is that of a `Walk`, (chunks, 1 + features, B).
+        """
+        convs, channels = (self.first, self.second, self.last), self.channels
+        weights = [pointwise(self.first, channels, len(read)), *(pointwise(conv, channels) for conv in convs[1:])]
+        seen = [rows for _, rows in slices(read.shape[1] - 1, channels, 1)]
+        inner = slices(self.first.out_channels, channels, 1)
+        first, second = ones_first(2, self.first.out_channels, read.shape[2], like=read)
+
+        def logits(c: int) -> torch.Tensor:
+            rows, until = inner[c]
+            torch.mm(weights[0][c], read[:, seen[c]].flatten(0, 1), out=first[rows]).relu_()
+            torch.mm(weights[1][c], first[until], out=second[rows]).relu_()
+            return weights[2][c] @ second[until]
+
+        return logits
 
 
 class MaskedImageModel(AutoregressiveImageModel):
@@ -86,9 +106,36 @@ class MaskedImageModel(AutoregressiveImageModel):
         out = self.head(self.features(pixels, label))  # (B, C * outputs, H, W)
         return self.full(out.unflatten(1, (self.config.channels, -1)).movedim(2, -1))
 
+    def walk(self, pixels: torch.Tensor, y: int, x: int, label: torch.Tensor | None) -> Walk:
+        """From pixel (y, x) on, given the scaled pixels (B, C, H, W) before it."""
+        raise NotImplementedError
+
     def _stream(self, levels: torch.Tensor, start: int, label: torch.Tensor | None) -> Iterator[torch.Tensor]:
-        """Plain re-evaluation of the whole image for each sub-pixel."""
-        channels, _, width = self.shape
-        for i in range(start, levels[0].numel()):
-            y, x, c = i // (width * channels), i // channels % width, i % channels
-            levels[:, c, y, x] = yield self.logits(self.to_bytes(levels), label)[:, c, y, x]
+        """Each sub-pixel computes what it can change, and of pixels that are known nothing but what others see of them.
+
+        See `layers.walk`. The head is left out where no logits of a pixel are asked for.
+        """
+        channels, height, width = self.shape
+        raster = levels.movedim(1, 3).flatten(1)  # (B, H*W*C), in order of generation
+        y, x = divmod(start // channels, width)
+        walk = self.walk(self.scale(levels), y, x, label)
+        head = self.head.steps(walk.read)
+        wanted = start  # the next whose logits are asked for: all before it are known
+        for pixel in range(start // channels, height * width):
+            y, x = divmod(pixel, width)
+            if x == 0 or pixel == start // channels:
+                walk.begin_row(y)
+            walk.begin_pixel(x)
+            for c in range(channels):
+                i = pixel * channels + c
+                walk.group(c)
+                if wanted < (pixel + 1) * channels:
+                    logits = head(c)  # (outputs, B)
+                if i == wanted:
+                    drawn = yield self.full(logits.t())
+                    wanted = i + drawn.shape[1]
+                    raster[:, i:wanted] = drawn
+                walk.pixels.put(x, c, self.scale(raster[:, i]))
+            walk.end_pixel()
+            if x == width - 1:
+                walk.end_row()

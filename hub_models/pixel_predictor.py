@@ -100,6 +100,7 @@ completions = model.complete(images, known, n=5)  # (4, 5, 1, 28, 28)"""
         state = list(carried)  # (B, hidden) a layer
         while True:
             drawn = yield self._logits(state[-1])
-            signal = drawn[:, None].to(self.start.dtype)
-            for layer in range(len(state)):
-                signal = state[layer] = torch.gru_cell(signal, state[layer], *self.rnn.all_weights[layer])
+            for pixel in drawn.unbind(1):
+                signal = pixel[:, None].to(self.start.dtype)
+                for layer in range(len(state)):
+                    signal = state[layer] = torch.gru_cell(signal, state[layer], *self.rnn.all_weights[layer])

@@ -20,6 +20,7 @@ from torch import nn
 
 from .layers.masked import MaskedConv2d
 from .layers.spatial import DiagonalLayer, PixelBlock, RowLayer
+from .layers.walk import ConvolutionWalk, DiagonalWalk, ResidualWalk, RowWalk
 from .masked_image import Head, MaskedImageConfig, MaskedImageModel
 
 CITATION = """@inproceedings{vandenoord2016pixelrnn,
@@ -48,10 +49,11 @@ class PixelRNNConfig(MaskedImageConfig):
 
 
 class PixelRNN(MaskedImageModel):
-    """The shell: a subclass names its `layer`, made from (hidden, channels, number of layers)."""
+    """The shell: a subclass names its `layer`, made from (hidden, channels, depth), and its walk."""
 
     abstract = True
     layer: type[nn.Module]
+    steps: type[ResidualWalk]
     limits, citation, usage = LIMITS, CITATION, USAGE
 
     def __init__(self, config: PixelRNNConfig):
@@ -69,6 +71,10 @@ class PixelRNN(MaskedImageModel):
             between.append(layer(between[-1]))
         return torch.cat(between, 1) if self.config.skip else between[-1]
 
+    def walk(self, pixels: torch.Tensor, y: int, x: int, label: torch.Tensor | None) -> ResidualWalk:
+        """From pixel (y, x) on, given the scaled pixels (B, C, H, W) before it."""
+        return self.steps(self, pixels, y, x)
+
 
 @dataclass
 class PixelCNNConfig(PixelRNNConfig):
@@ -82,6 +88,7 @@ class PixelCNN(PixelRNN, tags=["pixelcnn", "autoregressive", "inpainting"]):
 
     config_class = PixelCNNConfig
     layer = PixelBlock
+    steps = ConvolutionWalk
     title = "PixelCNN"
     about = (
         "Masked convolutions give the distribution of each colour of each pixel in turn, given all colours and pixels "
@@ -102,6 +109,7 @@ class RowLSTM(PixelRNN, tags=["pixelrnn", "rnn", "autoregressive", "inpainting"]
 
     config_class = RowLSTMConfig
     layer = RowLayer
+    steps = RowWalk
     title = "Row LSTM"
     about = (
         "LSTM layers that go through the image row by row, all pixels of a row at once, give the distribution of each "
@@ -122,6 +130,7 @@ class DiagonalBiLSTM(PixelRNN, tags=["pixelrnn", "rnn", "autoregressive", "inpai
 
     config_class = DiagonalBiLSTMConfig
     layer = DiagonalLayer
+    steps = DiagonalWalk
     title = "Diagonal BiLSTM"
     about = (
         "LSTM layers that go through the image along its diagonals, from the left and from the right, give the "

@@ -31,9 +31,13 @@ class PixelBlock(nn.Module):
         """(B, 2h, H, W) -> (B, h, H, W): all that later pixels see of this block."""
         return self.narrow(x.relu()).relu()
 
+    def outer(self, x: torch.Tensor, inner: torch.Tensor) -> torch.Tensor:
+        """The features and what `inner` made of them -> (B, 2h, H, W)."""
+        return x + self.wide(self.middle(inner).relu())
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 2h, H, W) -> (B, 2h, H, W)."""
-        return x + self.wide(self.middle(self.inner(x)).relu())
+        return self.outer(x, self.inner(x))
 
 
 def lstm_cell(gates: torch.Tensor, cell: torch.Tensor, dim: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
@@ -75,10 +79,13 @@ class RowLayer(nn.Module):
             cells.append(cell)
         return hiddens, cells
 
+    def outer(self, x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """The features and the hidden states (B, h, H, W) -> (B, 2h, H, W)."""
+        return x + self.up(hidden)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 2h, H, W) -> (B, 2h, H, W)."""
-        hiddens, _ = self.scan(x)
-        return x + self.up(torch.stack(hiddens, 2))
+        return self.outer(x, torch.stack(self.scan(x)[0], 2))
 
 
 def skew(x: torch.Tensor) -> torch.Tensor:
@@ -127,8 +134,12 @@ class DiagonalLayer(nn.Module):
             cells.append(cell)
         return unskew(torch.stack(hiddens, -1)), unskew(torch.stack(cells, -1))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, 2h, H, W) -> (B, 2h, H, W)."""
-        left, right = self.scan(x)[0].unbind(1)  # (B, h, H, W)
+    def outer(self, x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        """The features and the hidden states (B, 2, h, H, W), those from the right mirrored -> (B, 2h, H, W)."""
+        left, right = hidden.unbind(1)  # (B, h, H, W)
         below = F.pad(right.flip(-1), (0, 0, 1, 0))[..., :-1, :]
         return x + self.up(left + below)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, 2h, H, W) -> (B, 2h, H, W)."""
+        return self.outer(x, self.scan(x)[0])
