@@ -1,0 +1,87 @@
+"""What the masked image models see, measured by gradient: `python -m evaluation.receptive_field PNG [--model NAME]`.
+
+Drawn beside each other are, without names, the four kinds of model, untrained, of two layers, on grey 15x15 images.
+White is what the logits of the red pixel depend on, grey what comes before it and is not seen, black what is to come.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hub_models import MODELS, HubModel, load
+from hub_models.base import require
+from hub_models.masked_image import MaskedImageModel
+
+SIDE, LAYERS, IMAGES = 15, 2, 16  # images: so many that no ReLU is off for all
+
+
+def measured(model: MaskedImageModel, y: int, x: int) -> torch.Tensor:
+    """Which pixels the logits of pixel (y, x) depend on, in any of their channels: bool (H, W)."""
+    shape, noise = (IMAGES, *model.shape), torch.Generator().manual_seed(0)
+    pixels = model.scale(torch.randint(model.config.levels, shape, generator=noise).to(model.device)).requires_grad_()
+    label = torch.zeros(IMAGES, dtype=torch.int64) if getattr(model.config, "classes", 0) else None
+    with model.evaluating():
+        logits = model.head(model.features(pixels, label))[:, :, y, x]  # (IMAGES, C * outputs)
+    weights = torch.randn(logits.shape, generator=noise).to(logits)  # random, so that nothing cancels
+    (gradient,) = torch.autograd.grad((logits * weights).sum(), pixels)
+    return (gradient != 0).any(0).any(0).cpu()
+
+
+def untrained() -> list[MaskedImageModel]:
+    """One of each kind, in float64, in which a small gradient is not lost."""
+    torch.manual_seed(0)
+    kinds = [kind for kind in MODELS.values() if issubclass(kind, MaskedImageModel)]
+    return [kind(kind.config_class(height=SIDE, width=SIDE, layers=LAYERS)).double() for kind in kinds]
+
+
+def picture(model: MaskedImageModel, y: int, x: int) -> np.ndarray:
+    """uint8 (H, W, 3): what is seen of the pixel (y, x), for a viewer."""
+    _, height, width = model.shape
+    before = torch.arange(height * width).view(height, width) < y * width + x
+    seen = measured(model, y, x)
+    image = (seen * 255 + (before & ~seen) * 110).to(torch.uint8)[..., None].repeat(1, 1, 3)
+    image[y, x] = torch.tensor([220, 30, 30], dtype=torch.uint8)
+    return image.numpy()
+
+
+def draw(models: dict[str, HubModel], path: Path) -> None:
+    """A panel for each model, of a pixel in the middle of a low row.
+
+    Raises:
+        ValueError: a model of another kind.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(models), figsize=(3 * len(models), 3.4), squeeze=False)
+    for axis, (name, model) in zip(axes[0], models.items(), strict=True):
+        told = f"{name} is a {type(model).__name__}, whose field is not drawn: give one of masked layers"
+        require(isinstance(model, MaskedImageModel), told)
+        _, height, width = model.shape
+        axis.imshow(picture(model, height * 4 // 5, width // 2))
+        axis.set_title(f"{name}\n{model.config.layers} layers", fontsize=10)
+        axis.set_axis_off()
+    figure.savefig(path, dpi=120, bbox_inches="tight")
+    pyplot.close(figure)
+
+
+def main() -> None:
+    """Draw the models that are named, or one of each kind."""
+    parser = argparse.ArgumentParser("python -m evaluation.receptive_field", description=__doc__.splitlines()[0])
+    parser.add_argument("png", type=Path, help="where to")
+    parser.add_argument("--model", action="append", default=[], help="shipped name, folder or repository; repeatable")
+    args = parser.parse_args()
+    try:
+        draw({n: load(n) for n in args.model} or {model.title: model for model in untrained()}, args.png)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    print(args.png)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""The drawn receptive fields are those of the papers, and the command draws them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import build
+from fields import sees
+from PIL import Image
+
+from evaluation.receptive_field import SIDE, draw, measured, picture, untrained
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_measured_field_of_each_kind_is_that_of_its_structure():
+    models = untrained()
+    assert len({type(model) for model in models}) == 4
+    for model in models:
+        wanted = sees(model).view(SIDE, SIDE, SIDE, SIDE)
+        for y, x in ((12, 7), (1, 14), (0, 0), (14, 1)):
+            assert torch.equal(measured(model, y, x), wanted[y, x]), (type(model).__name__, y, x)
+
+
+def test_a_picture_tells_seen_blind_and_to_come_apart():
+    model = untrained()[0]  # the PixelCNN, which has a blind spot
+    image = torch.from_numpy(picture(model, 12, 7))
+    seen, before = measured(model, 12, 7), torch.ones(SIDE, SIDE).flatten().cumsum(0).view(SIDE, SIDE) <= 12 * SIDE + 7
+    assert (image[seen] == 255).all() and seen.any()
+    assert (image[before & ~seen] == 110).all() and (before & ~seen).any()
+    assert image[12, 7].tolist() == [220, 30, 30] and not image[12, 8:].any() and not image[13:].any()
+
+
+def test_the_command_draws_them_all_or_a_named_one(tmp_path):
+    build("row_lstm").save_pretrained(tmp_path / "mine")
+    sizes = []
+    for extra in ([], ["--model", str(tmp_path / "mine")]):
+        arguments = [sys.executable, "-m", "evaluation.receptive_field", str(tmp_path / "a.png"), *extra]
+        subprocess.run(arguments, cwd=ROOT, check=True, capture_output=True, timeout=120)
+        sizes.append(Image.open(tmp_path / "a.png").size)
+    assert sizes[0][0] > sizes[1][0]  # four panels, and one with a long title
+
+
+def test_a_model_without_masked_layers_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="x is a PixelPredictor, whose field is not drawn"):
+        draw({"x": build("pixel_predictor")}, tmp_path / "a.png")
