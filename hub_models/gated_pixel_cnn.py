@@ -103,7 +103,9 @@ class GatedWalk(Walk):
         self.pixels = Pixels(pixels, first.vertical.weight, first.horizontal)
         self.order = by_group(2 * p, c, 2).to(pixels.device)
         later = [layer.horizontal.masked()[:, :, 0, 0] for layer in self.layers[1:]]  # (2p, p) each
-        self.beside = torch.stack([pixels.new_zeros(2 * p, p), *later])[:, self.order].contiguous()  # (L, 2p, p)
+        self.beside = (
+            torch.stack([pixels.new_zeros(2 * p, p), *later])[:, self.order].transpose(1, 2).contiguous()
+        )  # (L, p, 2p)
         self.over = [
             pixels.new_zeros(batch, p, 1, self.width) for _ in self.layers
         ]  # vertical features of the row above

@@ -101,7 +101,7 @@ class Walk:
     row of ones, then rectified features. Before the next `group` the pixel's level is put into `pixels`.
 
     Of a row all pixels keep what the next one sees of them: `kept` (W + 2, L, K, B), zeros at both ends; `over` is that
-    of the row above. A subclass sets the weights `above` (L, O, taps * K), `beside` (L, O, F) and `bias` (L, O, 1), and
+    of the row above. A subclass sets the weights `above` (L, O, taps * K), `beside` (L, F, O) and `bias` (L, O, 1), and
     `left` (L, F, B), what the next pixel sees of this one.
     """
 
@@ -117,7 +117,8 @@ class Walk:
     def begin_pixel(self, x: int) -> None:
         """And from the left: `base` (L, O, B)."""
         self.x = x
-        torch.baddbmm(self.gates[x], self.beside, self.left, out=self.base)
+        beside = self.left.transpose(1, 2) @ self.beside  # (L, B, O): this way round it is nine times as fast for B = 1
+        torch.add(self.gates[x], beside.transpose(1, 2), out=self.base)
 
     def group(self, c: int) -> None:
         """The features of channel c, through all layers."""
@@ -175,7 +176,7 @@ class ConvolutionWalk(ResidualWalk):
         c, h, batch, layers = self.channels, self.hidden, self.batch, self.layers
         weights = stacked([layer.middle for layer in layers])  # (L, h, h, 3, 3)
         self.above = weights[:, :, :, 0].transpose(2, 3).flatten(2)  # (L, h, 3h)
-        self.beside = weights[:, :, :, 1, 0].contiguous()
+        self.beside = weights[:, :, :, 1, 0].transpose(1, 2).contiguous()
         self.bias = stacked([layer.middle for layer in layers], "bias")[..., None]
         self.left, self.base = pixels.new_zeros(2, self.depth, h, batch)
         rectified = ones_first(self.depth + 1, 2 * h, batch, like=pixels)
@@ -277,7 +278,7 @@ class RowWalk(LSTMWalk):
         self.above = (
             stacked([layer.state for layer in self.layers])[:, self.order].transpose(2, 3).flatten(2)
         )  # (L, 4h, 3h)
-        self.beside = stacked(inputs)[:, self.order, :, 0, 0].contiguous()  # (L, 4h, 2h)
+        self.beside = stacked(inputs)[:, self.order, :, 0, 0].transpose(1, 2).contiguous()  # (L, 2h, 4h)
         self.bias = stacked(inputs, "bias")[:, self.order, None]
         self.here = [centre(conv, self.channels) for conv in inputs]
         self.left = pixels.new_zeros(self.depth, 2 * self.hidden, self.batch)
@@ -323,7 +324,8 @@ class DiagonalWalk(LSTMWalk):
             stacked(inputs, "bias").chunk(2, 1),
         )  # (L, 4h, ...) each
         states = stacked([layer.state for layer in self.layers]).chunk(2, 1)  # (L, 4h, h, 2): above, beside
-        self.above, self.beside = states[0][:, self.order].permute(3, 0, 1, 2).contiguous()
+        self.above, beside = states[0][:, self.order].permute(3, 0, 1, 2).contiguous()  # (L, 4h, h) each
+        self.beside = beside.transpose(1, 2).contiguous()
         self.bias = biases[0][:, self.order, None]
         self.right_input, self.right_bias = weights[1].contiguous(), biases[1][..., None]
         self.right_above, self.right_beside = states[1].permute(3, 0, 1, 2).contiguous()
