@@ -246,6 +246,7 @@ def test_cached_and_plain_sampling_draw_the_same(sized, temperature):
                 noise = seeded(seed)
                 arguments = {"temperature": temperature, "generator": noise}
                 drawn.append((sized.sample(6, **arguments), sized.complete(images, known, 3, **arguments)))
+                drawn[-1] += (sized.complete(images, known[:1], **arguments),)  # with runs known in all images
                 drawn[-1] += (noise.get_state(),)
         for plain, cached in zip(*drawn, strict=True):
             assert torch.equal(plain, cached)
@@ -262,6 +263,18 @@ def test_streamed_logits_agree_with_the_parallel_ones_in_float32(sized):
             stream = sized._stream(torch.where(order(sized) < start, levels, 0), start, None)
             logits = [next(stream)] + [stream.send(fed[:, i : i + 1]) for i in range(start, fed.shape[1] - 1)]
             assert torch.allclose(torch.stack(logits, 1), parallel[:, start:], rtol=1e-5, atol=near)
+
+
+def test_levels_sent_in_runs_lead_to_the_logits_that_they_lead_to_one_by_one(sized):
+    images = random_images(sized, 3)
+    fed, size = in_order(sized.quantise(images)), math.prod(sized.shape)
+    parallel = in_order(sized.logits(images))
+    for run in range(2, size):
+        stream = sized._stream(sized.quantise(images), 0, None)
+        with torch.no_grad():
+            next(stream)
+            for i in range(0, size - run, run):
+                assert torch.allclose(stream.send(fed[:, i : i + run]), parallel[:, i + run], rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("temperature", [0.7, 1, 1.6])

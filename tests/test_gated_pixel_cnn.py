@@ -1,9 +1,13 @@
 """The gated PixelCNN: no blind spot, and the class."""
 
+import contextlib
+
 import pytest
 import torch
 from conftest import build, enliven, random_images
 from fields import sees
+
+from evaluation.reference import plain_sampling
 
 CLASSES = 3
 
@@ -60,6 +64,19 @@ def test_every_class_gets_a_gradient(conditional):
     conditional(random_images(conditional, 6), labels=torch.arange(6) % CLASSES)["loss"].backward()
     for layer in conditional.layers:
         assert (layer.label.weight.grad != 0).all()
+
+
+def test_cached_and_plain_sampling_of_classes_draw_the_same(conditional):
+    label, images = torch.tensor([2, 0, 1, 1]), random_images(conditional, 2)
+    known = torch.zeros(1, 1, 3, 4, dtype=torch.bool)
+    known[..., :2] = True
+    drawn = []
+    for way in (contextlib.nullcontext(), plain_sampling(conditional)):
+        with way:
+            noise = torch.Generator().manual_seed(0)
+            drawn.append(conditional.sample(4, label=label, generator=noise))
+            drawn[-1] = (drawn[-1], conditional.complete(images, known, 2, label=label, generator=noise))
+    assert all(torch.equal(*both) for both in zip(*drawn, strict=True))
 
 
 @pytest.mark.parametrize(
