@@ -286,6 +286,38 @@ def test_frequencies_of_samples_fit_the_enumerated_probabilities(tiny, temperatu
     assert_frequencies_fit(tiny.sample(20_000, temperature=temperature, generator=seeded(0)), outcomes, p)
 
 
+@pytest.mark.parametrize("name", MASKED)
+def test_frequencies_of_samples_of_a_trained_model_fit_its_probabilities_and_its_data(name):
+    """Data: G is as R nineteen times of twenty, B is free, and the second pixel is the first or its opposite."""
+    model = build(name, channels=3, levels=2, height=1, width=2, hidden=8, head=8)
+    first = torch.randint(2, (600, 3, 1, 1), generator=seeded(0))
+    first[60:, 1] = first[60:, 0]
+    images = torch.cat([first, first.where(torch.rand(600, 1, 1, 1, generator=seeded(1)) < 0.8, 1 - first)], 3) * 255
+    optimizer, losses = torch.optim.Adam(model.parameters(), lr=0.01), []
+    for _ in range(300):
+        loss = model(images.to(torch.uint8))["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    model.eval().double()
+    outcomes = all_images(model)
+    p = model.log_prob(outcomes).exp()
+    of_data = torch.stack([(images == outcome).flatten(1).all(1).double().mean() for outcome in outcomes])
+    entropy = -torch.special.xlogy(of_data, of_data).sum() / 6
+    assert entropy - 1e-6 < losses[-1] < entropy + 0.02 < losses[0] - 0.2
+    assert_frequencies_fit(model.sample(8_000, generator=seeded(0)), outcomes, p)
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_cached_and_plain_sampling_draw_the_same_of_all_256_levels_of_three_channels(name):
+    model = make(name, channels=3, levels=256, height=4, width=5, hidden=9, head=16, layers=3)
+    with plain_sampling(model):
+        plain = model.sample(3, generator=seeded(0))
+    assert torch.equal(model.sample(3, generator=seeded(0)), plain)
+    assert len(plain.unique()) > 40
+
+
 def test_frequencies_of_completions_fit_the_left_to_right_conditional(tiny):
     images, known = random_images(tiny, 3), torch.cat([without(tiny, *m) for m in ((1, -1), (-2, -1), (0, 2))])
     drawn = tiny.complete(images, known, 8_000, generator=seeded(0))
