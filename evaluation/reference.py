@@ -60,3 +60,18 @@ class PillowImages(Dataset):
 def pillow_batches(data: ImageData, shift: int, mean: tuple, std: tuple, batch: int) -> DataLoader:
     """Shuffled batches of float32 images (B, 3, H, W) and labels, prepared one image at a time."""
     return DataLoader(PillowImages(data, shift, mean, std), batch, shuffle=True)
+
+
+def skew(x: torch.Tensor) -> torch.Tensor:
+    """(..., H, W) -> (..., H, W+H-1): row y moved y to the right, so that a diagonal is a column; zeros around."""
+    height, width = x.shape[-2:]
+    # H zeros after each row: read W+H-1 at a time, each row starts one later
+    padded = torch.nn.functional.pad(x, (0, height)).flatten(-2)
+    return padded[..., :-height].unflatten(-1, (height, width + height - 1))
+
+
+def unskew(x: torch.Tensor) -> torch.Tensor:
+    """(..., H, W+H-1) -> (..., H, W): what `skew` made, back."""
+    height, width = x.shape[-2], x.shape[-1] - x.shape[-2] + 1
+    padded = torch.nn.functional.pad(x.flatten(-2), (0, height))
+    return padded.unflatten(-1, (height, width + height))[..., :width]

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .masked import MaskedConv2d
+from .scan import Scan, columns, diagonal_order, diagonals, images, rows
 
 RELU = 2**0.5  # gain for inputs that a ReLU has halved
 
@@ -40,13 +41,6 @@ class PixelBlock(nn.Module):
         return self.outer(x, self.inner(x))
 
 
-def lstm_cell(gates: torch.Tensor, cell: torch.Tensor, dim: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gates i, f, o, g, four parts along `dim` before their non-linearity, and the cell before -> hidden and cell."""
-    i, f, o, g = gates.chunk(4, dim)
-    cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
-    return o.sigmoid() * cell.tanh(), cell
-
-
 def remember(bias: torch.Tensor) -> None:
     """Open the forget gates of a bias (..., 4h) by 1, so that a state lasts from the start; the paper says nothing."""
     with torch.no_grad():
@@ -68,39 +62,21 @@ class RowLayer(nn.Module):
         self.up = MaskedConv2d("B", hidden, 2 * hidden, (1, 1), channels, gain=RELU * depth**-0.5)
         remember(self.input.bias)
 
-    def scan(self, x: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """(B, 2h, H, W) -> hidden states and cells, (B, h, W) for each of the H rows."""
-        gates = self.input(x)  # (B, 4h, H, W)
-        hidden = cell = x.new_zeros(len(x), self.hidden, x.shape[3])
-        hiddens, cells = [], []
-        for row in gates.unbind(2):
-            hidden, cell = lstm_cell(row + self.state(hidden), cell)
-            hiddens.append(hidden)
-            cells.append(cell)
-        return hiddens, cells
+    def scan(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B, 2h, H, W) -> hidden states and cells, (h, H W B) each."""
+        batch, _, height, width = x.shape
+        gates = columns(self.input(x))[None]  # (1, 4h, H W B)
+        weight = self.state.weight.to(gates.dtype).permute(2, 0, 1)[:, None].contiguous()  # (3, 1, 4h, h)
+        hidden, cell = Scan.apply(gates, weight, rows(height, width, batch), None)
+        return hidden[0], cell[0]
 
     def outer(self, x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-        """The features and the hidden states (B, h, H, W) -> (B, 2h, H, W)."""
-        return x + self.up(hidden)
+        """The features (B, 2h, H, W) and the hidden states of `scan` -> (B, 2h, H, W)."""
+        return x + self.up(images(hidden, *x.shape[2:]))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 2h, H, W) -> (B, 2h, H, W)."""
-        return self.outer(x, torch.stack(self.scan(x)[0], 2))
-
-
-def skew(x: torch.Tensor) -> torch.Tensor:
-    """(..., H, W) -> (..., H, W+H-1): row y moved y to the right, so that a diagonal is a column; zeros around."""
-    height, width = x.shape[-2:]
-    padded = F.pad(x, (0, height)).flatten(
-        -2
-    )  # H zeros after each row: read W+H-1 at a time, each row starts one later
-    return padded[..., :-height].unflatten(-1, (height, width + height - 1))
-
-
-def unskew(x: torch.Tensor) -> torch.Tensor:
-    """(..., H, W+H-1) -> (..., H, W): what `skew` made, back."""
-    height, width = x.shape[-2], x.shape[-1] - x.shape[-2] + 1
-    return F.pad(x.flatten(-2), (0, height)).unflatten(-1, (height, width + height))[..., :width]
+        return self.outer(x, self.scan(x)[0])
 
 
 class DiagonalLayer(nn.Module):
@@ -120,25 +96,20 @@ class DiagonalLayer(nn.Module):
         remember(self.input.bias.view(2, -1))
 
     def scan(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, 2h, H, W) -> hidden states and cells, (B, 2, h, H, W) each: from the left and, mirrored, the right."""
+        """(B, 2h, H, W) -> hidden states and cells from the left and from the right, (2, h, H W B) each."""
         batch, _, height, width = x.shape
-        left, right = self.input(x).chunk(2, 1)  # (B, 4h, H, W)
-        gates = skew(torch.stack([left, right.flip(-1)], 1))  # (B, 2, 4h, H, W+H-1)
-        # A cell outside the image gets zero gates and states of other such cells, so that its own state is zero.
-        hidden = cell = x.new_zeros(batch, 2, self.hidden, height)
-        hiddens, cells = [], []
-        for diagonal in gates.unbind(-1):
-            above = F.pad(hidden.flatten(1, 2), (1, 0))  # (B, 2h, H+1)
-            hidden, cell = lstm_cell(diagonal + self.state(above).unflatten(1, (2, -1)), cell, 2)
-            hiddens.append(hidden)
-            cells.append(cell)
-        return unskew(torch.stack(hiddens, -1)), unskew(torch.stack(cells, -1))
+        gates = columns(self.input(x)).unflatten(0, (2, -1))  # (2, 4h, H W B)
+        weight = self.state.weight.to(gates.dtype).unflatten(0, (2, -1)).permute(3, 0, 1, 2).contiguous()  # (2, 2, 4h, h)
+        order = diagonal_order(height, width).to(x.device)
+        mirrored = order + width - 1 - 2 * (order % width)  # the pixels across
+        return Scan.apply(gates, weight, diagonals(height, width, batch), torch.stack([order, mirrored]))
 
     def outer(self, x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
-        """The features and the hidden states (B, 2, h, H, W), those from the right mirrored -> (B, 2h, H, W)."""
-        left, right = hidden.unbind(1)  # (B, h, H, W)
-        below = F.pad(right.flip(-1), (0, 0, 1, 0))[..., :-1, :]
-        return x + self.up(left + below)
+        """The features (B, 2h, H, W) and the hidden states of `scan` -> (B, 2h, H, W)."""
+        batch, _, height, width = x.shape
+        left, right = hidden  # (h, H W B)
+        below = F.pad(right, (width * batch, -width * batch))
+        return x + self.up(images(left + below, height, width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 2h, H, W) -> (B, 2h, H, W)."""

@@ -14,7 +14,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from .masked import MaskedConv2d, bounds, groups
-from .spatial import lstm_cell
 
 
 def by_group(features: int, channels: int, chunks: int) -> torch.Tensor:
@@ -46,6 +45,13 @@ def slices(features: int, channels: int, after: int = 0) -> list[tuple[slice, sl
 def columns(row: torch.Tensor) -> torch.Tensor:
     """(B, features, W) of one row -> (W, features, B)."""
     return row.permute(2, 1, 0)
+
+
+def lstm_cell(gates: torch.Tensor, cell: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gates i, f, o, g (..., 4h, B) before their non-linearity, and the cell before -> hidden and cell (..., h, B)."""
+    i, f, o, g = gates.chunk(4, -2)
+    cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+    return o.sigmoid() * cell.tanh(), cell
 
 
 class Pixels:
@@ -264,6 +270,10 @@ class LSTMWalk(ResidualWalk):
         features, read = self.rectify[c]
         torch.clamp_min(features, 0, out=read)
 
+    def by_row(self, states: torch.Tensor) -> torch.Tensor:
+        """What a layer's scan gives, (h, H W B) -> (H, W, h, B)."""
+        return states.unflatten(1, (-1, self.width, self.batch)).movedim(0, 2)
+
     def hand_up(self, n: int, rows: slice, hidden: torch.Tensor, state: torch.Tensor) -> None:
         """What of the hidden state goes up."""
         state.copy_(hidden)
@@ -286,13 +296,14 @@ class RowWalk(LSTMWalk):
 
     def catch_up(self, features: torch.Tensor, y: int, x: int) -> None:
         for n, layer in enumerate(self.layers):
-            hiddens, cells = layer.scan(features)  # (B, h, W) a row
+            hidden, cell = layer.scan(features)
             if x:
                 self.left[n] = features[:, :, y, x - 1].t()
-            features = layer.outer(features, torch.stack(hiddens, 2))
+            features = layer.outer(features, hidden)
+            hidden, cell = self.by_row(hidden), self.by_row(cell)
             if y:
-                self.over[1:-1, n], self.old_cells[:, n] = columns(hiddens[y - 1]), columns(cells[y - 1])
-            self.kept[1:-1, n], self.cells[:, n] = columns(hiddens[y]), columns(cells[y])
+                self.over[1:-1, n], self.old_cells[:, n] = hidden[y - 1], cell[y - 1]
+            self.kept[1:-1, n], self.cells[:, n] = hidden[y], cell[y]
 
     def begin_pixel(self, x: int) -> None:
         super().begin_pixel(x)
@@ -335,15 +346,15 @@ class DiagonalWalk(LSTMWalk):
 
     def catch_up(self, features: torch.Tensor, y: int, x: int) -> None:
         for n, layer in enumerate(self.layers):
-            hidden, cell = layer.scan(features)  # (B, 2, h, y + 1, W)
+            hidden, cell = layer.scan(features)
             self.row[:, n] = columns(features[:, :, y])
             features = layer.outer(features, hidden)
+            (left, right), cell = map(self.by_row, hidden), self.by_row(cell[0])
             if y:
-                self.over[1:-1, n] = columns(hidden[:, 0, :, y - 1])
-                self.below[:, n] = columns(hidden[:, 1, :, y - 1].flip(-1))
-            self.kept[1:-1, n] = columns(hidden[:, 0, :, y])
+                self.over[1:-1, n], self.below[:, n] = left[y - 1], right[y - 1]
+            self.kept[1:-1, n] = left[y]
             if x:
-                self.cell[n] = cell[:, 0, :, y, x - 1].t()
+                self.cell[n] = cell[y, x - 1]
         if x:
             self.left.copy_(self.kept[x])
 

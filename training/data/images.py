@@ -26,11 +26,13 @@ class ImageSource:
     mode: str  # Pillow mode: "L" or "RGB"
     validation: int
     test: int  # images in the whole test split, of which there may be only the first ones
+    drawn: bool = False  # each pixel made black or white once, white with the probability that its grey says
 
 
 DATASETS = {
     "cifar10": ImageSource("uoft-cs/cifar10", "img", "label", "RGB", 5_000, 10_000),
     "mnist": ImageSource("ylecun/mnist", "image", "label", "L", 5_000, 10_000),
+    "mnist-drawn": ImageSource("ylecun/mnist", "image", "label", "L", 5_000, 10_000, drawn=True),
 }
 
 
@@ -95,6 +97,9 @@ def load_split(name: str, split: str) -> ImageData:
     arrays, revision = _decoded(name, source)
     part = "test" if split == "test" else "train"
     images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
+    if source.drawn:  # of the whole part before it is split, so that each image is the same in whatever is read
+        noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(SPLIT_SEED))
+        images = (images > noise * 255).to(torch.uint8) * 255
     if split != "test":
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
         chosen = order[: source.validation] if split == "validation" else order[source.validation :]
