@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from torch.utils.data import DataLoader, Dataset
 
 from hub_models import AutoregressiveImageModel
+from hub_models.layers.spatial import DiagonalLayer, RowLayer, lstm_cell
 from training.data import ImageData
 
 
@@ -75,3 +76,28 @@ def unskew(x: torch.Tensor) -> torch.Tensor:
     height, width = x.shape[-2], x.shape[-1] - x.shape[-2] + 1
     padded = torch.nn.functional.pad(x.flatten(-2), (0, height))
     return padded.unflatten(-1, (height, width + height))[..., :width]
+
+
+def plain_row_lstm(layer: RowLayer, x: torch.Tensor) -> torch.Tensor:
+    """The hidden states of a Row LSTM (B, h, H, W) from features (B, 2h, H, W), row after row, as the paper tells it."""
+    hidden = cell = x.new_zeros(len(x), layer.hidden, x.shape[3])
+    hiddens = []
+    for row in layer.input(x).unbind(2):  # (B, 4h, W)
+        hidden, cell = lstm_cell(row + layer.state(hidden), cell, 1)
+        hiddens.append(hidden)
+    return torch.stack(hiddens, 2)
+
+
+def plain_diagonal_lstm(layer: DiagonalLayer, x: torch.Tensor) -> torch.Tensor:
+    """Of a Diagonal BiLSTM (B, 2, h, H, W): from the left and, not yet moved down, from the right, on skewed maps."""
+    left, right = layer.input(x).chunk(2, 1)  # (B, 4h, H, W)
+    gates = skew(torch.stack([left, right.flip(-1)], 1))  # (B, 2, 4h, H, W+H-1)
+    # A cell outside the image gets zero gates and states of other such cells, so that its own state is zero.
+    hidden = cell = x.new_zeros(len(x), 2, layer.hidden, x.shape[2])
+    hiddens = []
+    for diagonal in gates.unbind(-1):
+        above = torch.nn.functional.pad(hidden.flatten(1, 2), (1, 0))  # (B, 2h, H+1)
+        hidden, cell = lstm_cell(diagonal + layer.state(above).unflatten(1, (2, -1)), cell, 2)
+        hiddens.append(hidden)
+    left, right = unskew(torch.stack(hiddens, -1)).unbind(1)
+    return torch.stack([left, right.flip(-1)], 1)

@@ -8,9 +8,11 @@ import torch
 from conftest import build, enliven, random_images
 from fields import residual, sees, sub_pixels
 
+from evaluation.reference import plain_diagonal_lstm, plain_row_lstm, skew, unskew
 from hub_models import MODELS, DiagonalBiLSTM
 from hub_models.layers.masked import MaskedConv2d
-from hub_models.layers.spatial import DiagonalLayer, PixelBlock, RowLayer, skew, unskew
+from hub_models.layers.scan import Scan, diagonals, images, rows
+from hub_models.layers.spatial import DiagonalLayer, PixelBlock, RowLayer
 from hub_models.masked_image import MaskedImageModel
 
 FAMILY = {"pixel_cnn": PixelBlock, "row_lstm": RowLayer, "diagonal_bilstm": DiagonalLayer}
@@ -116,8 +118,7 @@ def test_each_direction_of_the_bilstm_sees_its_side_of_what_is_above(direction):
     layer = layer_of("diagonal_bilstm", 3, 1)
 
     def scanned(x):
-        one = layer.scan(x)[0][:, direction]
-        return one if direction == 0 else one.flip(-1)
+        return images(layer.scan(x)[0][direction], height, width)
 
     measured = seen_by(scanned, 6, height, width)[0].reshape(height, width, height, width)
     y, x = np.arange(height), np.arange(width)
@@ -173,6 +174,33 @@ def test_measured_fields_of_whole_nets_on_a_wider_image(name):
         assert missed == [(y, x, y - 1, 7) for y in range(1, 4) for x in range(4)]
     else:
         assert len(missed) > 12
+
+
+# The scan.
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (4, 1), (3, 3), (2, 5), (5, 2)], ids=str)
+@pytest.mark.parametrize("name, plain", [("row_lstm", plain_row_lstm), ("diagonal_bilstm", plain_diagonal_lstm)])
+def test_the_scan_and_its_gradients_are_those_of_the_plain_lstm(name, plain, size):
+    layer, images_ = layer_of(name, 3, 1), torch.randn(2, 6, *size, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(2, 1 if name == "row_lstm" else 2, 3, *size, dtype=torch.float64)
+    found, _ = layer.scan(images_)
+    fast = images(found.reshape(-1, found.shape[-1]), *size).view(weight.shape)
+    slow = plain(layer, images_).view(weight.shape)
+    assert torch.allclose(fast, slow, rtol=0, atol=1e-12)
+    wanted = [images_, layer.input.weight, layer.input.bias, layer.state.weight]
+    gradients = [torch.autograd.grad((states * weight).sum(), wanted, allow_unused=True) for states in (fast, slow)]
+    for ours, theirs in zip(*gradients, strict=True):
+        assert torch.allclose(ours, theirs, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("steps", [rows, diagonals])
+def test_the_scans_backward_pass_is_the_derivative_of_its_forward_pass(steps):
+    torch.manual_seed(0)
+    directions, taps, orders = (1, 3, None) if steps is rows else (2, 2, torch.stack([torch.randperm(6) for _ in "12"]))
+    gates = torch.randn(directions, 8, 12, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(taps, directions, 8, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda *given: Scan.apply(*given, steps(2, 3, 2), orders)[0], (gates, weight))
 
 
 # Gradients and scale.

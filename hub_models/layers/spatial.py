@@ -41,6 +41,13 @@ class PixelBlock(nn.Module):
         return self.outer(x, self.inner(x))
 
 
+def lstm_cell(gates: torch.Tensor, cell: torch.Tensor, dim: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gates i, f, o, g, four parts along `dim` before their non-linearity, and the cell before -> hidden and cell."""
+    i, f, o, g = gates.chunk(4, dim)
+    cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
+    return o.sigmoid() * cell.tanh(), cell
+
+
 def remember(bias: torch.Tensor) -> None:
     """Open the forget gates of a bias (..., 4h) by 1, so that a state lasts from the start; the paper says nothing."""
     with torch.no_grad():

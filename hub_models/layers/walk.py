@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .masked import MaskedConv2d, bounds, groups
+from .spatial import lstm_cell
 
 
 def by_group(features: int, channels: int, chunks: int) -> torch.Tensor:
@@ -45,13 +46,6 @@ def slices(features: int, channels: int, after: int = 0) -> list[tuple[slice, sl
 def columns(row: torch.Tensor) -> torch.Tensor:
     """(B, features, W) of one row -> (W, features, B)."""
     return row.permute(2, 1, 0)
-
-
-def lstm_cell(gates: torch.Tensor, cell: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gates i, f, o, g (..., 4h, B) before their non-linearity, and the cell before -> hidden and cell (..., h, B)."""
-    i, f, o, g = gates.chunk(4, -2)
-    cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
-    return o.sigmoid() * cell.tanh(), cell
 
 
 class Pixels:
@@ -375,7 +369,7 @@ class DiagonalWalk(LSTMWalk):
         gates = gates.unflatten(2, (self.width, self.batch)).permute(2, 0, 1, 3)  # (W, L, 4h, B)
         hidden, cell = torch.zeros_like(self.left), torch.zeros_like(self.left)
         for x in reversed(range(self.width)):
-            hidden, cell = lstm_cell(gates[x] + self.right_beside @ hidden, cell)
+            hidden, cell = lstm_cell(gates[x] + self.right_beside @ hidden, cell, 1)
             self.below[x] = hidden
 
 
