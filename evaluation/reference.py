@@ -79,7 +79,7 @@ def unskew(x: torch.Tensor) -> torch.Tensor:
 
 
 def plain_row_lstm(layer: RowLayer, x: torch.Tensor) -> torch.Tensor:
-    """The hidden states of a Row LSTM (B, h, H, W) from features (B, 2h, H, W), row after row, as the paper tells it."""
+    """The hidden states of a Row LSTM (B, h, H, W) from features (B, 2h, H, W), row after row."""
     hidden = cell = x.new_zeros(len(x), layer.hidden, x.shape[3])
     hiddens = []
     for row in layer.input(x).unbind(2):  # (B, 4h, W)

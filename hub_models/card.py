@@ -19,7 +19,7 @@ SPLITS = ("test", "validation")  # of which a folder may hold a report; the firs
 REPORT = ("report-{}.json", "report-{}.png", "mistakes-{}.webp", "tiles-{}.webp")
 PUBLISHED = (  # what a repository holds of a run folder
     *("config.json", WEIGHTS, "tokenizer.json", README, "recipe.json", "train_results.json", "eval_results.json"),
-    *("history.csv", "curves.png", "samples.png", LEADERBOARD),
+    *("history.csv", "curves.png", "samples.png", "stages.png", LEADERBOARD),
     *(name.format(split) for split in SPLITS for name in REPORT),
 )
 HEADLINE = {  # settings that each card shows, and what transformers takes where a recipe says nothing
@@ -78,6 +78,7 @@ def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
         size=f"{(folder / WEIGHTS).stat().st_size / 2**20:.2f} MiB",
         recipe=recipe,
         samples=trained["samples"],
+        stages=trained.get("stages"),
         results=[_shown(result) for result in results],
         report=next(filter(None, (read_report(folder, split) for split in SPLITS)), None),
         commands=sorted({_addressed(result["command"], path) for result in results}),

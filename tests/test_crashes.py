@@ -46,6 +46,7 @@ PUBLISHED = {
     "history.csv",
     "curves.png",
     "samples.png",
+    "stages.png",
     "README.md",
 }
 PUBLISHED |= {WEIGHTS}
@@ -68,7 +69,7 @@ pixels = torch.randint(256, (144, 1, 8, 8), dtype=torch.uint8, generator=torch.G
 parts = {"train": slice(0, 48), "validation": slice(48, 96), "test": slice(96, 144)}
 load_split = lambda name, split: ImageData(pixels[parts[split]], torch.arange(48) % 10, "0" * 40)
 train.load_split = runner.load_split = load_split
-draws = {name: getattr(train, name) for name in ("draw_dashboard", "draw_samples")}
+draws = {name: getattr(train, name) for name in ("draw_dashboard", "draw_samples", "draw_stage", "draw_stages")}
 for name in draws:  # a second each: drawn where a job asks for it
     setattr(train, name, lambda *given: Image.new("L", (64, 64)).save(given[-1]) or "a caption")
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"}
@@ -266,12 +267,12 @@ def assert_done(folder: Path, seed: str, unbroken: Unbroken) -> None:
     right = json.loads((unbroken.runs[seed] / "train_results.json").read_text())
     best = right["best_validation"]["step"]
     kept = {f"checkpoint-{step}" for step in (STEPS, best if best < STEPS else STEPS - 1)}
-    assert {path.name for path in folder.iterdir()} == PUBLISHED | kept
+    assert {path.name for path in folder.iterdir()} == PUBLISHED | kept | {"stages"}
     assert {path.name for path in folder.parent.iterdir()} == {folder.name}
     for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
         last, whole = (f / f"checkpoint-{STEPS}" / name for f in (folder, unbroken.runs[seed]))
         assert last.read_bytes() == whole.read_bytes()
-    clocks = {"minutes": 0, "peak_memory_mib": 0, "samples": ""}
+    clocks = {"minutes": 0, "peak_memory_mib": 0, "samples": "", "stages": ""}
     assert json.loads((folder / "train_results.json").read_text()) | clocks == right | clocks
 
 

@@ -115,7 +115,7 @@ def test_a_run_leaves_exactly_what_the_contract_says(run):
     folder, _ = run
     assert {path.name for path in folder.iterdir()} == {
         *("config.json", "model.safetensors", "recipe.json", "train_results.json", "history.csv"),
-        *("curves.png", "samples.png", "README.md", "checkpoint-2", "checkpoint-4"),
+        *("curves.png", "samples.png", "stages.png", "README.md", "checkpoint-2", "checkpoint-4", "stages"),
     }
     header, *rows = (folder / "history.csv").read_text().splitlines()
     assert header.startswith("epoch,step,train_loss,validation_loss") and len(rows) == 2

@@ -1,11 +1,15 @@
 """What a model makes of held-out images, as one picture for its card."""
 
+import io
 from pathlib import Path
 
+import numpy as np
 import torch
 from matplotlib import pyplot as plt
+from PIL import Image
 
 from hub_models import AutoregressiveImageModel, HubModel, ImageClassifier
+from hub_models.base import write_bytes
 from hub_models.images import to_sheet
 from training.dashboard import save_figure
 from training.data import ImageData
@@ -20,6 +24,27 @@ def draw_samples(model: HubModel, data: ImageData, path: Path) -> str:
     if hasattr(model, "predict_prefixes"):
         return _draw_reading(model, data, path)
     return ""
+
+
+STAGE = 10  # samples of a stage
+STAGES = 8  # at most as many rows
+
+
+def draw_stage(model: AutoregressiveImageModel, path: Path) -> None:
+    """Write a row of samples of a model in training; the noise is the same at every stage."""
+    samples = model.sample(STAGE, generator=torch.Generator().manual_seed(0))
+    picture = io.BytesIO()
+    to_sheet(samples, STAGE).save(picture, "png")
+    write_bytes(path, picture.getvalue())
+
+
+def draw_stages(rows: list[tuple[str, Path]], path: Path) -> str:
+    """Put the rows of `draw_stage`, each with what it is called, under one another and return the caption."""
+    count = min(len(rows), STAGES)
+    chosen = [rows[round(i * (len(rows) - 1) / max(count - 1, 1))] for i in range(count)]  # the first and the last too
+    pictures = [np.asarray(Image.open(row)) for _, row in chosen]
+    Image.fromarray(np.concatenate(pictures)).save(path)
+    return f"Samples from the same noise, from the top: {', '.join(name for name, _ in chosen)}."
 
 
 def _draw_generated(model: AutoregressiveImageModel, data: ImageData, path: Path) -> str:

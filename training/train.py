@@ -1,8 +1,8 @@
 """Train a recipe: `python -m training.train RECIPE [--max_steps 100 --model.hidden_size 64 --learning_rate 3e-4 ...]`.
 
     runs/NAME/  config.json  model.safetensors  recipe.json  train_results.json  history.csv
-                curves.png  samples.png  README.md                   what is published
-                checkpoint-N/  tensorboard/                          what resuming and watching need
+                curves.png  samples.png  stages.png  README.md       what is published
+                checkpoint-N/  stages/  tensorboard/                 what resuming and watching need
 
 Any field of the model's config (as `--model.FIELD`) and of transformers.TrainingArguments can be overridden. A run is
 never overwritten without --overwrite; --resume goes on after a crash and gives the weights of the unbroken run.
@@ -20,6 +20,7 @@ import shlex
 import shutil
 import sys
 import threading
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,13 @@ from transformers import EarlyStoppingCallback, HfArgumentParser, TrainerState, 
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from hub_models import MODELS, HubModel
+from hub_models import MODELS, AutoregressiveImageModel, HubModel
 from hub_models.base import WEIGHTS, ModelConfig, nearest, read_weights, require, write_json
 from hub_models.card import write_card
 from training.dashboard import draw_dashboard, write_history
 from training.data import ImageData, describe, load_split
 from training.machine import LOCK, hardware, has_bf16, launcher, locked, part
-from training.pictures import draw_samples
+from training.pictures import draw_samples, draw_stage, draw_stages
 from training.recipe import Recipe, find, recipes
 from training.trainer import HubTrainer, best_of, checkpoints, is_whole, newest_checkpoint
 
@@ -230,6 +231,12 @@ def accuracy(prediction) -> dict[str, float]:
     return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids).mean())}
 
 
+def watch(folder: Path, model: AutoregressiveImageModel, step: int) -> None:
+    """Keep samples of a model as it is at a step of its run."""
+    (folder / "stages").mkdir(exist_ok=True)
+    draw_stage(model, folder / "stages" / f"{step}.png")
+
+
 def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData, half: bool) -> None:
     """Write what is published. All is made aside and then moved, the weights last: without them it is no checkpoint."""
     state = trainer.state
@@ -259,6 +266,10 @@ def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData, 
         "peak_memory_mib": round(max(v["peak_memory_mib"] for v in validations)),
         "samples": draw_samples(model, data, aside / "samples.png"),
     }
+    if isinstance(model, AutoregressiveImageModel):
+        seen = [("untrained", 0), *((f"after epoch {v['epoch']:.3g}", v["step"]) for v in validations)]
+        rows = [(name, folder / "stages" / f"{step}.png") for name, step in seen]
+        results["stages"] = draw_stages(rows, aside / "stages.png")
     write_json(aside / "train_results.json", results)
     draw_dashboard(history, aside / "curves.png")
     (model.half() if half else model).save_pretrained(aside)
@@ -304,7 +315,7 @@ def train(argv: list[str]) -> Path:
         model.prepare(splits["train"].images)
     check_batches(model, args, len(splits["train"]))
     for data in splits.values():
-        data.check_labels(getattr(config, "classes", None))
+        data.check_labels(getattr(config, "classes", 0) or None)  # 0: a generator that takes no label
     folder = Path(args.output_dir)
     begun = folder.exists() or replaced(folder).exists()
     require(begun or not run.resume, f"{folder} holds no run to resume: leave out --resume")
@@ -320,6 +331,7 @@ def train(argv: list[str]) -> Path:
             exact_from=run.exact_from,
             shift=run.shift,
             ema=run.ema,
+            watch=partial(watch, folder) if isinstance(model, AutoregressiveImageModel) else None,
             train_dataset=splits["train"],
             eval_dataset=splits["validation"],
             compute_metrics=accuracy if hasattr(model, "predict") else None,
@@ -329,6 +341,8 @@ def train(argv: list[str]) -> Path:
         if before and before.stateful_callbacks["TrainerControl"]["args"]["should_training_stop"]:
             trainer.state = before  # it was over: Trainer would take one step more
         else:
+            if not checkpoint and trainer.watch and trainer.is_world_process_zero():
+                trainer.watch(model, 0)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if trainer.is_world_process_zero():
             finish(folder, model, trainer, splits["validation"], run.half)

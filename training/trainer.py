@@ -5,7 +5,7 @@ import inspect
 import json
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -63,8 +63,17 @@ class WeightAverage(TrainerCallback):
 class HubTrainer(Trainer):
     """A Trainer for HubModels: checkpoints with their config, evaluation in float32, bf16 where the recipe wants it."""
 
-    def __init__(self, *args, exact_from: float = 1.0, shift: int = 0, ema: float = 0.0, **kwargs):
-        self.exact_from, self.shift = exact_from, shift
+    def __init__(
+        self,
+        *args,
+        exact_from: float = 1.0,
+        shift: int = 0,
+        ema: float = 0.0,
+        watch: Callable[[torch.nn.Module, int], None] | None = None,
+        **kwargs,
+    ):
+        """As Trainer's; `watch` is called at each validation with the model, as it is evaluated, and the step."""
+        self.exact_from, self.shift, self.watch = exact_from, shift, watch
         self._clock = time.perf_counter()
         super().__init__(*args, data_collator=self._taken, **kwargs)
         self._names = {"indices", *inspect.signature(self.model.forward).parameters}
@@ -143,6 +152,8 @@ class HubTrainer(Trainer):
                         scored |= {"logits": out["logits"].cpu(), "labels": batch["labels"].cpu()}
                     own.append(scored)
                 self.callback_handler.on_prediction_step(self.args, self.state, self.control)
+            if self.watch and self.is_world_process_zero():
+                self.watch(self.model, self.state.global_step)
         scores = interleave(own, len(dataloader))
         total = sum(score["count"] for score in scores)
         metrics = {"loss": sum(score["count"] * score["loss"] for score in scores) / total}
