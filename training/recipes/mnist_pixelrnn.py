@@ -1,4 +1,4 @@
-"""The PixelRNN family on binarised MNIST: one width and depth for all, at a threshold and as drawn once; the paper's too.
+"""The PixelRNN family on binarised MNIST: one size for all; at a threshold, or drawn once; the paper's settings, too.
 
 The paper (arXiv 1601.06759, section 5.3) has 7 layers with h = 16 for the Diagonal BiLSTM, RMSProp and batches of 16,
 and gives neither the sizes of the other models nor the rates.
