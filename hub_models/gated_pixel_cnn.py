@@ -23,6 +23,12 @@ from .layers.walk import Pixels, Walk, by_group, ones_first, pointwise, slices
 from .masked_image import Head, MaskedImageConfig, MaskedImageModel
 from .pixel_rnn import LIMITS, USAGE
 
+USAGE_BY_CLASS = """label = torch.tensor([0, 1])  # the class of each image
+images = model.sample(2, label=label, generator=torch.Generator().manual_seed(0))  # uint8 (2, C, H, W)
+nats = model.log_prob(images, label)  # (2,)
+_, height, width = model.shape
+known = (torch.arange(height) < height // 2).view(1, 1, -1, 1).expand(1, 1, height, width)  # the lower half is missing
+completions = model.complete(images, known, n=3, label=label.repeat_interleave(3))  # (2, 3, C, H, W)"""
 GATE = 3.0  # gain at which tanh * sigmoid gives back the variance that it got
 
 
@@ -182,7 +188,11 @@ class GatedPixelCNN(MaskedImageModel, tags=["pixelcnn", "autoregressive", "inpai
     citation = """@inproceedings{vandenoord2016conditional,
   title={Conditional Image Generation with {PixelCNN} Decoders},
   author={van den Oord, A{\\"a}ron and Kalchbrenner, Nal and others}, booktitle={NeurIPS}, year={2016}}"""
-    usage = USAGE
+
+    @property
+    def usage(self) -> str:
+        """As that of the other models and, of a conditional one, with classes."""
+        return USAGE_BY_CLASS if self.config.classes else USAGE
 
     def __init__(self, config: GatedPixelCNNConfig):
         super().__init__(config)

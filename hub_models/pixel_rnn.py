@@ -126,7 +126,7 @@ class DiagonalBiLSTMConfig(PixelRNNConfig):
 
 
 class DiagonalBiLSTM(PixelRNN, tags=["pixelrnn", "rnn", "autoregressive", "inpainting"]):
-    """LSTMs along the diagonals from both sides, section 3.2: the context is all that came before."""
+    """LSTMs along the diagonals from both sides, section 3.2: all that came before is seen, but a pixel."""
 
     config_class = DiagonalBiLSTMConfig
     layer = DiagonalLayer
@@ -134,6 +134,7 @@ class DiagonalBiLSTM(PixelRNN, tags=["pixelrnn", "rnn", "autoregressive", "inpai
     title = "Diagonal BiLSTM"
     about = (
         "LSTM layers that go through the image along its diagonals, from the left and from the right, give the "
-        "distribution of each colour of each pixel in turn, given the whole image before it. The product of these is "
-        "the exact probability of the image."
+        "distribution of each colour of each pixel in turn. The product of these is the exact probability of the "
+        "image. A pixel sees all that comes before it but one: the last of the row above, where that is more than "
+        "three to its right, is hidden by the paper's shift of what comes from the right."
     )

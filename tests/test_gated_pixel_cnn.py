@@ -1,5 +1,6 @@
 """The gated PixelCNN: no blind spot, and the class."""
 
+import argparse
 import contextlib
 
 import pytest
@@ -7,7 +8,11 @@ import torch
 from conftest import build, enliven, random_images
 from fields import sees
 
+from evaluation import bits_per_dim
 from evaluation.reference import plain_sampling
+from hub_models import GatedPixelCNN
+from training.data import ImageData
+from training.pictures import draw_samples, draw_stage
 
 CLASSES = 3
 
@@ -105,6 +110,27 @@ def test_a_label_that_is_none_of_the_classes_is_refused(conditional, label, said
         with pytest.raises(ValueError, match=said) as refused:
             call()
         assert "\n" not in str(refused.value)
+
+
+def test_a_conditional_one_is_saved_with_its_classes_and_used_as_its_card_says(conditional, tmp_path):
+    conditional.save_pretrained(tmp_path)
+    loaded = GatedPixelCNN.from_pretrained(tmp_path)
+    assert loaded.config == conditional.config and loaded.config.classes == CLASSES
+    images, label = random_images(conditional, 3), torch.arange(3)
+    torch.testing.assert_close(loaded.log_prob(images, label), conditional.log_prob(images, label), check_dtype=False)
+    names = {"torch": torch, "model": loaded}
+    exec(loaded.usage, names)
+    assert names["completions"].shape == (2, 3, *loaded.shape) and names["nats"].shape == (2,)
+
+
+def test_its_pictures_and_its_likelihood_are_given_the_classes(conditional, tmp_path):
+    data = ImageData(random_images(conditional, 6), torch.arange(6) % CLASSES)
+    draw_stage(conditional, tmp_path / "stage.png")
+    assert "five completions" in draw_samples(conditional, data, tmp_path / "samples.png")
+    args = argparse.Namespace(name="x", batch_size=4)
+    found = bits_per_dim.measure(conditional, data, args)[1]
+    assert found["metric"] == "nats_per_image"
+    assert found["value"] == pytest.approx(-conditional.log_prob(data.images, data.labels).mean().item())
 
 
 def test_an_unconditional_one_takes_no_label():

@@ -30,9 +30,15 @@ STAGE = 10  # samples of a stage
 STAGES = 8  # at most as many rows
 
 
+def _classes(model: AutoregressiveImageModel, count: int) -> torch.Tensor | None:
+    """Labels for so many samples, class after class, of a conditional model; None for another."""
+    classes = getattr(model.config, "classes", 0)
+    return torch.arange(count) % classes if classes else None
+
+
 def draw_stage(model: AutoregressiveImageModel, path: Path) -> None:
     """Write a row of samples of a model in training; the noise is the same at every stage."""
-    samples = model.sample(STAGE, generator=torch.Generator().manual_seed(0))
+    samples = model.sample(STAGE, label=_classes(model, STAGE), generator=torch.Generator().manual_seed(0))
     picture = io.BytesIO()
     to_sheet(samples, STAGE).save(picture, "png")
     write_bytes(path, picture.getvalue())
@@ -54,8 +60,11 @@ def _draw_generated(model: AutoregressiveImageModel, data: ImageData, path: Path
     known = (torch.arange(height) < height * 5 // 8).view(1, 1, height, 1).expand(1, 1, height, width)
     rows = min(6, len(data))
     originals = model.to_bytes(model.quantise(data.images[:rows]))  # as the model sees them
-    samples = model.sample(4 * rows, generator=noise)
-    filled = model.complete(originals, known, 5, generator=noise)  # (rows, 5, C, H, W)
+    label = _classes(model, 4 * rows)
+    samples = model.sample(4 * rows, label=label, generator=noise)
+    if label is not None:
+        label = data.labels[:rows].repeat_interleave(5)
+    filled = model.complete(originals, known, 5, label=label, generator=noise)  # (rows, 5, C, H, W)
     masked = torch.where(known, originals, torch.full_like(originals, 64))
     right = torch.cat([masked[:, None], filled, originals[:, None]], 1)  # (rows, 7, C, H, W)
     blank = torch.full((rows, 1, channels, height, width), 128, dtype=torch.uint8)

@@ -107,6 +107,7 @@ class Scan(torch.autograd.Function):
         ctx, gates: torch.Tensor, weight: torch.Tensor, steps: list[Step], orders: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         size = gates.shape[1] // 4
+        weight = weight.contiguous()  # or products in bf16 are 30 times slower on a CPU
         gates = reordered(gates, orders)
         hidden, cell = torch.empty_like(gates[:, :size]), torch.empty_like(gates[:, :size])
         with torch.autocast(gates.device.type, enabled=False):

@@ -73,7 +73,7 @@ class RowLayer(nn.Module):
         """(B, 2h, H, W) -> hidden states and cells, (h, H W B) each."""
         batch, _, height, width = x.shape
         gates = columns(self.input(x))[None]  # (1, 4h, H W B)
-        weight = self.state.weight.to(gates.dtype).permute(2, 0, 1)[:, None].contiguous()  # (3, 1, 4h, h)
+        weight = self.state.weight.to(gates.dtype).permute(2, 0, 1)[:, None]  # (3, 1, 4h, h)
         hidden, cell = Scan.apply(gates, weight, rows(height, width, batch), None)
         return hidden[0], cell[0]
 
@@ -106,9 +106,7 @@ class DiagonalLayer(nn.Module):
         """(B, 2h, H, W) -> hidden states and cells from the left and from the right, (2, h, H W B) each."""
         batch, _, height, width = x.shape
         gates = columns(self.input(x)).unflatten(0, (2, -1))  # (2, 4h, H W B)
-        weight = (
-            self.state.weight.to(gates.dtype).unflatten(0, (2, -1)).permute(3, 0, 1, 2).contiguous()
-        )  # (2, 2, 4h, h)
+        weight = self.state.weight.to(gates.dtype).unflatten(0, (2, -1)).permute(3, 0, 1, 2)  # (2, 2, 4h, h)
         order = diagonal_order(height, width).to(x.device)
         mirrored = order + width - 1 - 2 * (order % width)  # the pixels across
         return Scan.apply(gates, weight, diagonals(height, width, batch), torch.stack([order, mirrored]))
