@@ -1,6 +1,7 @@
 """The plain, slow way of each fast thing: the oracle of the tests and the yardstick of `evaluation.speed`."""
 
 import contextlib
+import functools
 import random
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ import torch
 from PIL import Image, ImageOps
 from torch.utils.data import DataLoader, Dataset
 
-from hub_models import AutoregressiveImageModel
+from hub_models import AutoregressiveImageModel, DiagonalBiLSTM, RowLSTM
 from hub_models.layers.spatial import DiagonalLayer, RowLayer, lstm_cell
 from training.data import ImageData
 
@@ -101,3 +102,20 @@ def plain_diagonal_lstm(layer: DiagonalLayer, x: torch.Tensor) -> torch.Tensor:
         hiddens.append(hidden)
     left, right = unskew(torch.stack(hiddens, -1)).unbind(1)
     return torch.stack([left, right.flip(-1)], 1)
+
+
+@contextlib.contextmanager
+def plain_scans(model: RowLSTM | DiagonalBiLSTM) -> Iterator[None]:
+    """A context in which its layers go through the image in operations of torch, differentiated by autograd."""
+    plain = plain_row_lstm if isinstance(model, RowLSTM) else plain_diagonal_lstm
+
+    def scan(layer: RowLayer | DiagonalLayer, x: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return plain(layer, x).movedim(0, -1).flatten(-3), None  # (..., h, H W B)
+
+    for layer in model.layers:
+        layer.scan = functools.partial(scan, layer)  # shadows the class's own
+    try:
+        yield
+    finally:
+        for layer in model.layers:
+            del layer.scan

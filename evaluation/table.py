@@ -98,13 +98,14 @@ def inpainting_table() -> str:
 
 def speed_table() -> str:
     """The ratios of `evaluation.speed`."""
-    lines = ["| what | ours | the plain way | ratio | hardware |", "| --- " * 5 + "|"]
+    lines = ["| what | ours | bound | the plain way | ratio | hardware |", "| --- " * 6 + "|"]
     for row in json.loads((HERE / "speed.json").read_text()):
         ours, plain = (
             f"{row['images'] / row[key]:,.0f} images/s" if "images" in row else f"{row[key]:.3g} s"
             for key in ("seconds", "plain_seconds")
         )
-        lines.append(f"| {row['pair']} | {ours} | {plain} | {row['ratio']:.1f} | {row['hardware']} |")
+        bound = f"{row['bound_seconds']:.3g} s" if "bound_seconds" in row else ""
+        lines.append(f"| {row['pair']} | {ours} | {bound} | {plain} | {row['ratio']:,.1f} | {row['hardware']} |")
     return "\n".join(lines)
 
 

@@ -15,8 +15,23 @@ from evaluation.corruptions import SEVERITIES, corrupt
 from evaluation.reference import pillow_batches, plain_sampling
 from evaluation.report import TILE_COLUMNS, draw_tiles, most_confident
 from evaluation.runner import run
-from evaluation.speed import ratio
-from hub_models import CNN, CNNConfig, PixelClassifier, PixelClassifierConfig, PixelPredictor, PixelPredictorConfig
+from evaluation.speed import ratio, weights_read
+from hub_models import (
+    CNN,
+    CNNConfig,
+    DiagonalBiLSTM,
+    DiagonalBiLSTMConfig,
+    GatedPixelCNN,
+    GatedPixelCNNConfig,
+    PixelClassifier,
+    PixelClassifierConfig,
+    PixelCNN,
+    PixelCNNConfig,
+    PixelPredictor,
+    PixelPredictorConfig,
+    RowLSTM,
+    RowLSTMConfig,
+)
 from training.data import ImageData, load_split
 from training.train import train
 
@@ -260,6 +275,19 @@ def test_speed_results_are_of_every_pair():
     assert {"sampling 1 image", "sampling 16 images", "training, batch 128"} <= {
         row["pair"].partition(": ")[2].rpartition(",")[0] for row in rows
     }
+
+
+def test_the_weights_that_an_image_must_read_counted_by_hand():
+    """Of 2x3 pixels, h = 1, no head to speak of: taps here and beside at six pixels, those above in two rows."""
+    size = {"height": 2, "width": 3, "layers": 1, "hidden": 1, "head": 1}
+    head, first = 2 * 1 + 1 + 1, 2 * 3  # mask A: three beside
+    above = 2 * 3 * 7
+    assert weights_read(PixelCNN(PixelCNNConfig(**size))) == 6 * (first + head + 2 + 2 + 2) + 2 * (above + 3)
+    assert weights_read(RowLSTM(RowLSTMConfig(**size))) == 6 * (first + head + 16 + 2) + 2 * (above + 12)
+    diagonal = 6 * (first + head + 16 + 8 + 2) + 2 * (above + 8)
+    assert weights_read(DiagonalBiLSTM(DiagonalBiLSTMConfig(**size))) == diagonal
+    gated = 6 * (2 * 3 + 1 + 1 + 1 + 1) + 2 * (2 * 21 + 4)  # horizontal 1x7 mask A, out, head; vertical 3x7, across
+    assert weights_read(GatedPixelCNN(GatedPixelCNNConfig(**size))) == gated
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 from conftest import build, enliven, random_images
 from fields import residual, sees, sub_pixels
 
-from evaluation.reference import plain_diagonal_lstm, plain_row_lstm, skew, unskew
+from evaluation.reference import plain_diagonal_lstm, plain_row_lstm, plain_scans, skew, unskew
 from hub_models import MODELS, DiagonalBiLSTM
 from hub_models.layers.masked import MaskedConv2d
 from hub_models.layers.scan import Scan, diagonals, images, rows
@@ -192,6 +192,17 @@ def test_the_scan_and_its_gradients_are_those_of_the_plain_lstm(name, plain, siz
     gradients = [torch.autograd.grad((states * weight).sum(), wanted, allow_unused=True) for states in (fast, slow)]
     for ours, theirs in zip(*gradients, strict=True):
         assert torch.allclose(ours, theirs, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["row_lstm", "diagonal_bilstm"])
+def test_a_model_with_plain_scans_is_the_same_and_ours_again_after_it(name):
+    model = enliven(build(name)).double()
+    images_ = random_images(model, 3)
+    ours = model.log_prob(images_)
+    with plain_scans(model):
+        assert all("scan" in vars(layer) for layer in model.layers)
+        assert torch.allclose(model.log_prob(images_), ours, rtol=0, atol=1e-9)
+    assert not any("scan" in vars(layer) for layer in model.layers)
 
 
 @pytest.mark.parametrize("steps", [rows, diagonals])
