@@ -211,7 +211,7 @@ class ConvolutionWalk(ResidualWalk):
         for rectified, down, seen, inner, base, here, inners, middle, up, middles in self.steps[c]:
             torch.clamp_min(x, 0, out=rectified)
             torch.mm(down, seen, out=inner).relu_()
-            torch.addmm(base, here, inners, out=middle).relu_()
+            torch.clamp_min(base.addmm_(here, inners), 0, out=middle)
             x.addmm_(up, middles)
         torch.clamp_min(x, 0, out=self.last[c])
 
