@@ -268,7 +268,7 @@ def main() -> None:
     for name, measure in tqdm(chosen.items(), "speed", unit="pair"):
         found[name] = {"pair": name} | measure(args.rounds) | ran
         row = found[name]
-        near = f", {row['of_bound']:.1f} times the bound of {row['bound_seconds']:.3f} s" * ("of_bound" in row)
+        near = f", {row['of_bound']:.1f} times the bound of {row['bound_seconds']:.3f} s" if "of_bound" in row else ""
         tqdm.write(f"{name}: {row['ratio']:.1f} times ({row['seconds']:.3f} s{near})")
     write_json(RESULTS, [found[name] for name in pairs if name in found])
     print(json.dumps([found[name] for name in chosen]))

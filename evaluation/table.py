@@ -45,6 +45,23 @@ def cifar10_table() -> str:
     return "\n".join(lines)
 
 
+def pixelrnn_table() -> str:
+    """The PixelRNN family on binarised MNIST, in nats an image, beside the paper's on its own stochastic draw."""
+    lines = [
+        "| model, epochs | parameters | threshold: test | drawn: test | published, drawn |",
+        "| --- " * 5 + "|",
+    ]
+    for row in published()["pixelrnn"]:
+        name = row["name"]
+        parameters = json.loads((PRETRAINED / name / "train_results.json").read_text())["parameters"]
+        figures = [_ranged(_find(n, "nats_per_image"), "value") for n in (name, f"{name}-drawn")]
+        links = " and ".join(
+            f"[{n}](hub_models/pretrained/{n}/README.md), {_epochs(n)}" for n in (name, f"{name}-drawn")
+        )
+        lines.append(f"| {links} | {parameters:,} | {' | '.join(figures)} | {row['published']} |")
+    return "\n".join(lines)
+
+
 def ablation_table() -> str:
     """The study's ablation by `evaluation.sweep`, the cumulative beside its figures, and one at a time."""
     found = json.loads((HERE / "sweeps" / "ablation.json").read_text())
@@ -133,6 +150,7 @@ def filled(text: str) -> str:
     """The README with each part between `<!-- NAME -->` and `<!-- end -->` made anew."""
     tables = {
         "results": results_table(),
+        "pixelrnn": pixelrnn_table(),
         "cifar10": cifar10_table(),
         "ablation": ablation_table(),
         "tricks": tricks_table(),

@@ -172,7 +172,8 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         missing = (~keep).any(0).nonzero().flatten().tolist()
         if not missing:
             return out.view(len(images), n, channels, height, width)
-        levels = self.quantise(out)
+        levels, byte_of = self.quantise(out), self.to_bytes(torch.arange(self.config.levels))
+        given = keep.all(0).tolist()  # in all images, so that nothing is drawn
         start, stop = missing[0], missing[-1] + 1
         with self.exact(), self.evaluating():
             stream = self._stream(levels.to(self.device, copy=True), start, label)
@@ -180,11 +181,11 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
             for i in range(start, stop):
                 y, x, c = i // (width * channels), i // channels % width, i % channels
                 noise = torch.rand(len(out), generator=generator, dtype=torch.float64)  # used or not: of each its own
-                kept, drawn = keep[:, i], levels[:, c, y, x]
-                if not kept.all():
+                drawn = levels[:, c, y, x]
+                if not given[i]:
                     logits = stream.send(torch.stack(since, 1).to(self.device)) if since else next(stream)
-                    drawn = torch.where(kept, drawn, draw(logits.cpu(), temperature, noise))
-                    out[~kept, c, y, x] = self.to_bytes(drawn)[~kept]
+                    drawn = torch.where(keep[:, i], drawn, draw(logits.cpu(), temperature, noise))
+                    out[:, c, y, x] = torch.where(keep[:, i], out[:, c, y, x], byte_of[drawn])
                     since = []
                 since.append(drawn)
                 if progress is not None:

@@ -63,14 +63,17 @@ class Head(nn.Module):
         convs, channels = (self.first, self.second, self.last), self.channels
         weights = [pointwise(self.first, channels, len(read)), *(pointwise(conv, channels) for conv in convs[1:])]
         seen = [rows for _, rows in slices(read.shape[1] - 1, channels, 1)]
-        inner = slices(self.first.out_channels, channels, 1)
         first, second = ones_first(2, self.first.out_channels, read.shape[2], like=read)
+        parts = [  # of each channel, where it reads and writes
+            (a, first[rows], b, first[until], second[rows], last, second[until])
+            for a, b, last, (rows, until) in zip(*weights, slices(self.first.out_channels, channels, 1), strict=True)
+        ]
 
         def logits(c: int) -> torch.Tensor:
-            rows, until = inner[c]
-            torch.mm(weights[0][c], read[:, seen[c]].flatten(0, 1), out=first[rows]).relu_()
-            torch.mm(weights[1][c], first[until], out=second[rows]).relu_()
-            return weights[2][c] @ second[until]
+            a, own, b, firsts, own_second, last, seconds = parts[c]
+            torch.mm(a, read[:, seen[c]].flatten(0, 1), out=own).relu_()
+            torch.mm(b, firsts, out=own_second).relu_()
+            return last @ seconds
 
         return logits
 
@@ -120,6 +123,7 @@ class MaskedImageModel(AutoregressiveImageModel):
         y, x = divmod(start // channels, width)
         walk = self.walk(self.scale(levels), y, x, label)
         head = self.head.steps(walk.read)
+        scaled = self.scale(torch.arange(self.config.levels, device=levels.device))
         wanted = start  # the next whose logits are asked for: all before it are known
         for pixel in range(start // channels, height * width):
             y, x = divmod(pixel, width)
@@ -135,7 +139,7 @@ class MaskedImageModel(AutoregressiveImageModel):
                     drawn = yield self.full(logits.t())
                     wanted = i + drawn.shape[1]
                     raster[:, i:wanted] = drawn
-                walk.pixels.put(x, c, self.scale(raster[:, i]))
+                walk.pixels.put(x, c, scaled[raster[:, i]])
             walk.end_pixel()
             if x == width - 1:
                 walk.end_row()

@@ -34,7 +34,11 @@ PAPER = COMMON | {
 }
 DATA = {
     "": ("mnist", "digits binarised at a threshold"),
-    "-drawn": ("mnist-drawn", "digits binarised by one stochastic draw, as in the paper (though not the same draw)"),
+    "-drawn": (
+        "mnist-drawn",
+        "digits binarised by one stochastic draw, as in the paper (though not the same draw; at a threshold they are "
+        "other, smoother images)",
+    ),
 }
 MODELS = {  # config, epochs: an hour of a CPU's thread at most
     "pixelcnn": (PixelCNNConfig(), 8),
