@@ -47,18 +47,15 @@ def cifar10_table() -> str:
 
 def pixelrnn_table() -> str:
     """The PixelRNN family on binarised MNIST, in nats an image, beside the paper's on its own stochastic draw."""
-    lines = [
-        "| model, epochs | parameters | threshold: test | drawn: test | published, drawn |",
-        "| --- " * 5 + "|",
-    ]
+    lines = ["| model | parameters, epochs | data | validation | test | published |", "| --- " * 6 + "|"]
     for row in published()["pixelrnn"]:
         name = row["name"]
         parameters = json.loads((PRETRAINED / name / "train_results.json").read_text())["parameters"]
-        figures = [_ranged(_find(n, "nats_per_image"), "value") for n in (name, f"{name}-drawn")]
-        links = " and ".join(
-            f"[{n}](hub_models/pretrained/{n}/README.md), {_epochs(n)}" for n in (name, f"{name}-drawn")
+        figures = [_ranged(_find(name, "nats_per_image", split), "value") for split in ("validation", "test")]
+        lines.append(
+            f"| [{name}](hub_models/pretrained/{name}/README.md) | {parameters:,}, {_epochs(name)} "
+            f"| {row['data']} | {' | '.join(figures)} | {row['published']} |"
         )
-        lines.append(f"| {links} | {parameters:,} | {' | '.join(figures)} | {row['published']} |")
     return "\n".join(lines)
 
 
