@@ -15,11 +15,10 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
     """Mean negative log-likelihood over images, in three units, each with its 95 % interval over images."""
     fits = isinstance(model, AutoregressiveImageModel)
     require(fits, f"{args.name} gives no likelihood of images: measure it with evaluation.accuracy")
-    conditional = getattr(model.config, "classes", 0)
+    labels = data.conditions(model)
 
     def score(chosen: torch.Tensor) -> torch.Tensor:
-        label = data.labels[chosen] if conditional else None
-        return -model.log_prob(data.images[chosen], label).cpu()
+        return -model.log_prob(data.images[chosen], labels if labels is None else labels[chosen]).cpu()
 
     nats = torch.cat(spread(torch.arange(len(data)).split(args.batch_size), score, "bits_per_dim"))
     figures = mean_interval(nats)  # mean, low, high in nats an image

@@ -22,34 +22,45 @@ SAMPLES = 10  # fillings an image
 PATCHES = {"1x1": 1, "2x2": 2}
 
 
-def pixel_nats(model: AutoregressiveImageModel, history: torch.Tensor, scored: torch.Tensor) -> torch.Tensor:
-    """-log p in nats, (B, C*H*W), of the sub-pixels of `scored` given those of `history` before them; both uint8."""
+def pixel_nats(
+    model: AutoregressiveImageModel, history: torch.Tensor, scored: torch.Tensor, label: torch.Tensor | None
+) -> torch.Tensor:
+    """-log p in nats, (B, C*H*W), of the sub-pixels of `scored` given those of `history` before them; both uint8.
+
+    `label` (1,) is the class of all of them, for a conditional model.
+    """
     with torch.no_grad(), model.exact():
-        log_p = model.logits(history).log_softmax(-1)  # (B, C, H, W, levels)
+        label = label if label is None else label.expand(len(history))
+        log_p = model.logits(history, label).log_softmax(-1)  # (B, C, H, W, levels)
     return -log_p.gather(-1, model.quantise(scored).to(log_p.device)[..., None]).flatten(1).cpu()
 
 
-def score(model: AutoregressiveImageModel, image: torch.Tensor, noise: torch.Generator) -> dict[str, float]:
+def score(
+    model: AutoregressiveImageModel, image: torch.Tensor, label: torch.Tensor | None, noise: torch.Generator
+) -> dict[str, float]:
     """Nats a missing pixel of one image (1, 1, H, W), and the gains of the most probable fillings in nats."""
     _, height, width = model.shape
-    true, start = pixel_nats(model, image, image), height * width - BLANKED
+    true, start = pixel_nats(model, image, image, label), height * width - BLANKED
     scores = {}
     for count in FILLED:
         hole = slice(start, start + count)
         known = torch.ones(height * width, dtype=torch.bool)
         known[hole] = False
-        filled = model.complete(image, known.view(1, 1, height, width), SAMPLES, generator=noise)[0]
+        labels = label if label is None else label.expand(SAMPLES)
+        known = known.view(1, 1, height, width)
+        filled = model.complete(image, known, SAMPLES, label=labels, generator=noise)[0]
         truths = image.expand(SAMPLES, -1, -1, -1)
         scores[f"inpainting_truth_{count}"] = true[:, hole].mean().item()
-        scores[f"inpainting_sampled_{count}"] = pixel_nats(model, filled, filled)[:, hole].mean().item()
-        scores[f"inpainting_truth_after_sampled_{count}"] = pixel_nats(model, filled, truths)[:, hole].mean().item()
+        scores[f"inpainting_sampled_{count}"] = pixel_nats(model, filled, filled, label)[:, hole].mean().item()
+        after = pixel_nats(model, filled, truths, label)[:, hole].mean().item()
+        scores[f"inpainting_truth_after_sampled_{count}"] = after
     for name, side in PATCHES.items():
         y = int(torch.randint(height // 4, 3 * height // 4, (), generator=noise))
         x = int(torch.randint(width // 4, 3 * width // 4, (), generator=noise))
         known = torch.ones(1, 1, height, width, dtype=torch.bool)
         known[..., y : y + side, x : x + side] = False
-        _, best, _ = model.most_probable(image, known)
-        scores[f"most_probable_gain_{name}"] = best - float(model.log_prob(image))
+        _, best, _ = model.most_probable(image, known, label)
+        scores[f"most_probable_gain_{name}"] = best - float(model.log_prob(image, label))
     return scores
 
 
@@ -58,12 +69,14 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
     fits = isinstance(model, AutoregressiveImageModel) and model.config.channels == 1
     require(fits, f"{args.name} is no model of grey images: measure it with evaluation.accuracy")
     _, height, width = model.shape
-    told = f"{args.name} makes images of {height}x{width}: the study blanks {BLANKED} pixels"
-    require(height * width > BLANKED, told)
+    told = f"{args.name} makes images of {height}x{width}: the study blanks {BLANKED} pixels, and patches of 2x2"
+    require(height * width > BLANKED and min(height, width) >= 2, told)
+
+    labels = data.conditions(model)
 
     def one(index: int) -> dict[str, float]:
         noise = torch.Generator().manual_seed((args.seed << 32) + index)  # an image's own, in whichever process
-        return score(model, data.images[index, None], noise)
+        return score(model, data.images[index, None], labels if labels is None else labels[index, None], noise)
 
     scores = spread(range(len(data)), one, "inpainting")
     entries = []

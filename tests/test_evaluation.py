@@ -56,6 +56,17 @@ def test_splits_are_disjoint_fixed_and_whole(mnist):
         load_split("mnist", "dev")
 
 
+def test_drawn_digits_are_one_draw_of_the_same_digits(mnist):
+    for split in "validation", "test":
+        grey, drawn = load_split("mnist", split), load_split("mnist-drawn", split)
+        assert torch.equal(drawn.labels, grey.labels) and drawn.images.unique().tolist() == [0, 255]
+        assert torch.equal(load_split("mnist-drawn", split).images, drawn.images)
+        for level in (0, 64, 128, 192, 253, 255):
+            shown = (drawn.images[grey.images == level] == 255).double()
+            p = level / 255
+            assert shown.mean().item() == pytest.approx(p, abs=5 * math.sqrt(p * (1 - p) / len(shown)))
+
+
 def test_accuracy_and_likelihood_of_a_net_that_knows_nothing(mnist):
     data = load_split("mnist", "validation").first(50)
     classifier = PixelClassifier(PixelClassifierConfig(hidden_size=4)).eval()

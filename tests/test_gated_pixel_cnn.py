@@ -8,7 +8,7 @@ import torch
 from conftest import build, enliven, random_images
 from fields import sees
 
-from evaluation import bits_per_dim
+from evaluation import bits_per_dim, inpainting
 from evaluation.reference import plain_sampling
 from hub_models import GatedPixelCNN
 from training.data import ImageData
@@ -131,6 +131,16 @@ def test_its_pictures_and_its_likelihood_are_given_the_classes(conditional, tmp_
     found = bits_per_dim.measure(conditional, data, args)[1]
     assert found["metric"] == "nats_per_image"
     assert found["value"] == pytest.approx(-conditional.log_prob(data.images, data.labels).mean().item())
+
+
+def test_inpainting_is_scored_given_the_classes():
+    size = {"channels": 1, "levels": 2, "height": 7, "width": 43, "layers": 2}
+    model = enliven(build("gated_pixel_cnn", classes=CLASSES, **size)).eval()
+    data = ImageData(random_images(model, 1), torch.tensor([2]))
+    found = inpainting.measure(model, data, argparse.Namespace(name="x", seed=0))
+    truth = next(entry["value"] for entry in found if entry["metric"] == "inpainting_truth_300")
+    first = model.logits(data.images, data.labels)[0, 0, 0, 0].log_softmax(-1)[model.quantise(data.images)[0, 0, 0, 0]]
+    assert truth * 300 == pytest.approx(-(model.log_prob(data.images, data.labels) - first).item())
 
 
 def test_an_unconditional_one_takes_no_label():

@@ -60,10 +60,9 @@ def _draw_generated(model: AutoregressiveImageModel, data: ImageData, path: Path
     known = (torch.arange(height) < height * 5 // 8).view(1, 1, height, 1).expand(1, 1, height, width)
     rows = min(6, len(data))
     originals = model.to_bytes(model.quantise(data.images[:rows]))  # as the model sees them
-    label = _classes(model, 4 * rows)
-    samples = model.sample(4 * rows, label=label, generator=noise)
-    if label is not None:
-        label = data.labels[:rows].repeat_interleave(5)
+    samples = model.sample(4 * rows, label=_classes(model, 4 * rows), generator=noise)
+    label = data.first(rows).conditions(model)
+    label = label if label is None else label.repeat_interleave(5)
     filled = model.complete(originals, known, 5, label=label, generator=noise)  # (rows, 5, C, H, W)
     masked = torch.where(known, originals, torch.full_like(originals, 64))
     right = torch.cat([masked[:, None], filled, originals[:, None]], 1)  # (rows, 7, C, H, W)

@@ -9,7 +9,7 @@ import torch
 from huggingface_hub import constants, snapshot_download
 from safetensors.torch import load_file, save
 
-from hub_models.base import require, write_bytes
+from hub_models.base import HubModel, require, write_bytes
 from training.machine import locked
 
 logger = logging.getLogger(__name__)
@@ -61,6 +61,10 @@ class ImageData(torch.utils.data.Dataset):
         """Which of the split's images these are, in words; "" where they are all."""
         return f"first {len(self):,} of {self.whole:,}" if len(self) < self.whole else ""
 
+    def conditions(self, model: HubModel) -> torch.Tensor | None:
+        """What a generative model is conditioned on, image by image: the labels, or None if it takes none."""
+        return self.labels if getattr(model.config, "classes", 0) else None
+
     def check_labels(self, classes: int | None) -> None:
         """Refuse labels that a model of so many classes does not know.
 
@@ -98,7 +102,8 @@ def load_split(name: str, split: str) -> ImageData:
     part = "test" if split == "test" else "train"
     images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
     if source.drawn:  # of the whole part before it is split, so that each image is the same in whatever is read
-        noise = torch.rand(images.shape, generator=torch.Generator().manual_seed(SPLIT_SEED))
+        noise = torch.Generator().manual_seed(SPLIT_SEED + (part == "test"))  # of either part its own
+        noise = torch.rand(images.shape, generator=noise)
         images = (images > noise * 255).to(torch.uint8) * 255
     if split != "test":
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
