@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -124,8 +125,9 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        for model_type in MODELS:
-            road(next(n for n, r in recipes().items() if r.model.model_type == model_type), work)
+        names = [next(n for n, r in recipes().items() if r.model.model_type == kind) for kind in MODELS]
+        with ThreadPoolExecutor(2) as pool:  # each takes a core
+            list(pool.map(lambda name: road(name, work), names))
         space(work)
         installed(work)
     print("smoke: all well")
