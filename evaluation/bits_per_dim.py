@@ -5,7 +5,7 @@ import argparse
 import torch
 
 from evaluation.metrics import bits_per_dim, mean_interval
-from evaluation.runner import Measures, command, spread
+from evaluation.runner import GIVEN, Measures, command, spread
 from hub_models import AutoregressiveImageModel, HubModel
 from hub_models.base import require
 from training.data import ImageData
@@ -26,7 +26,8 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
 
     def entry(metric: str, unit: str, convert) -> dict:
         value, low, high = map(convert, figures)
-        return {"metric": metric, "value": value, "unit": unit, "n": len(data), "interval": [low, high]}
+        given = GIVEN if labels is not None else ""
+        return {"metric": metric, "value": value, "unit": unit + given, "n": len(data), "interval": [low, high]}
 
     return [
         entry("bits_per_dim", "bits/dim", lambda nats: bits_per_dim(nats, channels * height * width)),

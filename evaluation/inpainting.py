@@ -11,7 +11,7 @@ import argparse
 import torch
 
 from evaluation.metrics import mean_interval
-from evaluation.runner import Measures, command, spread
+from evaluation.runner import GIVEN, Measures, command, spread
 from hub_models import AutoregressiveImageModel, HubModel
 from hub_models.base import require
 from training.data import ImageData
@@ -46,9 +46,8 @@ def score(
         hole = slice(start, start + count)
         known = torch.ones(height * width, dtype=torch.bool)
         known[hole] = False
-        labels = label if label is None else label.expand(SAMPLES)
         known = known.view(1, 1, height, width)
-        filled = model.complete(image, known, SAMPLES, label=labels, generator=noise)[0]
+        filled = model.complete(image, known, SAMPLES, label=label, generator=noise)[0]
         truths = image.expand(SAMPLES, -1, -1, -1)
         scores[f"inpainting_truth_{count}"] = true[:, hole].mean().item()
         scores[f"inpainting_sampled_{count}"] = pixel_nats(model, filled, filled, label)[:, hole].mean().item()
@@ -83,6 +82,7 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
     for metric in scores[0]:
         value, low, high = mean_interval(torch.tensor([of_image[metric] for of_image in scores]))
         unit = "nats/image" if metric.startswith("most_probable") else "nats/missing pixel"
+        unit += GIVEN if labels is not None else ""
         entries.append({"metric": metric, "value": value, "unit": unit, "n": len(data), "interval": [low, high]})
     return entries
 

@@ -20,9 +20,10 @@ from tqdm import tqdm
 from hub_models import HubModel, load, locate
 from hub_models.base import WEIGHTS, fetch, fingerprint, require, write_bytes, write_json
 from hub_models.card import SPLITS, read_report, read_results, write_card
-from training.data import DATASETS, ImageData, load_split
+from training.data import DATASETS, ImageData, describe, load_split
 from training.machine import hardware, interleave, launcher, locked, part
 
+GIVEN = ", given the label"  # after the unit of what a conditional model scores: it is no p(image)
 Measures = list[dict]  # each: metric, value, unit, n, interval
 Report = Callable[[HubModel, ImageData, argparse.Namespace, Measures], tuple[dict, dict[str, bytes]]]
 Item, Score = TypeVar("Item"), TypeVar("Score")
@@ -77,6 +78,7 @@ def run(
     options = shlex.join(argument for argument in argv if argument != args.name)
     shared = {
         "dataset": source_data["repo_id"],
+        **{key: said for key, said in describe(source_data["name"]).items() if key == "prepared"},
         "split": args.split,
         **({"part": data.part} if data.part else {}),
         "seed": args.seed,

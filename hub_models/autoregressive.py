@@ -150,7 +150,9 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         Args:
             images: uint8 (B, C, H, W); what stands in missing pixels is not looked at.
             known: bool (B or 1, 1, H, W), True = keep.
-            n, label, temperature, generator, progress: as for `sample`.
+            n: completions of each image, at least 1.
+            label: int64 (B,), the class of each image, for class-conditional models.
+            temperature, generator, progress: as for `sample`.
 
         Raises:
             ValueError: any of them of another type, shape or range.
@@ -164,8 +166,9 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         require(number, f"temperature is {temperature!r}: give a number of at least 0 (0 is greedy)")
         on_cpu = generator is None or (isinstance(generator, torch.Generator) and generator.device.type == "cpu")
         require(on_cpu, f"generator is {generator!r}: give a torch.Generator on the CPU; every device then draws alike")
-        self._check_label(label, len(images) * n)
+        self._check_label(label, len(images))
 
+        label = label if label is None else label.repeat_interleave(n)
         out = images.cpu().repeat_interleave(n, 0)  # (B*n, C, H, W)
         keep = known.cpu().expand(len(images), 1, height, width).repeat_interleave(n, 0)
         keep = keep.expand(-1, channels, -1, -1).permute(0, 2, 3, 1).flatten(1)  # (B*n, H*W*C) in order of generation
@@ -201,6 +204,7 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         Args:
             image: uint8 (1, C, H, W).
             known: bool (1, 1, H, W), True = keep.
+            label: int64 (1,), for class-conditional models.
             limit: the largest number of fillings to score: 2 levels and 16 missing sub-pixels reach the default.
 
         Returns:
@@ -213,6 +217,7 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         check_images(image, self.shape)
         require(len(image) == 1, f"image holds {len(image)} images: give one")
         check_known(known, 1, self.shape)
+        self._check_label(label, 1)
         image, known = image.cpu(), known.cpu()
         hole = (~known[0]).expand(self.shape).nonzero()  # (sub-pixels, 3)
         levels, count = self.config.levels, self.config.levels ** len(hole)

@@ -130,7 +130,8 @@ def _leaderboard(results: list[dict], repo_id: str | None) -> str:
             task_id=metric,
             value=result["value"],
             dataset_revision=result["revision"],
-            notes=f"{result['unit']}, {_images(result)} test images, seed {result['seed']}",
+            notes=f"{result['unit']}, {_images(result)} test images, seed {result['seed']}"
+            + (f", {result['prepared']}" if "prepared" in result else ""),
             **source,
         )
         for metric, result in tested.items()
@@ -143,9 +144,15 @@ def _images(result: dict) -> str:
     return f"{result['n']:,}" + (f" ({result['part']})" if "part" in result else "")
 
 
+def _named(result: dict) -> str:
+    """The data set of a figure, and what was done to it."""
+    return result["dataset"] + (f" ({result['prepared']})" if "prepared" in result else "")
+
+
 def _shown(result: dict) -> dict:
     low, high = result["interval"]
     return result | {
+        "named": _named(result),
         "images": _images(result),
         "shown": format_value(result["value"]),
         "interval_shown": f"{format_value(low)} to {format_value(high)}",
@@ -159,7 +166,7 @@ def _metadata(model, name: str, recipe: dict, results: list[dict]) -> ModelCardD
         EvalResult(
             task_type=info.pipeline_tag,
             dataset_type=result["dataset"],
-            dataset_name=result["dataset"],
+            dataset_name=_named(result),
             dataset_split=result["split"],
             dataset_revision=result["revision"],
             metric_type=result["metric"],

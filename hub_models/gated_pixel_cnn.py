@@ -21,15 +21,15 @@ from .base import require
 from .layers.masked import MaskedConv2d, bounds, groups
 from .layers.walk import Pixels, Walk, by_group, ones_first, pointwise, slices
 from .masked_image import Head, MaskedImageConfig, MaskedImageModel
-from .pixel_rnn import LIMITS, USAGE
+from .pixel_rnn import LIMITS
 
-USAGE_BY_CLASS = """label = torch.tensor([0, 1])  # the class of each image
+USAGE = """label = torch.arange(2) % model.config.classes if model.config.classes else None  # of a conditional model
 images = model.sample(2, label=label, generator=torch.Generator().manual_seed(0))  # uint8 (2, C, H, W)
 nats = model.log_prob(images, label)  # (2,)
 _, height, width = model.shape
 known = (torch.arange(height) < height // 2).view(1, 1, -1, 1).expand(1, 1, height, width)  # the lower half is missing
-completions = model.complete(images, known, n=3, label=label.repeat_interleave(3))  # (2, 3, C, H, W)"""
-GATE = 3.0  # gain at which tanh * sigmoid gives back the variance that it got
+completions = model.complete(images, known, n=3, label=label)  # (2, 3, C, H, W)"""
+GATE = 3.0  # gain that makes up for what tanh * sigmoid takes away: the features of a deep stack keep their scale
 
 
 @dataclass
@@ -74,6 +74,8 @@ class GatedLayer(nn.Module):
         self.horizontal = MaskedConv2d(kind, inputs, 2 * features, (1, columns), channels, chunks_out=2, gain=1.0)
         self.out = MaskedConv2d("B", features, out, (1, 1), channels, gain=GATE if first else config.layers**-0.5)
         self.label = nn.Embedding(config.classes, 4 * features) if config.classes else None
+        if self.label:
+            nn.init.zeros_(self.label.weight)  # the scale at the start is that of an unconditional net
 
     def conditions(self, label: torch.Tensor | None) -> tuple[torch.Tensor | float, torch.Tensor | float]:
         """What the class adds to the gates of the vertical and the horizontal stack, (B, 2p, 1, 1) each."""
@@ -188,11 +190,7 @@ class GatedPixelCNN(MaskedImageModel, tags=["pixelcnn", "autoregressive", "inpai
     citation = """@inproceedings{vandenoord2016conditional,
   title={Conditional Image Generation with {PixelCNN} Decoders},
   author={van den Oord, A{\\"a}ron and Kalchbrenner, Nal and others}, booktitle={NeurIPS}, year={2016}}"""
-
-    @property
-    def usage(self) -> str:
-        """As that of the other models and, of a conditional one, with classes."""
-        return USAGE_BY_CLASS if self.config.classes else USAGE
+    usage = USAGE
 
     def __init__(self, config: GatedPixelCNNConfig):
         super().__init__(config)

@@ -5,8 +5,9 @@ convolution to 2h features, residual layers on them, two 1x1 mask-B layers, and 
 sub-pixel, of which R is seen by G and both by B in every layer. What the paper leaves open or differs here:
 
 - Level-to-level: bytes become `levels` equal ranges (256: the bytes themselves), scaled to -1..1.
-- The weights start at random, scaled by the number of unmasked taps, and the last of each residual layer by the root of
-  the depth besides: then activations keep their scale however deep the net is. Forget gates start at 1.
+- Masked weights start at random, scaled by the number of unmasked taps, and the last of each residual layer by the root
+  of the depth besides: then activations keep their scale however deep the net is. State-to-state weights start as
+  PyTorch's convolutions do, and the biases of forget gates at 1.
 - Skip connections (`skip`), of which the paper gives no form: the head reads the features before and after each layer.
 - The state from the right in the Diagonal BiLSTM is that of features which predict their pixel and so have not seen it
   (mask A). Moved down by a row, as the paper has it, the states leave one sub-pixel unseen where the 7x7 convolution

@@ -295,7 +295,7 @@ def test_the_weights_that_an_image_must_read_counted_by_hand():
     above = 2 * 3 * 7
     assert weights_read(PixelCNN(PixelCNNConfig(**size))) == 6 * (first + head + 2 + 2 + 2) + 2 * (above + 3)
     assert weights_read(RowLSTM(RowLSTMConfig(**size))) == 6 * (first + head + 16 + 2) + 2 * (above + 12)
-    diagonal = 6 * (first + head + 16 + 8 + 2) + 2 * (above + 8)
+    diagonal = 6 * (first + head + 8 + 8 + 2) + 2 * (above + 8 + 8)  # from the right a row's features at once
     assert weights_read(DiagonalBiLSTM(DiagonalBiLSTMConfig(**size))) == diagonal
     gated = 6 * (2 * 3 + 1 + 1 + 1 + 1) + 2 * (2 * 21 + 4)  # horizontal 1x7 mask A, out, head; vertical 3x7, across
     assert weights_read(GatedPixelCNN(GatedPixelCNNConfig(**size))) == gated

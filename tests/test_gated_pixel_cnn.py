@@ -60,6 +60,10 @@ def test_what_is_asked_with_a_class_is_answered_for_it(conditional):
     assert out["loss"].item() == pytest.approx(-together.sum().item() / images.numel())
     known = torch.ones(1, 1, 3, 4, dtype=torch.bool)
     known[..., 1, 1] = False
+    completed = conditional.complete(images, known.logical_not(), 2, label=label, temperature=0)
+    for image, k, both in zip(images, label, completed, strict=True):
+        one = conditional.complete(image[None], known.logical_not(), label=k[None], temperature=0)[0]
+        assert torch.equal(both, one.expand_as(both))
     for k in range(CLASSES):
         filled, log_p, _ = conditional.most_probable(images[:1], known, label=torch.tensor([k]))
         assert log_p == pytest.approx(conditional.log_prob(filled, torch.tensor([k])).item())
@@ -80,7 +84,7 @@ def test_cached_and_plain_sampling_of_classes_draw_the_same(conditional):
         with way:
             noise = torch.Generator().manual_seed(0)
             drawn.append(conditional.sample(4, label=label, generator=noise))
-            drawn[-1] = (drawn[-1], conditional.complete(images, known, 2, label=label, generator=noise))
+            drawn[-1] = (drawn[-1], conditional.complete(images, known, 2, label=label[:2], generator=noise))
     assert all(torch.equal(*both) for both in zip(*drawn, strict=True))
 
 
@@ -106,6 +110,7 @@ def test_a_label_that_is_none_of_the_classes_is_refused(conditional, label, said
         lambda: conditional.sample(2, label=label),
         lambda: conditional.complete(images, known, label=label),
         lambda: conditional(images, labels=label),
+        lambda: conditional.complete(images, known, 3, label=label),
     ):
         with pytest.raises(ValueError, match=said) as refused:
             call()
@@ -149,13 +154,24 @@ def test_an_unconditional_one_takes_no_label():
         model.log_prob(random_images(model, 2), torch.tensor([0, 1]))
 
 
-def test_activations_keep_their_scale_over_depth():
-    model = build("gated_pixel_cnn", channels=3, height=16, width=16, levels=256, layers=15, hidden=32)
+def test_a_most_probable_filling_has_one_class(conditional):
+    image, known = random_images(conditional, 1), torch.ones(1, 1, 3, 4, dtype=torch.bool)
+    known[..., 1, 1] = False
+    for label in (None, 1, torch.tensor([0, 1]), torch.tensor([CLASSES])):
+        with pytest.raises(ValueError, match=r"give an int64 tensor \(1,\) of classes 0 to 2"):
+            conditional.most_probable(image, known, label)
+
+
+@pytest.mark.parametrize("classes", [0, CLASSES])
+def test_activations_keep_their_scale_over_depth(classes):
+    size = {"height": 16, "width": 16, "layers": 15, "hidden": 32}
+    model = build("gated_pixel_cnn", channels=3, levels=256, classes=classes, **size)
+    label = torch.arange(4) % classes if classes else None
     with torch.no_grad():
         v = h = model.scale(model.quantise(random_images(model, 4)))
         scales = []
         for layer in model.layers:
-            v, h = layer(v, h, None)
+            v, h = layer(v, h, label)
             scales.append((v.std().item(), h.std().item()))
     for stack in zip(*scales, strict=True):
         assert max(stack) < 2 * min(stack)

@@ -36,6 +36,10 @@ def _classes(model: AutoregressiveImageModel, count: int) -> torch.Tensor | None
     return torch.arange(count) % classes if classes else None
 
 
+def _of_classes(model: AutoregressiveImageModel) -> str:
+    return ", of class after class" if getattr(model.config, "classes", 0) else ""
+
+
 def draw_stage(model: AutoregressiveImageModel, path: Path) -> None:
     """Write a row of samples of a model in training; the noise is the same at every stage."""
     samples = model.sample(STAGE, label=_classes(model, STAGE), generator=torch.Generator().manual_seed(0))
@@ -44,13 +48,14 @@ def draw_stage(model: AutoregressiveImageModel, path: Path) -> None:
     write_bytes(path, picture.getvalue())
 
 
-def draw_stages(rows: list[tuple[str, Path]], path: Path) -> str:
+def draw_stages(model: AutoregressiveImageModel, rows: list[tuple[str, Path]], path: Path) -> str:
     """Put the rows of `draw_stage`, each with what it is called, under one another and return the caption."""
     count = min(len(rows), STAGES)
     chosen = [rows[round(i * (len(rows) - 1) / max(count - 1, 1))] for i in range(count)]  # the first and the last too
     pictures = [np.asarray(Image.open(row)) for _, row in chosen]
     Image.fromarray(np.concatenate(pictures)).save(path)
-    return f"Samples from the same noise, from the top: {', '.join(name for name, _ in chosen)}."
+    named = ", ".join(name for name, _ in chosen)
+    return f"Samples from the same noise{_of_classes(model)}, from the top: {named}."
 
 
 def _draw_generated(model: AutoregressiveImageModel, data: ImageData, path: Path) -> str:
@@ -62,7 +67,6 @@ def _draw_generated(model: AutoregressiveImageModel, data: ImageData, path: Path
     originals = model.to_bytes(model.quantise(data.images[:rows]))  # as the model sees them
     samples = model.sample(4 * rows, label=_classes(model, 4 * rows), generator=noise)
     label = data.first(rows).conditions(model)
-    label = label if label is None else label.repeat_interleave(5)
     filled = model.complete(originals, known, 5, label=label, generator=noise)  # (rows, 5, C, H, W)
     masked = torch.where(known, originals, torch.full_like(originals, 64))
     right = torch.cat([masked[:, None], filled, originals[:, None]], 1)  # (rows, 7, C, H, W)
@@ -71,8 +75,8 @@ def _draw_generated(model: AutoregressiveImageModel, data: ImageData, path: Path
     sheet = torch.cat([left, blank, right], 1).flatten(0, 1)
     to_sheet(sheet, columns=12).save(path)
     return (
-        f"Left: {4 * rows} samples at temperature 1. Right, a row an image of the validation part: the lower three "
-        "eighths missing, five completions, the original."
+        f"Left: {4 * rows} samples at temperature 1{_of_classes(model)}. Right, a row an image of the validation part: "
+        "the lower three eighths missing, five completions, the original."
     )
 
 

@@ -269,7 +269,8 @@ def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData, 
     if isinstance(model, AutoregressiveImageModel):
         seen = [("untrained", 0), *((f"after epoch {v['epoch']:.3g}", v["step"]) for v in validations)]
         rows = [(name, folder / "stages" / f"{step}.png") for name, step in seen]
-        results["stages"] = draw_stages(rows, aside / "stages.png")
+        rows = [(name, path) for name, path in rows if path.exists()]  # a run may have begun before they were drawn
+        results["stages"] = draw_stages(model, rows, aside / "stages.png") if rows else ""
     write_json(aside / "train_results.json", results)
     draw_dashboard(history, aside / "curves.png")
     (model.half() if half else model).save_pretrained(aside)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 def bounds(width: int, channels: int) -> list[int]:
     """Where the groups of `width` features begin, and the end: channels + 1 numbers; group c is bounds[c]..bounds[c+1].
 
-    Where `channels` does not divide `width`, the earlier groups are the larger.
+    Where `channels` does not divide `width`, their sizes differ by one; the first is one of the larger.
     """
     return [-(-width * c // channels) for c in range(channels + 1)]
 

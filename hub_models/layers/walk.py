@@ -229,7 +229,6 @@ class LSTMWalk(ResidualWalk):
         self.base = pixels.new_zeros(self.depth, 4 * h, batch)
         self.features = pixels.new_zeros(self.depth + 1, 2 * h, batch)  # before each layer and after the last
         self.cell, self.new_cell, self.new_hidden = pixels.new_zeros(3, self.depth, h, batch)
-        self.below = pixels.new_zeros(self.width, self.depth, h, batch)  # added to the hidden states, if there is such
         self.read = ones_first(self.chunks, 2 * h, batch, like=pixels)
         state = ones_first(self.depth, h, batch, like=pixels)
         up = [pointwise(layer.up, c) for layer in layers]
@@ -337,6 +336,7 @@ class DiagonalWalk(LSTMWalk):
         self.here = [centre(conv, self.channels, 2) for conv in inputs]
         self.left = pixels.new_zeros(self.depth, self.hidden, self.batch)
         self.row = pixels.new_zeros(self.width, self.depth, 2 * self.hidden, self.batch)  # features of this row
+        self.below = torch.zeros_like(self.kept[2:])  # (W, L, h, B), states from the right of the row above
 
     def catch_up(self, features: torch.Tensor, y: int, x: int) -> None:
         for n, layer in enumerate(self.layers):

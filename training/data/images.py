@@ -14,6 +14,7 @@ from training.machine import locked
 
 logger = logging.getLogger(__name__)
 SPLIT_SEED = 0
+DRAWN = f"binarised by one stochastic draw, seed {SPLIT_SEED}, of the test part {SPLIT_SEED + 1}"
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def describe(name: str) -> dict:
     """What a card says of a data set: its id and its splits."""
     source = DATASETS[name]
     held_out = f"{source.validation} training images, the first of a permutation seeded with {SPLIT_SEED}"
-    return {"name": name, "repo_id": source.repo_id, "validation": held_out}
+    told = {"name": name, "repo_id": source.repo_id, "validation": held_out}
+    return told | ({"prepared": DRAWN} if source.drawn else {})
 
 
 def load_split(name: str, split: str) -> ImageData:
