@@ -161,6 +161,16 @@ def test_resuming_a_finished_run_changes_nothing(run):
     assert (folder / "model.safetensors").read_bytes() == before
 
 
+def test_a_run_that_has_lost_the_samples_of_its_stages_is_finished_without_them(run, tmp_path):
+    folder, argv = run
+    copy = shutil.copytree(folder, tmp_path / folder.name)
+    shutil.rmtree(copy / "stages")
+    (copy / "stages.png").unlink()
+    train([*argv, "--output_dir", str(copy), "--resume"])
+    assert not (copy / "stages.png").exists() and "stages.png" not in (copy / "README.md").read_text()
+    assert (copy / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
 def test_overwrite_begins_anew_and_deletes_runs_only(mnist, tmp_path):
     folder = tmp_path / "run"
     argv = ["gru128-mnist-predict", *TOY, "--max_steps", "2", "--eval_steps", "2", "--save_steps", "2"]
