@@ -40,11 +40,11 @@ DATA = {
         "other, smoother images)",
     ),
 }
-MODELS = {  # config; epochs at a threshold and drawn: half an hour to an hour of a CPU's thread
+MODELS = {  # config; epochs at a threshold and drawn: at most an hour of a CPU's thread
     "pixelcnn": (PixelCNNConfig(), 6, 6),
     "gated-pixelcnn": (GatedPixelCNNConfig(), 8, 5),
-    "row-lstm": (RowLSTMConfig(), 6, 3),
-    "diagonal-bilstm": (DiagonalBiLSTMConfig(), 3, 3),
+    "row-lstm": (RowLSTMConfig(), 6, 2),
+    "diagonal-bilstm": (DiagonalBiLSTMConfig(), 3, 2),
 }
 
 RECIPES = {
