@@ -1,6 +1,7 @@
 """What the masked image models see, measured by gradient: `python -m evaluation.receptive_field PNG [--model NAME]`.
 
-Drawn beside each other are, without names, the four kinds of model, untrained, of two layers, on grey 15x15 images.
+Drawn beside each other are, without names, the four kinds of model, untrained, on grey 15x15 images: two layers on the
+first convolution, which the gated net counts as a layer.
 White is what the logits of the red pixel depend on, grey what comes before it and is not seen, black what is to come.
 """
 
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hub_models import MODELS, HubModel, load
+from hub_models import MODELS, GatedPixelCNN, HubModel, load
 from hub_models.base import require
 from hub_models.masked_image import MaskedImageModel
 
@@ -34,7 +35,8 @@ def untrained() -> list[MaskedImageModel]:
     """One of each kind, in float64, in which a small gradient is not lost."""
     torch.manual_seed(0)
     kinds = [kind for kind in MODELS.values() if issubclass(kind, MaskedImageModel)]
-    return [kind(kind.config_class(height=SIDE, width=SIDE, layers=LAYERS)).double() for kind in kinds]
+    configs = [kind.config_class(height=SIDE, width=SIDE, layers=LAYERS + (kind is GatedPixelCNN)) for kind in kinds]
+    return [kind(config).double() for kind, config in zip(kinds, configs, strict=True)]
 
 
 def picture(model: MaskedImageModel, y: int, x: int) -> np.ndarray:

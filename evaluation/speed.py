@@ -6,6 +6,7 @@ The results go to `evaluation/speed.json`, from which the README's table is made
 
 import argparse
 import copy
+import functools
 import json
 import math
 import shlex
@@ -93,11 +94,12 @@ def weights_read(model: MaskedImageModel) -> int:
     return height * (width * pixel + row)
 
 
-def bandwidth(weights: int) -> float:
-    """How many float32 weights a second this machine reads at best, of a matrix of so many that multiplies a vector."""
-    matrix, vector = torch.randn(-(-weights // 1024), 1024), torch.randn(1024)
+@functools.cache
+def bandwidth() -> float:
+    """How many float32 weights a second this machine reads at best, of a matrix of 16 MiB that multiplies a vector."""
+    matrix, vector = torch.randn(4096, 1024), torch.randn(1024)
     times = []
-    for _ in range(200):
+    for _ in range(300):
         begun = time.perf_counter()
         matrix @ vector
         times.append(time.perf_counter() - begun)
@@ -107,7 +109,7 @@ def bandwidth(weights: int) -> float:
 def deep_sampling(model: MaskedImageModel, count: int, rounds: int, steps: int) -> dict:
     """As `sampling`, where the plain way takes too long: it is timed for so many sub-pixels and scaled up to all.
 
-    `bound_seconds` is what reading the weights takes, each as often as it must be and no more.
+    `bound_seconds` is what reading the weights alone takes, at the bandwidth measured.
     """
     known = torch.ones(1, 1, *model.shape[1:], dtype=torch.bool)
     known.view(-1)[: steps // model.shape[0]] = False
@@ -120,8 +122,7 @@ def deep_sampling(model: MaskedImageModel, count: int, rounds: int, steps: int) 
     found, total = ratio(lambda: model.sample(count), plain, rounds), math.prod(model.shape)
     scale = total / steps
     scaled = {"plain_seconds": found["plain_seconds"] * scale, "ratio": found["ratio"] * scale}
-    read = weights_read(model)
-    bound = read / bandwidth(read // math.prod(model.shape[1:]))
+    bound = weights_read(model) / bandwidth()
     told = f"{steps} of {total:,} sub-pixels timed, scaled up"
     return found | scaled | {"bound_seconds": bound, "of_bound": found["seconds"] / bound, "plain": told}
 
@@ -220,15 +221,8 @@ def augmentation(data: ImageData, shift: int, batch: int, rounds: int) -> dict[s
     return ratio(ours, usual, rounds) | {"images": len(data)}
 
 
-def main() -> None:
-    """Measure every pair, print a line each and JSON last, and write the file."""
-    parser = argparse.ArgumentParser("python -m evaluation.speed", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3, help="of each pair, after one that does not count")
-    parser.add_argument("--only", default="", help="the pairs whose name holds this; the others' results are kept")
-    args = parser.parse_args()
-    if args.rounds < 1:
-        parser.error(f"--rounds is {args.rounds}: give at least 1")
-    torch.manual_seed(0)
+def pairs() -> dict[str, Callable[[int], dict]]:
+    """What is measured: its name, and the measurement, given the number of rounds."""
     model = PixelPredictor(PixelPredictorConfig(hidden_size=128, timescale=56)).eval()
     noise = torch.randint(256, (12_800, 3, 32, 32), dtype=torch.uint8)
     images = ImageData(noise, torch.randint(10, (len(noise),)))
@@ -240,7 +234,7 @@ def main() -> None:
         "DiagonalBiLSTM, 12 layers": lambda: DiagonalBiLSTM(DiagonalBiLSTMConfig(layers=12, **scale)),
         "GatedPixelCNN, 15 layers": lambda: GatedPixelCNN(GatedPixelCNNConfig(layers=15, **scale)),
     }
-    pairs = {
+    found = {
         "PixelPredictor, GRU 128: sampling 1 image, cached / plain": lambda r: sampling(model, 1, r),
         "PixelPredictor, GRU 128: sampling 16 images, cached / plain": lambda r: sampling(model, 16, r),
         "PixelPredictor, GRU 128: training, batch 128, bf16 / float32": lambda r: training(model, 128, r),
@@ -255,27 +249,40 @@ def main() -> None:
         ),
     }
     for kind in (RowLSTM, DiagonalBiLSTM):
-        pairs[f"{kind.__name__}, 7 layers, 28x28: training, batch 64, ours / plain"] = lambda r, kind=kind: (
+        found[f"{kind.__name__}, 7 layers, 28x28: training, batch 64, ours / plain"] = lambda r, kind=kind: (
             scan_training(kind(kind.config_class()), 64, r)
         )
     for name, make in deep.items():
         for count, steps in ((1, 12), (16, 3)):
-            pairs[f"{name}, 3x32x32: sampling {count} image{'s' * (count > 1)}, cached / plain"] = (
+            found[f"{name}, 3x32x32: sampling {count} image{'s' * (count > 1)}, cached / plain"] = (
                 lambda r, make=make, count=count, steps=steps: deep_sampling(make().eval(), count, r, steps)
             )
-    chosen = {name: measure for name, measure in pairs.items() if args.only in name}
+    return found
+
+
+def main() -> None:
+    """Measure every pair, print a line each and JSON last, and write the file."""
+    parser = argparse.ArgumentParser("python -m evaluation.speed", description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3, help="of each pair, after one that does not count")
+    parser.add_argument("--only", default="", help="the pairs whose name holds this; the others' results are kept")
+    args = parser.parse_args()
+    if args.rounds < 1:
+        parser.error(f"--rounds is {args.rounds}: give at least 1")
+    torch.manual_seed(0)
+    known = pairs()
+    chosen = {name: measure for name, measure in known.items() if args.only in name}
     if not chosen:
-        parser.error(f"--only is {args.only!r}: no pair's name holds that; they are {'; '.join(pairs)}")
+        parser.error(f"--only is {args.only!r}: no pair's name holds that; they are {'; '.join(known)}")
     bf16 = " with bf16" if has_bf16() else " without bf16"
-    ran = {"hardware": hardware(model.device) + bf16, "torch": torch.__version__, "rounds": args.rounds}
+    ran = {"hardware": hardware(torch.device("cpu")) + bf16, "torch": torch.__version__, "rounds": args.rounds}
     ran["command"] = shlex.join(["python", "-m", "evaluation.speed", *sys.argv[1:]])
-    found = {row["pair"]: row for row in json.loads(RESULTS.read_text()) if row["pair"] in pairs}
+    found = {row["pair"]: row for row in json.loads(RESULTS.read_text()) if row["pair"] in known}
     for name, measure in tqdm(chosen.items(), "speed", unit="pair"):
         found[name] = {"pair": name} | measure(args.rounds) | ran
         row = found[name]
         near = f", {row['of_bound']:.1f} times the bound of {row['bound_seconds']:.3f} s" if "of_bound" in row else ""
         tqdm.write(f"{name}: {row['ratio']:.1f} times ({row['seconds']:.3f} s{near})")
-    write_json(RESULTS, [found[name] for name in pairs if name in found])
+    write_json(RESULTS, [found[name] for name in known if name in found])
     print(json.dumps([found[name] for name in chosen]))
 
 

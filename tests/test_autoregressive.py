@@ -209,6 +209,24 @@ def test_probabilities_of_all_images_sum_to_one(sized, training, dtype):
     assert total == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize("name", MASKED)
+def test_of_256_levels_too_all_images_sum_to_one_and_logits_see_what_came_before(name):
+    model = make(name, channels=1, levels=256, height=1, width=2).train()
+    images = all_images(model)  # 65,536
+    with torch.no_grad():
+        log_p = model.logits(images).log_softmax(-1)  # in train() mode, which log_prob leaves
+    log_p = log_p.gather(-1, model.quantise(images)[..., None]).sum((1, 2, 3, 4))
+    assert log_p.exp().sum().item() == pytest.approx(1, abs=1e-5)
+    assert torch.allclose(log_p, model.log_prob(images), rtol=0, atol=1e-9)
+    model = make(name, channels=3, levels=256, height=2, width=2)
+    levels, depends = model.quantise(random_images(model, 30)), torch.zeros(12, 12, dtype=torch.bool)
+    before = in_order(model.logits(model.to_bytes(levels)))
+    for j, level in itertools.product(range(12), (0, 100, 255)):
+        changed = in_order(model.logits(model.to_bytes(torch.where(order(model) == j, level, levels)).contiguous()))
+        depends[:, j] |= (changed != before).flatten(2).any(-1).any(0)
+    assert torch.equal(depends, sees(model))
+
+
 def test_log_prob_is_the_sum_of_each_sub_pixels_log_softmax_and_of_the_loss(sized):
     images = random_images(sized, 5)
     logits, levels = in_order(sized.logits(images)).tolist(), in_order(sized.quantise(images)).tolist()
@@ -423,6 +441,24 @@ def test_logits_are_computed_only_for_sub_pixels_that_some_image_misses(tiny, mo
 
 
 @pytest.mark.parametrize("name", MASKED)
+def test_the_walk_goes_from_the_first_missing_pixel_to_the_last(name, monkeypatch):
+    model, places = make(name, channels=3, levels=2, height=3, width=3), []
+    walk = model.walk
+
+    def counted(*given):
+        found = walk(*given)
+        begin = found.begin_pixel
+        found.begin_pixel = lambda x: places.append(x) or begin(x)
+        return found
+
+    monkeypatch.setattr(model, "walk", counted)
+    for missing, gone in (((4,), [1]), ((4, 7), [1, 2, 0, 1]), ((8,), [2]), ((0,), [0])):
+        places.clear()
+        model.complete(random_images(model, 2), without(model, *missing))
+        assert places == gone
+
+
+@pytest.mark.parametrize("name", MASKED)
 def test_the_head_is_left_out_where_no_pixel_is_missing(name):
     model, ran = make(name, channels=3, levels=2, height=2, width=3), []
     steps = model.head.steps
@@ -530,6 +566,12 @@ BAD_TEMPERATURE = {
 }
 
 
+class Elsewhere(torch.Generator):
+    """As one on a GPU."""
+
+    device = torch.device("cuda")
+
+
 def refusals(model):
     """(what the message must say, the call that must be refused)."""
     images, known = random_images(model, 2), random_known(model, 2)
@@ -566,7 +608,7 @@ def refusals(model):
         yield said, lambda wrong=wrong: model.complete(wrong, known)
         yield said, lambda wrong=wrong: model.most_probable(wrong, known[:1])
     yield "2 images: give one", lambda: model.most_probable(images, known[:1])
-    for noise in (3, "cpu", torch):
+    for noise in (3, "cpu", torch, Elsewhere()):
         yield f"generator is {noise!r}: give a torch.Generator", lambda noise=noise: model.sample(1, generator=noise)
     if type(model)._check_label is AutoregressiveImageModel._check_label:
         label = torch.zeros(2, dtype=torch.int64)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from evaluation import accuracy, bits_per_dim, inpainting
+from evaluation import accuracy, bits_per_dim, inpainting, speed
 from evaluation.corruptions import SEVERITIES, corrupt
 from evaluation.reference import pillow_batches, plain_sampling
 from evaluation.report import TILE_COLUMNS, draw_tiles, most_confident
@@ -279,13 +279,31 @@ def test_the_usual_way_prepares_the_same_images():
             assert any(torch.allclose(image, w, atol=1e-6) for w in (wanted[label], wanted[label].flip(2)))
 
 
-def test_speed_results_are_of_every_pair():
-    from evaluation.speed import RESULTS
+def test_speed_results_are_of_every_pair_and_hold_what_was_aimed_at():
+    rows = {row["pair"]: row for row in json.loads(speed.RESULTS.read_text())}
+    assert list(rows) == list(speed.pairs())
+    for count, least in ("1 image", 75), ("16 images", 900):
+        row = rows[f"PixelCNN, 15 blocks, 3x32x32: sampling {count}, cached / plain"]
+        assert row["ratio"] >= least and "2 threads" in row["hardware"]
+        assert row["of_bound"] == pytest.approx(row["seconds"] / row["bound_seconds"])
 
-    rows = json.loads(RESULTS.read_text())
-    assert {"sampling 1 image", "sampling 16 images", "training, batch 128"} <= {
-        row["pair"].partition(": ")[2].rpartition(",")[0] for row in rows
-    }
+
+def test_the_plain_way_of_a_deep_sampler_is_timed_for_some_sub_pixels_and_scaled_up(monkeypatch):
+    model = PixelCNN(PixelCNNConfig(channels=3, height=4, width=5, layers=1, hidden=3, head=3)).eval()
+    calls, logits = [], model.logits
+    monkeypatch.setattr(model, "logits", lambda *given: calls.append(given) or logits(*given))
+
+    def ratio(fast, slow, rounds):
+        fast()
+        assert not calls  # cached
+        slow()
+        return {"seconds": 2.0, "plain_seconds": 3.0, "ratio": 1.5}
+
+    monkeypatch.setattr(speed, "ratio", ratio)
+    found = speed.deep_sampling(model, 2, 1, steps=6)
+    assert len(calls) == 6 and all(len(images) == 2 for images, _ in calls)
+    assert (found["seconds"], found["plain_seconds"], found["ratio"]) == (2, 30, 15)  # 60 sub-pixels, 6 timed
+    assert found["plain"] == "6 of 60 sub-pixels timed, scaled up"
 
 
 def test_the_weights_that_an_image_must_read_counted_by_hand():

@@ -3,16 +3,18 @@
 import argparse
 import contextlib
 
+import numpy as np
 import pytest
 import torch
 from conftest import build, enliven, random_images
 from fields import sees
+from PIL import Image
 
 from evaluation import bits_per_dim, inpainting
 from evaluation.reference import plain_sampling
 from hub_models import GatedPixelCNN
 from training.data import ImageData
-from training.pictures import draw_samples, draw_stage
+from training.pictures import draw_samples, draw_stage, draw_stages
 
 CLASSES = 3
 
@@ -130,12 +132,20 @@ def test_a_conditional_one_is_saved_with_its_classes_and_used_as_its_card_says(c
 
 def test_its_pictures_and_its_likelihood_are_given_the_classes(conditional, tmp_path):
     data = ImageData(random_images(conditional, 6), torch.arange(6) % CLASSES)
-    draw_stage(conditional, tmp_path / "stage.png")
+    draw_stage(conditional, tmp_path / "a.png")
+    conditional.head.last.bias.data += 5
+    draw_stage(conditional, tmp_path / "b.png")
+    named = [("early", tmp_path / "a.png"), ("late", tmp_path / "b.png")]
+    caption = draw_stages(conditional, named, tmp_path / "both.png")
+    assert caption.endswith("of class after class, from the top: early, late.")
+    early, late, both = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("a", "b", "both"))
+    assert np.array_equal(both, np.concatenate([early, late])) and (early != late).any()
     assert "five completions" in draw_samples(conditional, data, tmp_path / "samples.png")
     args = argparse.Namespace(name="x", batch_size=4)
     found = bits_per_dim.measure(conditional, data, args)[1]
     assert found["metric"] == "nats_per_image"
     assert found["value"] == pytest.approx(-conditional.log_prob(data.images, data.labels).mean().item())
+    assert found["unit"] == "nats/image, given the label"
 
 
 def test_inpainting_is_scored_given_the_classes():

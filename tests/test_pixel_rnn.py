@@ -52,7 +52,8 @@ def test_the_papers_sizes_for_cifar10(name, layers, wanted, millions):
 def test_the_default_is_the_papers_diagonal_bilstm_for_mnist():
     config = DiagonalBiLSTM.config_class()
     assert (config.layers, config.hidden, config.head) == (7, 16, 32)
-    assert (config.channels, config.height, config.width, config.levels) == (1, 28, 28, 2)
+    assert (config.channels, config.height, config.width) == (1, 28, 28)
+    assert (config.levels, config.threshold) == (2, 127)
     size = sum(p.numel() for p in DiagonalBiLSTM(config).parameters())
     assert size == counted("diagonal_bilstm", 7, 16, 32, 1, 1) == 65_793
 

@@ -40,7 +40,7 @@ DATA = {
         "other, smoother images)",
     ),
 }
-MODELS = {  # config; epochs at a threshold and drawn: at most an hour of a CPU's thread
+MODELS = {  # config; epochs at a threshold and drawn: about an hour at most of a CPU's thread
     "pixelcnn": (PixelCNNConfig(), 6, 6),
     "gated-pixelcnn": (GatedPixelCNNConfig(), 8, 5),
     "row-lstm": (RowLSTMConfig(), 6, 2),
