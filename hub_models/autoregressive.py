@@ -249,5 +249,5 @@ def draw(logits: torch.Tensor, temperature: float, noise: torch.Tensor) -> torch
         return logits.argmax(-1)
     logits = logits.double()
     logits = (logits - logits.amax(-1, keepdim=True)) / temperature  # first the maximum: a tiny temperature is no NaN
-    edges = logits.softmax(-1).cumsum(-1)  # the last edge is 1 up to rounding
-    return (noise[:, None] >= edges[:, :-1]).sum(-1)
+    edges = logits.exp().cumsum(-1)  # not normalised: the noise is stretched instead
+    return (noise[:, None] * edges[:, -1:] >= edges[:, :-1]).sum(-1)
