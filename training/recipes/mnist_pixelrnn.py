@@ -52,6 +52,7 @@ EXPECTED = {  # nats an image of the test split, minutes
     "pixelcnn-mnist": (65.34, 16),
     "pixelcnn-mnist-drawn": (89.89, 16),
     "row-lstm-mnist": (58.72, 95),
+    "diagonal-bilstm-mnist": (57.22, 64),
 }
 
 
