@@ -115,12 +115,16 @@ def speed_table() -> str:
     lines = ["| what | ours | bound | the plain way | ratio | hardware |", "| --- " * 6 + "|"]
     for row in json.loads((HERE / "speed.json").read_text()):
         ours, plain = (
-            f"{row['images'] / row[key]:,.0f} images/s" if "images" in row else f"{row[key]:.3g} s"
+            f"{row['images'] / row[key]:,.0f} images/s" if "images" in row else _seconds(row[key])
             for key in ("seconds", "plain_seconds")
         )
-        bound = f"{row['bound_seconds']:.3g} s" if "bound_seconds" in row else ""
+        bound = _seconds(row["bound_seconds"]) if "bound_seconds" in row else ""
         lines.append(f"| {row['pair']} | {ours} | {bound} | {plain} | {row['ratio']:,.1f} | {row['hardware']} |")
     return "\n".join(lines)
+
+
+def _seconds(value: float) -> str:
+    return f"{value:,.0f} s" if value >= 100 else f"{value:.3g} s"
 
 
 def load_table() -> str:
