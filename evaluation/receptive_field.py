@@ -23,7 +23,7 @@ def measured(model: MaskedImageModel, y: int, x: int) -> torch.Tensor:
     """Which pixels the logits of pixel (y, x) depend on, in any of their channels: bool (H, W)."""
     shape, noise = (IMAGES, *model.shape), torch.Generator().manual_seed(0)
     pixels = model.scale(torch.randint(model.config.levels, shape, generator=noise).to(model.device)).requires_grad_()
-    label = torch.zeros(IMAGES, dtype=torch.int64) if getattr(model.config, "classes", 0) else None
+    label = torch.zeros(IMAGES, dtype=torch.int64) if model.classes else None
     with model.evaluating():
         logits = model.head(model.features(pixels, label))[:, :, y, x]  # (IMAGES, C * outputs)
     weights = torch.randn(logits.shape, generator=noise).to(logits)  # random, so that nothing cancels

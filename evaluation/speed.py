@@ -23,6 +23,7 @@ from tqdm import tqdm
 from evaluation.reference import pillow_batches, plain_sampling, plain_scans
 from hub_models import (
     CNN,
+    AutoregressiveImageModel,
     CNNConfig,
     DiagonalBiLSTM,
     DiagonalBiLSTMConfig,
@@ -127,34 +128,29 @@ def deep_sampling(model: MaskedImageModel, count: int, rounds: int, steps: int) 
     return found | scaled | {"bound_seconds": bound, "of_bound": found["seconds"] / bound, "plain": told}
 
 
+def step(model: AutoregressiveImageModel, images: torch.Tensor, bf16: bool) -> None:
+    """A forward and backward pass."""
+    with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
+        loss = model(images)["loss"]
+    loss.backward()
+    model.zero_grad()
+
+
 def training(model: PixelPredictor, count: int, rounds: int) -> dict[str, float]:
     """A forward and backward pass over `count` images in bf16 against float32."""
     images = torch.randint(0, 256, (count, *model.shape), dtype=torch.uint8)
-
-    def step(bf16: bool) -> None:
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-            loss = model(images)["loss"]
-        loss.backward()
-        model.zero_grad()
-
-    return ratio(lambda: step(True), lambda: step(False), rounds)
+    return ratio(lambda: step(model, images, True), lambda: step(model, images, False), rounds)
 
 
 def scan_training(model: RowLSTM | DiagonalBiLSTM, count: int, rounds: int) -> dict[str, float]:
     """A forward and backward pass, bf16 where the machine has it, with `layers.scan` against the plain LSTM."""
-    images = torch.randint(0, 256, (count, *model.shape), dtype=torch.uint8)
-
-    def step() -> None:
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=has_bf16()):
-            loss = model(images)["loss"]
-        loss.backward()
-        model.zero_grad()
+    images, bf16 = torch.randint(0, 256, (count, *model.shape), dtype=torch.uint8), has_bf16()
 
     def plain() -> None:
         with plain_scans(model):
-            step()
+            step(model, images, bf16)
 
-    return ratio(step, plain, rounds) | {"images": count}
+    return ratio(lambda: step(model, images, bf16), plain, rounds) | {"images": count}
 
 
 def products(size: int, rounds: int) -> dict[str, float]:

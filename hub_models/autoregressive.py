@@ -47,6 +47,11 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         """(C, H, W) of the model's images."""
         return self.config.channels, self.config.height, self.config.width
 
+    @property
+    def classes(self) -> int:
+        """How many classes a conditional model knows; 0 of one that takes no label."""
+        return getattr(self.config, "classes", 0)
+
     def quantise(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 (B, C, H, W) -> the level of every sub-pixel, int64 (B, C, H, W) in 0..levels-1."""
         raise NotImplementedError

@@ -144,6 +144,16 @@ def assert_frequencies_fit(drawn: torch.Tensor, outcomes: torch.Tensor, p: torch
     assert ((counts - expected) ** 2 / expected).sum() < freedom + 5 * math.sqrt(2 * freedom)
 
 
+def dependence(model, logits, levels: torch.Tensor, values) -> torch.Tensor:
+    """bool [i, j]: whether any of `logits(levels)` (B, T, levels) of i changes where sub-pixel j takes these values."""
+    before, steps = logits(levels), levels[0].numel()
+    depends = torch.zeros(steps, steps, dtype=torch.bool)
+    for j, level in itertools.product(range(steps), values):
+        changed = logits(torch.where(order(model) == j, level, levels))
+        depends[:, j] |= (changed != before).flatten(2).any(-1).any(0)
+    return depends
+
+
 # 1. No logit depends on its own or a later sub-pixel, and each depends on all earlier ones that its structure shows it.
 
 
@@ -157,11 +167,7 @@ def test_a_logit_depends_on_exactly_the_sub_pixels_that_it_should(sized, trainin
         images = sized.to_bytes(levels).contiguous()  # in one order in memory, so that sums round alike
         return in_order(sized.logits(images))  # (B, T, levels)
 
-    before, steps = logits(levels), levels[0].numel()
-    depends = torch.zeros(steps, steps, dtype=torch.bool)  # [i, j]: logits of i change with sub-pixel j
-    for j, level in itertools.product(range(steps), range(sized.config.levels)):
-        changed = logits(torch.where(order(sized) == j, level, levels))
-        depends[:, j] |= (changed != before).flatten(2).any(-1).any(0)
+    depends = dependence(sized, logits, levels, range(sized.config.levels))
     assert torch.equal(depends, sees(sized)), depends.int()
     assert not depends.triu().any()
 
@@ -219,12 +225,12 @@ def test_of_256_levels_too_all_images_sum_to_one_and_logits_see_what_came_before
     assert log_p.exp().sum().item() == pytest.approx(1, abs=1e-5)
     assert torch.allclose(log_p, model.log_prob(images), rtol=0, atol=1e-9)
     model = make(name, channels=3, levels=256, height=2, width=2)
-    levels, depends = model.quantise(random_images(model, 30)), torch.zeros(12, 12, dtype=torch.bool)
-    before = in_order(model.logits(model.to_bytes(levels)))
-    for j, level in itertools.product(range(12), (0, 100, 255)):
-        changed = in_order(model.logits(model.to_bytes(torch.where(order(model) == j, level, levels)).contiguous()))
-        depends[:, j] |= (changed != before).flatten(2).any(-1).any(0)
-    assert torch.equal(depends, sees(model))
+
+    def logits(levels):
+        return in_order(model.logits(model.to_bytes(levels).contiguous()))
+
+    levels = model.quantise(random_images(model, 30))
+    assert torch.equal(dependence(model, logits, levels, (0, 100, 255)), sees(model))
 
 
 def test_log_prob_is_the_sum_of_each_sub_pixels_log_softmax_and_of_the_loss(sized):

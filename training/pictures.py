@@ -32,12 +32,11 @@ STAGES = 8  # at most as many rows
 
 def _classes(model: AutoregressiveImageModel, count: int) -> torch.Tensor | None:
     """Labels for so many samples, class after class, of a conditional model; None for another."""
-    classes = getattr(model.config, "classes", 0)
-    return torch.arange(count) % classes if classes else None
+    return torch.arange(count) % model.classes if model.classes else None
 
 
 def _of_classes(model: AutoregressiveImageModel) -> str:
-    return ", of class after class" if getattr(model.config, "classes", 0) else ""
+    return ", of class after class" if model.classes else ""
 
 
 def draw_stage(model: AutoregressiveImageModel, path: Path) -> None:

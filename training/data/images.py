@@ -9,7 +9,8 @@ import torch
 from huggingface_hub import constants, snapshot_download
 from safetensors.torch import load_file, save
 
-from hub_models.base import HubModel, require, write_bytes
+from hub_models import AutoregressiveImageModel
+from hub_models.base import require, write_bytes
 from training.machine import locked
 
 logger = logging.getLogger(__name__)
@@ -62,9 +63,9 @@ class ImageData(torch.utils.data.Dataset):
         """Which of the split's images these are, in words; "" where they are all."""
         return f"first {len(self):,} of {self.whole:,}" if len(self) < self.whole else ""
 
-    def conditions(self, model: HubModel) -> torch.Tensor | None:
+    def conditions(self, model: AutoregressiveImageModel) -> torch.Tensor | None:
         """What a generative model is conditioned on, image by image: the labels, or None if it takes none."""
-        return self.labels if getattr(model.config, "classes", 0) else None
+        return self.labels if model.classes else None
 
     def check_labels(self, classes: int | None) -> None:
         """Refuse labels that a model of so many classes does not know.
