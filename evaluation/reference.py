@@ -90,7 +90,7 @@ def plain_row_lstm(layer: RowLayer, x: torch.Tensor) -> torch.Tensor:
 
 
 def plain_diagonal_lstm(layer: DiagonalLayer, x: torch.Tensor) -> torch.Tensor:
-    """Of a Diagonal BiLSTM (B, 2, h, H, W): from the left and, not yet moved down, from the right, on skewed maps."""
+    """Of a Diagonal BiLSTM (2, B, h, H, W): from the left and, not yet moved down, from the right, on skewed maps."""
     left, right = layer.input(x).chunk(2, 1)  # (B, 4h, H, W)
     gates = skew(torch.stack([left, right.flip(-1)], 1))  # (B, 2, 4h, H, W+H-1)
     # A cell outside the image gets zero gates and states of other such cells, so that its own state is zero.
@@ -101,7 +101,7 @@ def plain_diagonal_lstm(layer: DiagonalLayer, x: torch.Tensor) -> torch.Tensor:
         hidden, cell = lstm_cell(diagonal + layer.state(above).unflatten(1, (2, -1)), cell, 2)
         hiddens.append(hidden)
     left, right = unskew(torch.stack(hiddens, -1)).unbind(1)
-    return torch.stack([left, right.flip(-1)], 1)
+    return torch.stack([left, right.flip(-1)])
 
 
 @contextlib.contextmanager
@@ -110,7 +110,7 @@ def plain_scans(model: RowLSTM | DiagonalBiLSTM) -> Iterator[None]:
     plain = plain_row_lstm if isinstance(model, RowLSTM) else plain_diagonal_lstm
 
     def scan(layer: RowLayer | DiagonalLayer, x: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return plain(layer, x).movedim(0, -1).flatten(-3), None  # (..., h, H W B)
+        return plain(layer, x), None
 
     for layer in model.layers:
         layer.scan = functools.partial(scan, layer)  # shadows the class's own

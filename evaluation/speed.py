@@ -186,7 +186,7 @@ def classifier_training(model: ImageClassifier, data: ImageData, shift: int, bat
         how = {"bf16": has_bf16(), "remove_unused_columns": False, "use_cpu": device.type == "cpu"}
         with tempfile.TemporaryDirectory() as folder:
             trainer = HubTrainer(
-                model, TrainingArguments(folder, **quiet, **size, **how), shift=shift, train_dataset=data
+                model, TrainingArguments(folder, **quiet, **size, **how), flip=True, shift=shift, train_dataset=data
             )
             trainer.remove_callback(PrinterCallback)
             trainer.train()

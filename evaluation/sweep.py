@@ -41,7 +41,7 @@ TRICKS = {  # name -> (source, what takes it away)
     "convolutions start as the identity": ("arXiv 2404.00498", ("--model.dirac", "false")),
     "biases 64 times as fast": ("Page 2018", ("--model.bias_rate", "1")),
     "label smoothing 0.2": ("arXiv 1512.00567", ("--model.smoothing", "0")),
-    "mirrored and shifted": ("arXiv 2404.00498", ("--shift", "0")),
+    "mirrored and shifted": ("arXiv 2404.00498", ("--flip", "False", "--shift", "0")),
 }
 ADDED = {  # name -> (source, what adds it): no part of the recipe
     "average of weights, decay 0.99": ("Polyak and Juditsky 1992", ("--ema", "0.99")),

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from .base import HubModel, check_images, require, wide
+from .layers.cross_entropy import CrossEntropy
 
 Progress = Callable[[torch.Tensor, int, int], None]
 
@@ -90,9 +91,9 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
     def _scored(self, images: torch.Tensor, label: torch.Tensor | None) -> dict:
         """What `forward` returns, given the label of a conditional model."""
         logits = self.logits(images, label)
-        targets = self.quantise(images).flatten().to(logits.device)
-        loss = nn.functional.cross_entropy(wide(logits).flatten(0, -2), targets)
-        return {"loss": loss, "logits": logits}
+        targets = self.quantise(images).to(logits.device)
+        pixels = logits.movedim(1, 3).flatten(0, -2)  # (B*H*W*C, levels), as they lie where channels are innermost
+        return {"loss": CrossEntropy.apply(pixels, targets.movedim(1, 3).flatten()), "logits": logits}
 
     @torch.no_grad()
     def log_prob(self, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:

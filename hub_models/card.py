@@ -194,8 +194,11 @@ def _settings(recipe: dict, trained: dict) -> dict[str, Any]:
         table["patience"] = f"{recipe['patience']} validations"
     if recipe["training"].get("bf16") and recipe["exact_from"] < 1:
         table["float32 from"] = f"{recipe['exact_from']:.0%} of the steps"
+    augmentations = ["mirrored every other time"] if recipe.get("flip") else []
     if recipe.get("shift"):
-        table["augmentation"] = f"mirrored every other time, shifted by up to {recipe['shift']} pixels"
+        augmentations.append(f"shifted by up to {recipe['shift']} pixels")
+    if augmentations:
+        table["augmentation"] = ", ".join(augmentations)
     if recipe.get("ema"):
         table["weights kept"] = f"their average over steps, decay {recipe['ema']}"
     table["steps (epochs)"] = f"{trained['steps']:,} ({trained['epochs']})" + (

@@ -73,7 +73,7 @@ def test_shipped_checkpoints_are_of_their_recipes(folder):
     recorded, recipe = json.loads((folder / "recipe.json").read_text()), find(folder.name)
     assert recorded["about"] == recipe.about
     assert recorded["model"] == json.loads(recipe.model.to_json_string())
-    for field in ("exact_from", "shift", "ema", "half", "patience"):
+    for field in ("exact_from", "flip", "shift", "ema", "half", "patience"):
         assert recorded.get(field, 0) == getattr(recipe, field), field
     said = shlex.split(recorded["command"])[4:]
     for field, value in recipe.training.items():

@@ -11,7 +11,7 @@ from fields import residual, sees, sub_pixels
 from evaluation.reference import plain_diagonal_lstm, plain_row_lstm, plain_scans, skew, unskew
 from hub_models import MODELS, DiagonalBiLSTM
 from hub_models.layers.masked import MaskedConv2d
-from hub_models.layers.scan import Scan, diagonals, images, rows
+from hub_models.layers.scan import Reordered, Scan, diagonals, rows
 from hub_models.layers.spatial import DiagonalLayer, PixelBlock, RowLayer
 from hub_models.masked_image import MaskedImageModel
 
@@ -117,11 +117,7 @@ def test_each_direction_of_the_bilstm_sees_its_side_of_what_is_above(direction):
     """From the left: rows up to its own, columns up to its own; from the right: columns from its own on."""
     height, width = 4, 5
     layer = layer_of("diagonal_bilstm", 3, 1)
-
-    def scanned(x):
-        return images(layer.scan(x)[0][direction], height, width)
-
-    measured = seen_by(scanned, 6, height, width)[0].reshape(height, width, height, width)
+    measured = seen_by(lambda x: layer.scan(x)[0][direction], 6, height, width)[0].reshape(height, width, height, width)
     y, x = np.arange(height), np.arange(width)
     above = (y[None, :] <= y[:, None])[:, None, :, None]
     beside = (x[None, :] <= x[:, None] if direction == 0 else x[None, :] >= x[:, None])[None, :, None, :]
@@ -184,10 +180,8 @@ def test_measured_fields_of_whole_nets_on_a_wider_image(name):
 @pytest.mark.parametrize("name, plain", [("row_lstm", plain_row_lstm), ("diagonal_bilstm", plain_diagonal_lstm)])
 def test_the_scan_and_its_gradients_are_those_of_the_plain_lstm(name, plain, size):
     layer, images_ = layer_of(name, 3, 1), torch.randn(2, 6, *size, dtype=torch.float64, requires_grad=True)
-    weight = torch.randn(2, 1 if name == "row_lstm" else 2, 3, *size, dtype=torch.float64)
-    found, _ = layer.scan(images_)
-    fast = images(found.reshape(-1, found.shape[-1]), *size).view(weight.shape)
-    slow = plain(layer, images_).view(weight.shape)
+    fast, slow = layer.scan(images_)[0], plain(layer, images_)
+    weight = torch.randn(slow.shape, dtype=torch.float64)
     assert torch.allclose(fast, slow, rtol=0, atol=1e-12)
     wanted = [images_, layer.input.weight, layer.input.bias, layer.state.weight]
     gradients = [torch.autograd.grad((states * weight).sum(), wanted, allow_unused=True) for states in (fast, slow)]
@@ -209,10 +203,20 @@ def test_a_model_with_plain_scans_is_the_same_and_ours_again_after_it(name):
 @pytest.mark.parametrize("steps", [rows, diagonals])
 def test_the_scans_backward_pass_is_the_derivative_of_its_forward_pass(steps):
     torch.manual_seed(0)
-    directions, taps, orders = (1, 3, None) if steps is rows else (2, 2, torch.stack([torch.randperm(6) for _ in "12"]))
-    gates = torch.randn(directions, 8, 12, dtype=torch.float64, requires_grad=True)
+    directions, taps = (1, 3) if steps is rows else (2, 2)
+    gates = torch.randn(directions, 12, 8, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(taps, directions, 8, 2, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda *given: Scan.apply(*given, steps(2, 3, 2), orders)[0], (gates, weight))
+    assert torch.autograd.gradcheck(lambda *given: Scan.apply(*given, steps(2, 3, 2))[0], (gates, weight))
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_pixels_are_put_in_order_and_their_gradients_back(copies):
+    torch.manual_seed(0)
+    orders = torch.stack([torch.randperm(6), torch.randperm(6)])
+    pixels = torch.randn(copies, 6, 4, dtype=torch.float64, requires_grad=True)
+    wanted = torch.stack([pixels[0, orders[0]], pixels[-1, orders[1]]])
+    assert torch.equal(Reordered.apply(pixels, orders), wanted)
+    assert torch.autograd.gradcheck(lambda given: Reordered.apply(given, orders), pixels)
 
 
 # Gradients and scale.

@@ -18,8 +18,8 @@ class Recipe:
         patience: validations without improvement before training stops; 0 never stops.
         exact_from: with bf16, the fraction of the steps after which training goes on in float32, so that the weights
             settle for the arithmetic that they are evaluated in. 1 is never.
-        shift: training images are mirrored, every second time each is seen, and shifted at random by up to so many
-            pixels; 0 leaves them as they are.
+        flip: training images are mirrored left to right, every second time each is seen.
+        shift: training images are shifted at random by up to so many pixels.
         ema: decay of the exponential average of the weights over steps that is evaluated and kept; 0 keeps the last.
         half: store the weights in float16, the last step before evaluation.
         expected: what the run gave when it was last done: metric to value, with "split", "hardware" and "minutes";
@@ -32,6 +32,7 @@ class Recipe:
     training: dict[str, Any]
     patience: int = 0
     exact_from: float = 1.0
+    flip: bool = False
     shift: int = 0
     ema: float = 0.0
     half: bool = False

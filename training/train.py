@@ -70,7 +70,8 @@ class RunArguments:
     limit: int | None = dataclasses.field(default=None, metadata={"help": "use the first N images of each split"})
     patience: int = dataclasses.field(default=0, metadata={"help": "validations without improvement; 0: never stop"})
     exact_from: float = dataclasses.field(default=1.0, metadata={"help": "fraction of steps after which bf16 ends"})
-    shift: int = dataclasses.field(default=0, metadata={"help": "mirror, and shift by up to so many pixels"})
+    flip: bool = dataclasses.field(default=False, metadata={"help": "mirror training images every other time"})
+    shift: int = dataclasses.field(default=0, metadata={"help": "shift training images by up to so many pixels"})
     ema: float = dataclasses.field(default=0.0, metadata={"help": "decay of the weights' running average; 0: none"})
     half: bool = dataclasses.field(default=False, metadata={"help": "store the weights in float16"})
 
@@ -160,6 +161,7 @@ def description(
         "training": chosen | {"seed": args.seed},
         "patience": run.patience,
         "exact_from": run.exact_from,
+        "flip": run.flip,
         "shift": run.shift,
         "ema": run.ema,
         "half": run.half,
@@ -330,6 +332,7 @@ def train(argv: list[str]) -> Path:
             model,
             args,
             exact_from=run.exact_from,
+            flip=run.flip,
             shift=run.shift,
             ema=run.ema,
             watch=partial(watch, folder) if isinstance(model, AutoregressiveImageModel) else None,

@@ -67,13 +67,14 @@ class HubTrainer(Trainer):
         self,
         *args,
         exact_from: float = 1.0,
+        flip: bool = False,
         shift: int = 0,
         ema: float = 0.0,
         watch: Callable[[torch.nn.Module, int], None] | None = None,
         **kwargs,
     ):
         """As Trainer's; `watch` is called at each validation with the model, as it is evaluated, and the step."""
-        self.exact_from, self.shift, self.watch = exact_from, shift, watch
+        self.exact_from, self.flip, self.shift, self.watch = exact_from, flip, shift, watch
         self._clock = time.perf_counter()
         super().__init__(*args, data_collator=self._taken, **kwargs)
         self._names = {"indices", *inspect.signature(self.model.forward).parameters}
@@ -128,8 +129,8 @@ class HubTrainer(Trainer):
         if not count:  # a last batch of fewer than there are processes: each must take part in the exchange
             own = {name: value[:1] for name, value in inputs.items()}
         indices = own.pop("indices")
-        if self.shift:
-            mirrored = alternately(indices, int(self.state.epoch))
+        if self.flip or self.shift:
+            mirrored = alternately(indices, int(self.state.epoch)) & self.flip
             own["images"] = mirrored_and_shifted(own["images"], self.shift, mirrored)
         return super().compute_loss(model, own, *args, **kwargs) * (count * processes / whole)
 

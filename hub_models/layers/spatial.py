@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .masked import MaskedConv2d
-from .scan import Scan, columns, diagonal_order, diagonals, images, rows
+from .scan import Reordered, Scan, by_image, by_pixel, diagonal_order, diagonals, rows
 
 RELU = 2**0.5  # gain for inputs that a ReLU has halved
 
@@ -70,16 +70,19 @@ class RowLayer(nn.Module):
         remember(self.input.bias)
 
     def scan(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, 2h, H, W) -> hidden states and cells, (h, H W B) each."""
+        """(B, 2h, H, W) -> hidden states and cells, (B, h, H, W) each."""
         batch, _, height, width = x.shape
-        gates = columns(self.input(x))[None]  # (1, 4h, H W B)
+        padded = F.pad(by_pixel(x), (0, 0, 0, 0, 1, 0))  # (H, W + 1, B, 2h): convolved as if a row were an image
+        kernel = self.input.masked()[:, :, 0, :2, None]  # what the mask leaves of 1x3, and a row is upright there
+        gates = F.conv2d(padded.movedim(3, 1), kernel, self.input.bias)  # (H, 4h, W, B)
+        gates = gates.movedim(1, 3).reshape(1, height * width * batch, -1)
         weight = self.state.weight.to(gates.dtype).permute(2, 0, 1)[:, None]  # (3, 1, 4h, h)
-        hidden, cell = Scan.apply(gates, weight, rows(height, width, batch), None)
-        return hidden[0], cell[0]
+        hidden, cell = Scan.apply(gates, weight, rows(height, width, batch))
+        return tuple(by_image(state.view(height, width, batch, -1)) for state in (hidden, cell))
 
     def outer(self, x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         """The features (B, 2h, H, W) and the hidden states of `scan` -> (B, 2h, H, W)."""
-        return x + self.up(images(hidden, *x.shape[2:]))
+        return by_image(self.up.pointwise(by_pixel(hidden))) + x  # in this order it lies by pixel, as the next layer wants
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 2h, H, W) -> (B, 2h, H, W)."""
@@ -103,20 +106,23 @@ class DiagonalLayer(nn.Module):
         remember(self.input.bias.view(2, -1))
 
     def scan(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, 2h, H, W) -> hidden states and cells from the left and from the right, (2, h, H W B) each."""
-        batch, _, height, width = x.shape
-        gates = columns(self.input(x)).unflatten(0, (2, -1))  # (2, 4h, H W B)
-        weight = self.state.weight.to(gates.dtype).unflatten(0, (2, -1)).permute(3, 0, 1, 2)  # (2, 2, 4h, h)
+        """(B, 2h, H, W) -> hidden states and cells from the left and from the right, (2, B, h, H, W) each."""
+        batch, features, height, width = x.shape
         order = diagonal_order(height, width).to(x.device)
-        mirrored = order + width - 1 - 2 * (order % width)  # the pixels across
-        return Scan.apply(gates, weight, diagonals(height, width, batch), torch.stack([order, mirrored]))
+        orders = torch.stack([order, order + width - 1 - 2 * (order % width)])  # and of the pixels across
+        pixels = Reordered.apply(by_pixel(x).reshape(1, height * width, -1), orders).view(2, -1, features)
+        kernel = self.input.masked().view(2, -1, features).transpose(1, 2)  # (2, 2h, 4h)
+        gates = torch.baddbmm(self.input.bias.view(2, 1, -1), pixels, kernel)  # (2, H W B, 4h)
+        weight = self.state.weight.to(gates.dtype).unflatten(0, (2, -1)).permute(3, 0, 1, 2)  # (2, 2, 4h, h)
+        states, back = Scan.apply(gates, weight, diagonals(height, width, batch)), orders.argsort()
+        states = (Reordered.apply(state.view(2, height * width, -1), back) for state in states)
+        return tuple(by_image(state.view(2, height, width, batch, -1)) for state in states)
 
     def outer(self, x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         """The features (B, 2h, H, W) and the hidden states of `scan` -> (B, 2h, H, W)."""
-        batch, _, height, width = x.shape
-        left, right = hidden  # (h, H W B)
-        below = F.pad(right, (width * batch, -width * batch))
-        return x + self.up(images(left + below, height, width))
+        left, right = by_pixel(hidden)  # (H, W, B, h)
+        below = F.pad(right, (0, 0, 0, 0, 0, 0, 1, -1))
+        return by_image(self.up.pointwise(left + below)) + x
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 2h, H, W) -> (B, 2h, H, W)."""

@@ -263,10 +263,6 @@ class LSTMWalk(ResidualWalk):
         features, read = self.rectify[c]
         torch.clamp_min(features, 0, out=read)
 
-    def by_row(self, states: torch.Tensor) -> torch.Tensor:
-        """What a layer's scan gives, (h, H W B) -> (H, W, h, B)."""
-        return states.unflatten(1, (-1, self.width, self.batch)).movedim(0, 2)
-
     def hand_up(self, n: int, rows: slice, hidden: torch.Tensor, state: torch.Tensor) -> None:
         """What of the hidden state goes up."""
         state.copy_(hidden)
@@ -293,7 +289,7 @@ class RowWalk(LSTMWalk):
             if x:
                 self.left[n] = features[:, :, y, x - 1].t()
             features = layer.outer(features, hidden)
-            hidden, cell = self.by_row(hidden), self.by_row(cell)
+            hidden, cell = by_row(hidden), by_row(cell)
             if y:
                 self.over[1:-1, n], self.old_cells[:, n] = hidden[y - 1], cell[y - 1]
             self.kept[1:-1, n], self.cells[:, n] = hidden[y], cell[y]
@@ -343,7 +339,7 @@ class DiagonalWalk(LSTMWalk):
             hidden, cell = layer.scan(features)
             self.row[:, n] = columns(features[:, :, y])
             features = layer.outer(features, hidden)
-            (left, right), cell = map(self.by_row, hidden), self.by_row(cell[0])
+            (left, right), cell = by_row(hidden), by_row(cell[0])
             if y:
                 self.over[1:-1, n], self.below[:, n] = left[y - 1], right[y - 1]
             self.kept[1:-1, n] = left[y]
@@ -371,6 +367,11 @@ class DiagonalWalk(LSTMWalk):
         for x in reversed(range(self.width)):
             hidden, cell = lstm_cell(gates[x] + self.right_beside @ hidden, cell, 1)
             self.below[x] = hidden
+
+
+def by_row(states: torch.Tensor) -> torch.Tensor:
+    """What a layer's scan gives, (..., B, h, H, W) -> (..., H, W, h, B)."""
+    return states.movedim((-2, -1, -3), (-4, -3, -2))
 
 
 def centre(conv: MaskedConv2d, channels: int, directions: int = 1) -> list[torch.Tensor]:

@@ -42,6 +42,7 @@ RECIPES = {
         data="cifar10",
         training=STUDY | {"per_device_train_batch_size": 64},
         exact_from=0.8,
+        flip=True,
         shift=SHIFT,
         half=True,
     ),
@@ -54,6 +55,7 @@ RECIPES = {
         data="cifar10",
         training=STUDY | {"per_device_train_batch_size": 16},
         exact_from=0.95,
+        flip=True,
         shift=SHIFT,
         half=True,
     ),
@@ -76,6 +78,7 @@ RECIPES = {
             "num_train_epochs": 10,
         },
         exact_from=0.95,
+        flip=True,
         shift=2,  # small shifts suit short runs
         half=True,
         expected={
@@ -101,6 +104,7 @@ RECIPES = {
             "num_train_epochs": 32,
         },
         exact_from=0.95,
+        flip=True,
         shift=4,  # the paper's for its longer runs
         half=True,
         expected={
@@ -122,6 +126,7 @@ RECIPES = {
             "num_train_epochs": 64,
         },
         exact_from=0.9,
+        flip=True,
         shift=4,
         half=True,
     ),
