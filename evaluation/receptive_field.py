@@ -16,19 +16,7 @@ from hub_models import MODELS, GatedPixelCNN, HubModel, load
 from hub_models.base import require
 from hub_models.masked_image import MaskedImageModel
 
-SIDE, LAYERS, IMAGES = 15, 2, 16  # images: so many that no ReLU is off for all
-
-
-def measured(model: MaskedImageModel, y: int, x: int) -> torch.Tensor:
-    """Which pixels the logits of pixel (y, x) depend on, in any of their channels: bool (H, W)."""
-    shape, noise = (IMAGES, *model.shape), torch.Generator().manual_seed(0)
-    pixels = model.scale(torch.randint(model.config.levels, shape, generator=noise).to(model.device)).requires_grad_()
-    label = torch.zeros(IMAGES, dtype=torch.int64) if model.classes else None
-    with model.evaluating():
-        logits = model.head(model.features(pixels, label))[:, :, y, x]  # (IMAGES, C * outputs)
-    weights = torch.randn(logits.shape, generator=noise).to(logits)  # random, so that nothing cancels
-    (gradient,) = torch.autograd.grad((logits * weights).sum(), pixels)
-    return (gradient != 0).any(0).any(0).cpu()
+SIDE, LAYERS = 15, 2
 
 
 def untrained() -> list[MaskedImageModel]:
@@ -43,7 +31,7 @@ def picture(model: MaskedImageModel, y: int, x: int) -> np.ndarray:
     """uint8 (H, W, 3): what is seen of the pixel (y, x), for a viewer."""
     _, height, width = model.shape
     before = torch.arange(height * width).view(height, width) < y * width + x
-    seen = measured(model, y, x)
+    seen = model.receptive_field(y, x)
     image = (seen * 255 + (before & ~seen) * 110).to(torch.uint8)[..., None].repeat(1, 1, 3)
     image[y, x] = torch.tensor([220, 30, 30], dtype=torch.uint8)
     return image.numpy()

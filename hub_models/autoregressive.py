@@ -96,8 +96,10 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         return {"loss": CrossEntropy.apply(pixels, targets.movedim(1, 3).flatten()), "logits": logits}
 
     @torch.no_grad()
-    def log_prob(self, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
-        """uint8 (B, C, H, W) -> log p of each whole image in nats, (B,), never in less than float32.
+    def sub_pixel_log_prob(self, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
+        """uint8 (B, C, H, W) -> log p of each sub-pixel given those before it, in nats, of the same shape.
+
+        Never in less than float32.
 
         Raises:
             ValueError: images of another type, shape or count.
@@ -106,7 +108,11 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         self._check_label(label, len(images))
         with self.exact(), self.evaluating():
             log_p = wide(self.logits(images, label)).log_softmax(-1)  # (B, C, H, W, levels)
-        return log_p.gather(-1, self.quantise(images).to(log_p.device)[..., None]).sum((1, 2, 3, 4))
+        return log_p.gather(-1, self.quantise(images).to(log_p.device)[..., None]).squeeze(-1)
+
+    def log_prob(self, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
+        """uint8 (B, C, H, W) -> log p of each whole image in nats, (B,), as `sub_pixel_log_prob`'s sum."""
+        return self.sub_pixel_log_prob(images, label).sum((1, 2, 3))
 
     def sample(
         self,

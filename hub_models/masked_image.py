@@ -7,10 +7,12 @@ import torch
 from torch import nn
 
 from .autoregressive import AutoregressiveImageModel
-from .base import ModelConfig, check_images
+from .base import ModelConfig, check_images, require
 from .layers.masked import MaskedConv2d
 from .layers.spatial import RELU
 from .layers.walk import Walk, ones_first, pointwise, slices
+
+PROBES = 16  # images by which a receptive field is measured: so many that no ReLU is off for all
 
 
 @dataclass
@@ -106,9 +108,29 @@ class MaskedImageModel(AutoregressiveImageModel):
         check_images(images, self.shape)
         self._check_label(label, len(images))
         pixels = self.scale(self.quantise(images.to(self.device)))
-        pixels = pixels.contiguous(memory_format=torch.channels_last)  # in which convolutions in bf16 are fastest
-        out = self.head(self.features(pixels, label))  # (B, C * outputs, H, W)
+        innermost = {"memory_format": torch.channels_last}  # in which convolutions in bf16, and the loss, are fastest
+        features = self.features(pixels.contiguous(**innermost), label)
+        out = self.head(features.contiguous(**innermost))  # (B, C * outputs, H, W)
         return self.full(out.unflatten(1, (self.config.channels, -1)).movedim(2, -1))
+
+    def receptive_field(self, y: int, x: int) -> torch.Tensor:
+        """Which pixels the logits of pixel (y, x) depend on, in any of their channels: bool (H, W), by gradient.
+
+        Raises:
+            ValueError: there is no such pixel.
+        """
+        _, height, width = self.shape
+        told = f"the pixel is ({y!r}, {x!r}): give whole numbers, (0, 0) to ({height - 1}, {width - 1})"
+        require(type(y) is type(x) is int and 0 <= y < height and 0 <= x < width, told)
+        noise = torch.Generator().manual_seed(0)
+        levels = torch.randint(self.config.levels, (PROBES, *self.shape), generator=noise)
+        pixels = self.scale(levels.to(self.device)).requires_grad_()
+        label = torch.arange(PROBES) % self.classes if self.classes else None
+        with self.exact(), self.evaluating(), torch.enable_grad():
+            logits = self.head(self.features(pixels, label))[:, :, y, x]  # (PROBES, C * outputs)
+        weights = torch.randn(logits.shape, generator=noise).to(logits)  # random, so that nothing cancels
+        (gradient,) = torch.autograd.grad((logits * weights).sum(), pixels)
+        return (gradient != 0).any(0).any(0).cpu()
 
     def walk(self, pixels: torch.Tensor, y: int, x: int, label: torch.Tensor | None) -> Walk:
         """From pixel (y, x) on, given the scaled pixels (B, C, H, W) before it."""

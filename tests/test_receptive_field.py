@@ -10,7 +10,7 @@ from conftest import build
 from fields import sees
 from PIL import Image
 
-from evaluation.receptive_field import SIDE, draw, measured, picture, untrained
+from evaluation.receptive_field import SIDE, draw, picture, untrained
 
 ROOT = Path(__file__).parents[1]
 
@@ -21,13 +21,14 @@ def test_the_measured_field_of_each_kind_is_that_of_its_structure():
     for model in models:
         wanted = sees(model).view(SIDE, SIDE, SIDE, SIDE)
         for y, x in ((12, 7), (1, 14), (0, 0), (14, 1)):
-            assert torch.equal(measured(model, y, x), wanted[y, x]), (type(model).__name__, y, x)
+            assert torch.equal(model.receptive_field(y, x), wanted[y, x]), (type(model).__name__, y, x)
 
 
 def test_a_picture_tells_seen_blind_and_to_come_apart():
     model = untrained()[0]  # the PixelCNN, which has a blind spot
     image = torch.from_numpy(picture(model, 12, 7))
-    seen, before = measured(model, 12, 7), torch.ones(SIDE, SIDE).flatten().cumsum(0).view(SIDE, SIDE) <= 12 * SIDE + 7
+    seen = model.receptive_field(12, 7)
+    before = torch.arange(SIDE * SIDE).view(SIDE, SIDE) < 12 * SIDE + 7
     assert (image[seen] == 255).all() and seen.any()
     assert (image[before & ~seen] == 110).all() and (before & ~seen).any()
     assert image[12, 7].tolist() == [220, 30, 30] and not image[12, 8:].any() and not image[13:].any()
@@ -46,3 +47,9 @@ def test_the_command_draws_them_all_or_a_named_one(tmp_path):
 def test_a_model_without_masked_layers_is_refused(tmp_path):
     with pytest.raises(ValueError, match="x is a PixelPredictor, whose field is not drawn"):
         draw({"x": build("pixel_predictor")}, tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("place", [(15, 0), (0, -1), (1.0, 2), ("1", 2)])
+def test_a_pixel_that_is_none_is_refused(place):
+    with pytest.raises(ValueError, match=r"the pixel is .* give whole numbers, \(0, 0\) to \(14, 14\)"):
+        untrained()[0].receptive_field(*place)

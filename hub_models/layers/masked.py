@@ -71,13 +71,13 @@ class MaskedConv2d(nn.Conv2d):
         return self.weight * self.mask
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H, W): of the kernel what is below its middle, masked whole, is left out."""
+        """(B, inputs, H, W) -> (B, outputs, H, W): what of the kernel is masked whole, below its middle, is left out."""
         high, wide = self.padding
         weight = self.masked()[:, :, : high + 1]
         if not high:
             weight = weight[:, :, :, : wide + 1]  # and so is what is to the right of it, if it has one row
-        out = F.conv2d(x, weight, self.bias, padding=self.padding)  # of rows below the image, or columns right of it, too
-        return out[:, :, : x.shape[2], : x.shape[3]]
+        out = F.conv2d(x, weight, self.bias, padding=self.padding)
+        return out[:, :, : x.shape[2], : x.shape[3]]  # there are rows below the image, too, or columns right of it
 
     def pointwise(self, x: torch.Tensor) -> torch.Tensor:
         """(..., inputs) -> (..., outputs), of a kernel of one tap, for features that lie innermost."""

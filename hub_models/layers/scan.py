@@ -113,9 +113,7 @@ class Scan(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx, gates: torch.Tensor, weight: torch.Tensor, steps: list[Step]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(ctx, gates: torch.Tensor, weight: torch.Tensor, steps: list[Step]) -> tuple[torch.Tensor, torch.Tensor]:
         size = gates.shape[2] // 4
         weight = weight.contiguous()  # or products in bf16 are 30 times slower on a CPU
         turned = weight.transpose(2, 3).contiguous()

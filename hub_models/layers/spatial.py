@@ -82,7 +82,7 @@ class RowLayer(nn.Module):
 
     def outer(self, x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         """The features (B, 2h, H, W) and the hidden states of `scan` -> (B, 2h, H, W)."""
-        return by_image(self.up.pointwise(by_pixel(hidden))) + x  # in this order it lies by pixel, as the next layer wants
+        return by_image(self.up.pointwise(by_pixel(hidden))) + x  # so it lies by pixel, for the next layer
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 2h, H, W) -> (B, 2h, H, W)."""
