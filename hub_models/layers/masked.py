@@ -71,7 +71,7 @@ class MaskedConv2d(nn.Conv2d):
         return self.weight * self.mask
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H, W): the part of the kernel below its middle, masked whole, is left out."""
+        """(B, inputs, H, W) -> (B, outputs, H, W). What is masked whole, below the middle, is left out."""
         high, wide = self.padding
         weight = self.masked()[:, :, : high + 1]
         if not high:
