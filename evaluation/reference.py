@@ -11,7 +11,9 @@ from PIL import Image, ImageOps
 from torch.utils.data import DataLoader, Dataset
 
 from hub_models import AutoregressiveImageModel, DiagonalBiLSTM, RowLSTM
+from hub_models.layers.masked import MaskedConv2d
 from hub_models.layers.spatial import DiagonalLayer, RowLayer, lstm_cell
+from hub_models.masked_image import MaskedImageModel
 from training.data import ImageData
 
 
@@ -119,3 +121,23 @@ def plain_scans(model: RowLSTM | DiagonalBiLSTM) -> Iterator[None]:
     finally:
         for layer in model.layers:
             del layer.scan
+
+
+def plain_loss(model: MaskedImageModel, images: torch.Tensor) -> torch.Tensor:
+    """The loss as it is usually computed: channels first, whole kernels, torch's cross-entropy, LSTMs by autograd."""
+
+    def whole(conv: MaskedConv2d, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.conv2d(x, conv.masked(), conv.bias, padding=conv.padding)
+
+    convs = [module for module in model.modules() if isinstance(module, MaskedConv2d)]
+    for conv in convs:
+        conv.forward = functools.partial(whole, conv)  # shadows the class's own
+    levels = model.quantise(images)
+    try:
+        with plain_scans(model) if isinstance(model, (RowLSTM, DiagonalBiLSTM)) else contextlib.nullcontext():
+            out = model.head(model.features(model.scale(levels), None))  # (B, C * outputs, H, W)
+    finally:
+        for conv in convs:
+            del conv.forward
+    logits = model.full(out.unflatten(1, (model.shape[0], -1)).movedim(2, -1))
+    return torch.nn.functional.cross_entropy(logits.flatten(0, -2), levels.flatten())

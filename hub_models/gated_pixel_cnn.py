@@ -221,7 +221,7 @@ class GatedPixelCNN(MaskedImageModel, tags=["pixelcnn", "autoregressive", "inpai
         """Scaled pixels (B, C, H, W) -> what the head reads, (B, p, H, W)."""
         v = h = pixels
         for layer in self.layers:
-            v, h = layer(v, h, label if label is None else label.to(self.device))
+            v, h = self.through(layer, v, h, label if label is None else label.to(self.device))
         return h
 
     def walk(self, pixels: torch.Tensor, y: int, x: int, label: torch.Tensor | None) -> GatedWalk:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from .autoregressive import AutoregressiveImageModel
 from .base import ModelConfig, check_images, require
@@ -84,6 +85,27 @@ class MaskedImageModel(AutoregressiveImageModel):
     """A stack of masked layers, R before G before B in each, and a head: a subclass gives `features` and `head`."""
 
     abstract = True
+    checkpointing = False
+
+    def activation_checkpointing_enable(
+        self, activation_checkpointing_kwargs: dict | None = None, every_n_layers: int = 1, offload: bool = False
+    ) -> None:
+        """Compute each layer's activations anew in the backward pass, not keep them: less memory, a third more work.
+
+        transformers.Trainer calls it for `--activation_checkpointing True`.
+
+        Raises:
+            ValueError: any of its options.
+        """
+        plain = not activation_checkpointing_kwargs and every_n_layers == 1 and not offload
+        require(plain, "activation checkpointing has no options here: leave out --activation_checkpointing_kwargs")
+        self.checkpointing = True
+
+    def through(self, layer: nn.Module, *inputs: torch.Tensor | None) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        """What a layer makes of its inputs; in training its activations are not kept if there is checkpointing."""
+        if self.checkpointing and self.training:
+            return checkpoint(layer, *inputs, use_reentrant=False, preserve_rng_state=False)  # no layer draws
+        return layer(*inputs)
 
     def features(self, pixels: torch.Tensor, label: torch.Tensor | None) -> torch.Tensor:
         """Scaled pixels (B, C, H, W) -> what the head reads, (B, features, H, W)."""

@@ -69,7 +69,7 @@ class PixelRNN(MaskedImageModel):
         """Scaled pixels (B, C, H, W) -> what the head reads, (B, features, H, W)."""
         between = [self.first(pixels)]  # each (B, 2h, H, W)
         for layer in self.layers:
-            between.append(layer(between[-1]))
+            between.append(self.through(layer, between[-1]))
         return torch.cat(between, 1) if self.config.skip else between[-1]
 
     def walk(self, pixels: torch.Tensor, y: int, x: int, label: torch.Tensor | None) -> ResidualWalk:

@@ -83,3 +83,13 @@ def test_masked_taps_never_act_and_are_never_written():
     loud.sum().backward()
     assert torch.equal(conv.weight.grad != 0, conv.mask)
     assert "mask" not in conv.state_dict()
+
+
+@pytest.mark.parametrize("kind, size", [("A", (7, 7)), ("B", (3, 3)), ("B", (1, 3)), ("A", (1, 5)), ("B", (1, 1))])
+def test_what_is_left_out_of_a_kernel_does_nothing(kind, size):
+    conv = MaskedConv2d(kind, 6, 9, size, 3).double()
+    x = torch.randn(2, 6, 5, 4, dtype=torch.float64)
+    whole = torch.nn.functional.conv2d(x, conv.masked(), conv.bias, padding=conv.padding)
+    assert torch.allclose(conv(x), whole, rtol=0, atol=1e-12)
+    assert conv.kernel().count_nonzero() == conv.masked().count_nonzero()
+    assert conv.kernel().shape[2:] == (size[0] // 2 + 1, size[1] // 2 + 1 if size[0] == 1 else size[1])

@@ -8,7 +8,7 @@ import torch
 from conftest import build, enliven, random_images
 from fields import residual, sees, sub_pixels
 
-from evaluation.reference import plain_diagonal_lstm, plain_row_lstm, plain_scans, skew, unskew
+from evaluation.reference import plain_diagonal_lstm, plain_loss, plain_row_lstm, skew, unskew
 from hub_models import MODELS, DiagonalBiLSTM
 from hub_models.layers.masked import MaskedConv2d
 from hub_models.layers.scan import Reordered, Scan, diagonals, rows
@@ -189,15 +189,43 @@ def test_the_scan_and_its_gradients_are_those_of_the_plain_lstm(name, plain, siz
         assert torch.allclose(ours, theirs, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("name", ["row_lstm", "diagonal_bilstm"])
-def test_a_model_with_plain_scans_is_the_same_and_ours_again_after_it(name):
-    model = enliven(build(name)).double()
+@pytest.mark.parametrize("channels, levels", [(1, 2), (3, 5)])
+@pytest.mark.parametrize("name", MASKED)
+def test_the_loss_and_its_gradients_are_those_of_the_usual_way(name, channels, levels):
+    """And after it the model is ours again, and the same with activation checkpointing."""
+    model = enliven(build(name, channels=channels, levels=levels, height=5, width=7)).double().train()
     images_ = random_images(model, 3)
-    ours = model.log_prob(images_)
-    with plain_scans(model):
-        assert all("scan" in vars(layer) for layer in model.layers)
-        assert torch.allclose(model.log_prob(images_), ours, rtol=0, atol=1e-9)
-    assert not any("scan" in vars(layer) for layer in model.layers)
+    ways = []
+    for step in range(3):
+        if step == 2:
+            model.activation_checkpointing_enable()
+        loss = plain_loss(model, images_) if step == 1 else model(images_)["loss"]
+        loss.backward()
+        ways.append([loss.detach(), *(parameter.grad for parameter in model.parameters())])
+        model.zero_grad()
+    for ours, plain, again in zip(*ways, strict=True):
+        assert torch.allclose(ours, plain, rtol=1e-9, atol=1e-12) and torch.equal(ours, again)
+    assert not any("forward" in vars(part) or "scan" in vars(part) for part in model.modules())
+
+
+def test_activation_checkpointing_keeps_fewer_activations():
+    """What autograd keeps of a deep net, in bytes."""
+
+    def kept(model) -> int:
+        seen = {}
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: seen.setdefault(x.data_ptr(), x), lambda x: x):
+            model(random_images(model, 4))
+        return sum(x.numel() * x.element_size() for x in seen.values())
+
+    model = build("pixel_cnn", channels=3, levels=2, height=16, width=16, layers=12, hidden=24).train()
+    plain = kept(model)
+    model.activation_checkpointing_enable()
+    assert kept(model) < 0.7 * plain
+
+
+def test_activation_checkpointing_takes_no_options():
+    with pytest.raises(ValueError, match="activation checkpointing has no options here"):
+        build("pixel_cnn").activation_checkpointing_enable(every_n_layers=2)
 
 
 @pytest.mark.parametrize("steps", [rows, diagonals])

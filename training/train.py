@@ -283,7 +283,7 @@ def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData, 
 
 
 def check_batches(model: HubModel, args: TrainingArguments, images: int) -> None:
-    """Refuse what no epoch can be made of, and what the model's own optimiser would not heed.
+    """Refuse what no epoch can be made of, and what the model does not offer or its own optimiser would not heed.
 
     Raises:
         ValueError: with one sentence on what is wrong.
@@ -295,6 +295,8 @@ def check_batches(model: HubModel, args: TrainingArguments, images: int) -> None
     normed = any(isinstance(part, torch.nn.BatchNorm1d) for part in model.modules())
     told = "a batch leaves a process a single image, which batch norm cannot take: change the batch size or --limit"
     require(not normed or least >= 2 * args.world_size, told)
+    told = f"{type(model).__name__} offers no activation checkpointing: leave it out"
+    require(not args.activation_checkpointing or hasattr(model, "activation_checkpointing_enable"), told)
     if not hasattr(model, "parameter_groups"):
         return
     for field in dataclasses.fields(TrainingArguments):

@@ -70,13 +70,14 @@ class MaskedConv2d(nn.Conv2d):
         """The weights as they act, (outputs, inputs, height, width): zero where masked."""
         return self.weight * self.mask
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(B, inputs, H, W) -> (B, outputs, H, W). What is masked whole, below the middle, is left out."""
+    def kernel(self) -> torch.Tensor:
+        """Of `masked` the rows down to the middle and, of a single row, the columns up to it: no other acts at all."""
         high, wide = self.padding
-        weight = self.masked()[:, :, : high + 1]
-        if not high:
-            weight = weight[:, :, :, : wide + 1]  # and so is what is to the right of it, if it has one row
-        out = F.conv2d(x, weight, self.bias, padding=self.padding)
+        return self.masked()[:, :, : high + 1, : None if high else wide + 1]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H, W)."""
+        out = F.conv2d(x, self.kernel(), self.bias, padding=self.padding)
         return out[:, :, : x.shape[2], : x.shape[3]]  # there are rows below the image, too, or columns right of it
 
     def pointwise(self, x: torch.Tensor) -> torch.Tensor:

@@ -73,7 +73,7 @@ class RowLayer(nn.Module):
         """(B, 2h, H, W) -> hidden states and cells, (B, h, H, W) each."""
         batch, _, height, width = x.shape
         padded = F.pad(by_pixel(x), (0, 0, 0, 0, 1, 0))  # (H, W + 1, B, 2h): convolved as if a row were an image
-        kernel = self.input.masked()[:, :, 0, :2, None]  # what the mask leaves of 1x3, and a row is upright there
+        kernel = self.input.kernel().transpose(2, 3)  # (4h, 2h, 2, 1): a row is upright there
         gates = F.conv2d(padded.movedim(3, 1), kernel, self.input.bias)  # (H, 4h, W, B)
         gates = gates.movedim(1, 3).reshape(1, height * width * batch, -1)
         weight = self.state.weight.to(gates.dtype).permute(2, 0, 1)[:, None]  # (3, 1, 4h, h)
