@@ -16,7 +16,7 @@ TEMPLATE = Path(__file__).with_name("card.md")
 README = "README.md"
 LEADERBOARD = ".eval_results/test.yaml"  # figures as the Hub's leaderboards read them
 SPLITS = ("test", "validation")  # of which a folder may hold a report; the first is what its card shows
-REPORT = ("report-{}.json", "report-{}.png", "mistakes-{}.webp", "tiles-{}.webp")
+REPORT = ("report-{}.json", "report-{}.png", "mistakes-{}.webp", "tiles-{}.webp", "neighbours-{}.png")
 PUBLISHED = (  # what a repository holds of a run folder
     *("config.json", WEIGHTS, "tokenizer.json", README, "recipe.json", "train_results.json", "eval_results.json"),
     *("history.csv", "curves.png", "samples.png", "stages.png", LEADERBOARD),
@@ -102,7 +102,7 @@ def read_results(folder: str | Path) -> list[dict]:
 
 
 def read_report(folder: str | Path, split: str) -> dict | None:
-    """A folder's report of a split, as `evaluation.accuracy` says; None where there is none of the weights there."""
+    """A folder's report of a split, of `evaluation.accuracy` or `.generation`; None if none is of its weights."""
     path = Path(folder, REPORT[0].format(split))
     found = json.loads(path.read_text()) if path.is_file() else None
     return found if found and found["weights"] == fingerprint(Path(folder, WEIGHTS)) else None

@@ -42,9 +42,14 @@ def _of_classes(model: AutoregressiveImageModel) -> str:
 def draw_stage(model: AutoregressiveImageModel, path: Path) -> None:
     """Write a row of samples of a model in training; the noise is the same at every stage."""
     samples = model.sample(STAGE, label=_classes(model, STAGE), generator=torch.Generator().manual_seed(0))
+    write_bytes(path, sheet_bytes(samples, STAGE))
+
+
+def sheet_bytes(images: torch.Tensor, columns: int) -> bytes:
+    """uint8 (N, C, H, W) -> a PNG of them, so many side by side."""
     picture = io.BytesIO()
-    to_sheet(samples, STAGE).save(picture, "png")
-    write_bytes(path, picture.getvalue())
+    to_sheet(images, columns).save(picture, "png")
+    return picture.getvalue()
 
 
 def draw_stages(model: AutoregressiveImageModel, rows: list[tuple[str, Path]], path: Path) -> str:

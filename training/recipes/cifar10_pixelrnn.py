@@ -1,7 +1,7 @@
 """The PixelRNN family on CIFAR-10: ours, the papers', and what two studies of 2025 tried.
 
-The papers: arXiv 1601.06759 (PixelCNN, Row LSTM, Diagonal BiLSTM) gives RMSProp, batches of 16, a rate by hand and sizes;
-arXiv 1606.05328 (gated PixelCNN) gives neither its rate nor its batches on CIFAR-10.
+Of the papers, arXiv 1601.06759 (PixelCNN, Row LSTM, Diagonal BiLSTM) gives RMSProp, batches of 16, sizes and a rate set
+by hand; arXiv 1606.05328 (gated PixelCNN) gives neither rate nor batches for CIFAR-10.
 """
 
 from hub_models import DiagonalBiLSTMConfig, GatedPixelCNNConfig, PixelCNNConfig, RowLSTMConfig
