@@ -3,6 +3,7 @@
 ablation: the CNN study's, by learning rate, batch size, filters and layers; cumulative, as it was done, each stage
           keeping the last one's winner, and one at a time from the baseline
 tricks:   what each trick of `cifar10-fast` gains: the recipe without it, seed by seed
+depth:    the Row LSTM with 1, 2, 4 and 8 layers, half as wide as the recipe's, beside the paper's depths
 
 Each run is one of `training.train`, under runs/sweeps; a sweep that was stopped goes on where it was. The results go
 to `evaluation/sweeps/NAME.json` and, as a picture, to `docs/sweep-NAME.png`; `evaluation.table` makes README's tables.
@@ -10,6 +11,7 @@ to `evaluation/sweeps/NAME.json` and, as a picture, to `docs/sweep-NAME.png`; `e
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +48,8 @@ TRICKS = {  # name -> (source, what takes it away)
 ADDED = {  # name -> (source, what adds it): no part of the recipe
     "average of weights, decay 0.99": ("Polyak and Juditsky 1992", ("--ema", "0.99")),
 }
+DEPTHS = (1, 2, 4, 8)
+NARROW = ("--model.hidden", "32", "--model.head", "96")  # of the depths, so that eight layers are soon trained
 VIEWS = {2: "two views at test", 6: "six views at test"}  # arXiv 2404.00498
 
 Run = Callable[[str, tuple[str, ...], int], dict]
@@ -118,18 +122,44 @@ def tricks(run: Run, seeds: int, data: ImageData) -> list[dict]:
     return [whole, *rows]
 
 
+def depth(run: Run, seeds: int, data: ImageData) -> list[dict]:
+    """A row a depth of the Row LSTM: bits a dimension of the validation images, over seeds; then the paper's rows."""
+    rows = []
+    for layers in DEPTHS:
+        runs = [run(f"layers{layers}", (*NARROW, "--model.layers", str(layers)), seed) for seed in range(seeds)]
+        bits = [found["best_validation"]["eval_loss"] / math.log(2) for found in runs]
+        mean, low, high = seeds_interval(bits)
+        ends = {"interval": [low, high]} if seeds > 1 else {}
+        told = {"layers": layers, "parameters": runs[0]["parameters"], "bits_per_dim": mean, "seeds": bits}
+        rows.append(told | ends | {"minutes": sum(found["minutes"] for found in runs)})
+    theirs = published()["depth"]["rows"]
+    return rows + [{"layers": int(layers), "published": value} for layers, value in theirs.items()]
+
+
 def share_right(model: ImageClassifier, data: ImageData, views: int) -> float:
     """Accuracy in % over so many views of each image."""
     return 100 * float((log_probabilities(model, data.images, 250, views).argmax(-1) == data.labels).double().mean())
 
 
-SWEEPS = {"ablation": ("cnn5x32-cifar10-study", ablation), "tricks": ("cifar10-fast", tricks)}
+SWEEPS = {
+    "ablation": ("cnn5x32-cifar10-study", ablation),
+    "tricks": ("cifar10-fast", tricks),
+    "depth": ("row-lstm-cifar10", depth),
+}
 
 
 def draw(name: str, found: dict, path: Path) -> None:
     """The rows of a sweep as one picture."""
     rows = found["rows"]
-    if name == "tricks":
+    if name == "depth":
+        figure, axis = plt.subplots(figsize=(7, 4.5), layout="constrained")
+        for key, label in ("bits_per_dim", "ours, small and short"), ("published", "the paper's (test, h = 128)"):
+            own = [row for row in rows if key in row]
+            axis.plot([row["layers"] for row in own], [row[key] for row in own], "o-", label=label)
+        axis.set(xlabel="layers", ylabel="bits a dimension", title=found["budget"])
+        axis.grid(alpha=0.3)
+        axis.legend()
+    elif name == "tricks":
         rows = [row for row in rows if "gain" in row]
         figure, axis = plt.subplots(figsize=(10, 0.5 * len(rows) + 1.5), layout="constrained")
         errors = [
@@ -186,8 +216,9 @@ def main(argv: list[str]) -> dict:
         try:
             train([*command, "--disable_tqdm", "True", *(["--resume"] if folder.exists() else [])])
         except DivergedError:
-            tqdm.write(f"{variant}, seed {seed}, diverged: it counts as 0 %")
-            return {"best_validation": {"eval_accuracy": 0.0}, "parameters": None, "minutes": 0.0}
+            tqdm.write(f"{variant}, seed {seed}, diverged: it counts as 0 %, or as infinitely many bits")
+            worst = {"eval_accuracy": 0.0, "eval_loss": math.inf}
+            return {"best_validation": worst, "parameters": None, "minutes": 0.0}
         return json.loads((folder / "train_results.json").read_text()) | {"folder": str(folder)}
 
     train_data, data = (load_split("cifar10", split).first(args.limit) for split in ("train", "validation"))

@@ -86,6 +86,20 @@ def tricks_table() -> str:
     return "\n".join([*lines, f"| all of the recipe: accuracy | | {_ranged(whole, 'accuracy')} |"])
 
 
+def depth_table() -> str:
+    """Bits a dimension of the Row LSTM by its layers, by `evaluation.sweep`, beside the paper's."""
+    found = json.loads((HERE / "sweeps" / "depth.json").read_text())
+    theirs = {row["layers"]: row["published"] for row in found["rows"] if "published" in row}
+    ours = {row["layers"]: row for row in found["rows"] if "bits_per_dim" in row}
+    lines = [f"{found['budget']}; {found['hardware']}; `{found['command']}`", ""]
+    lines += ["| layers | parameters | ours, validation | published, test |", "| --- " * 4 + "|"]
+    for layers in sorted(theirs | ours):
+        row = ours.get(layers)
+        mine = f"{row['parameters']:,} | {row['bits_per_dim']:.3f}" if row else "|"
+        lines.append(f"| {layers} | {mine} | {theirs.get(layers, '')} |")
+    return "\n".join(lines)
+
+
 def _ranged(row: dict, key: str, form: str = ".2f") -> str:
     low, high = row["interval"]
     return f"{row[key]:{form}} ({low:{form}} to {high:{form}})"
@@ -155,6 +169,7 @@ def filled(text: str) -> str:
         "cifar10": cifar10_table(),
         "ablation": ablation_table(),
         "tricks": tricks_table(),
+        "depth": depth_table(),
         "inpainting": inpainting_table(),
         "speed": speed_table(),
         "load": load_table(),

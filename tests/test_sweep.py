@@ -1,6 +1,7 @@
 """evaluation.sweep: which runs it asks for, what it makes of them, and one real sweep at toy size."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -66,6 +67,24 @@ def test_a_tricks_gain_is_the_mean_difference_over_the_same_seeds(monkeypatch):
     assert all(row["source"] for name, row in rows.items() if name != "all")
     with pytest.raises(ValueError, match="--seeds is 1: give at least 2"):
         sweep.tricks(run, 1, DATA)
+
+
+def test_each_depth_is_trained_alike_and_stands_beside_the_papers():
+    asked = []
+
+    def run(variant, changes, seed):
+        asked.append(dict(zip(changes[::2], changes[1::2], strict=True)))
+        loss = math.log(2) * (4 - 0.1 * int(asked[-1]["--model.layers"]) + 0.02 * seed)
+        return {"best_validation": {"eval_loss": loss}, "parameters": 7, "minutes": 1.0}
+
+    rows = sweep.depth(run, 2, DATA)
+    ours = {row["layers"]: row for row in rows if "bits_per_dim" in row}
+    assert {n: row["bits_per_dim"] for n, row in ours.items()} == pytest.approx({1: 3.91, 2: 3.81, 4: 3.61, 8: 3.21})
+    assert all(row["interval"][0] < row["bits_per_dim"] < row["interval"][1] for row in ours.values())
+    theirs = {row["layers"]: row["published"] for row in rows if "published" in row}
+    assert theirs == {1: 3.30, 2: 3.20, 3: 3.17, 6: 3.09, 9: 3.08, 12: 3.06}
+    assert len({tuple(sorted((changes | {"--model.layers": ""}).items())) for changes in asked}) == 1
+    assert all("interval" not in row for row in sweep.depth(run, 1, DATA))
 
 
 def test_what_diverged_counts_as_nothing_and_is_told(cifar10, tmp_path, monkeypatch):

@@ -53,6 +53,7 @@ EXPECTED = {  # nats an image of the test split, minutes
     "pixelcnn-mnist-drawn": (89.89, 16),
     "row-lstm-mnist": (58.72, 95),
     "diagonal-bilstm-mnist": (57.22, 64),
+    "diagonal-bilstm-mnist-drawn": (82.34, 32),
 }
 
 
