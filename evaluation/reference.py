@@ -19,7 +19,9 @@ from training.data import ImageData
 
 @contextlib.contextmanager
 def plain_sampling(model: AutoregressiveImageModel) -> Iterator[None]:
-    """A context in which `sample` and `complete` evaluate the whole model anew for every sub-pixel."""
+    """A context in which `sample` and `complete` evaluate the whole model anew, the usual way, for every sub-pixel."""
+    masked = isinstance(model, MaskedImageModel)
+    logits = functools.partial(plain_logits, model) if masked else model.logits
 
     def stream(levels: torch.Tensor, start: int, label: torch.Tensor | None) -> Iterator[torch.Tensor]:
         channels, height, width = model.shape
@@ -27,7 +29,7 @@ def plain_sampling(model: AutoregressiveImageModel) -> Iterator[None]:
         i = start
         while True:
             c, y, x = (place == i).nonzero()[0].tolist()
-            drawn = yield model.logits(model.to_bytes(levels), label)[:, c, y, x]
+            drawn = yield logits(model.to_bytes(levels), label)[:, c, y, x]
             for level in drawn.unbind(1):
                 levels = torch.where(place == i, level.view(-1, 1, 1, 1), levels)
                 i += 1
@@ -123,8 +125,8 @@ def plain_scans(model: RowLSTM | DiagonalBiLSTM) -> Iterator[None]:
             del layer.scan
 
 
-def plain_loss(model: MaskedImageModel, images: torch.Tensor) -> torch.Tensor:
-    """The loss as it is usually computed: channels first, whole kernels, torch's cross-entropy, LSTMs by autograd."""
+def plain_logits(model: MaskedImageModel, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
+    """`logits` as they are usually computed: channels first, whole kernels, LSTMs in operations of torch."""
 
     def whole(conv: MaskedConv2d, x: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.conv2d(x, conv.masked(), conv.bias, padding=conv.padding)
@@ -132,12 +134,16 @@ def plain_loss(model: MaskedImageModel, images: torch.Tensor) -> torch.Tensor:
     convs = [module for module in model.modules() if isinstance(module, MaskedConv2d)]
     for conv in convs:
         conv.forward = functools.partial(whole, conv)  # shadows the class's own
-    levels = model.quantise(images)
     try:
         with plain_scans(model) if isinstance(model, (RowLSTM, DiagonalBiLSTM)) else contextlib.nullcontext():
-            out = model.head(model.features(model.scale(levels), None))  # (B, C * outputs, H, W)
+            out = model.head(model.features(model.scale(model.quantise(images)), label))  # (B, C * outputs, H, W)
     finally:
         for conv in convs:
             del conv.forward
-    logits = model.full(out.unflatten(1, (model.shape[0], -1)).movedim(2, -1))
+    return model.full(out.unflatten(1, (model.shape[0], -1)).movedim(2, -1))
+
+
+def plain_loss(model: MaskedImageModel, images: torch.Tensor) -> torch.Tensor:
+    """The loss that `forward` gives, by `plain_logits` and torch's cross-entropy."""
+    logits, levels = plain_logits(model, images), model.quantise(images)
     return torch.nn.functional.cross_entropy(logits.flatten(0, -2), levels.flatten())

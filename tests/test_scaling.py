@@ -26,7 +26,7 @@ def test_the_bytes_kept_are_those_of_the_storages_that_autograd_holds(monkeypatc
 def test_depth_adds_memory_layer_by_layer_and_checkpointing_takes_most_of_it_away(monkeypatch):
     monkeypatch.setattr(scaling, "IMAGES", 2)
     shallow, deep = (scaling.cost(PixelCNN, layers, 12, 12, rounds=1) for layers in (2, 6))
-    assert 0 < shallow["seconds"] and shallow["mib"] < deep["mib"]
+    assert shallow["seconds"] > 0 and shallow["mib"] < deep["mib"]
     assert deep["mib_checkpointed"] - shallow["mib_checkpointed"] < 0.6 * (deep["mib"] - shallow["mib"])
 
 
