@@ -59,6 +59,22 @@ def pixelrnn_table() -> str:
     return "\n".join(lines)
 
 
+def bits_table() -> str:
+    """The PixelRNN family on CIFAR-10, in bits a dimension, beside the papers' and the studies'."""
+    lines = ["| model | parameters, epochs | training | validation | test | published |", "| --- " * 6 + "|"]
+    for row in published()["bits"]:
+        name = row["name"]
+        parameters = json.loads((PRETRAINED / name / "train_results.json").read_text())["parameters"]
+        found = [_find(name, "bits_per_dim", split) for split in ("train", "validation", "test")]
+        figures = [f"{_ranged(entry, 'value', '.3f')}, {entry['n']:,} images" for entry in found]
+        given = ", given the class" if "label" in found[0]["unit"] else ""
+        lines.append(
+            f"| [{name}](hub_models/pretrained/{name}/README.md){given} | {parameters:,}, {_epochs(name)} "
+            f"| {' | '.join(figures)} | {row['published']} |"
+        )
+    return "\n".join(lines)
+
+
 def ablation_table() -> str:
     """The study's ablation by `evaluation.sweep`, the cumulative beside its figures, and one at a time."""
     found = json.loads((HERE / "sweeps" / "ablation.json").read_text())
@@ -166,6 +182,7 @@ def filled(text: str) -> str:
     tables = {
         "results": results_table(),
         "pixelrnn": pixelrnn_table(),
+        "bits": bits_table(),
         "cifar10": cifar10_table(),
         "ablation": ablation_table(),
         "tricks": tricks_table(),
