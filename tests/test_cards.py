@@ -11,7 +11,7 @@ import yaml
 from huggingface_hub import ModelCard, constants, parse_eval_result_entries
 
 from evaluation.runner import record
-from hub_models import MODELS, load, shipped
+from hub_models import MODELS, ImageClassifier, load, shipped
 from hub_models.base import PRETRAINED
 from hub_models.card import LEADERBOARD, PUBLISHED, REPORT, SPLITS, format_value, read_report, read_results, write_card
 from hub_models.masked_image import MaskedImageModel
@@ -19,8 +19,10 @@ from hub_models.upload import check_card
 from training.data import DATASETS
 from training.recipe import find
 
-REPORTS = {split: {name.format(split) for name in REPORT} for split in SPLITS}
-FILES = set(PUBLISHED) - {"tokenizer.json", "stages.png"} - REPORTS["test"] - REPORTS["validation"]
+*ANSWERS, NEIGHBOURS = REPORT  # of a classifier's answers, and what a generator's has besides its figures and picture
+REPORTS = {split: {name.format(split) for name in ANSWERS} for split in SPLITS}
+GENERATED = {split: {name.format(split) for name in (*REPORT[:2], NEIGHBOURS)} for split in SPLITS}
+FILES = set(PUBLISHED) - {"tokenizer.json", "stages.png"} - {name.format(split) for name in REPORT for split in SPLITS}
 
 
 @pytest.fixture(params=shipped())
@@ -35,9 +37,11 @@ def test_something_of_each_family_ships():
 def test_a_shipped_folder_is_whole_small_and_its_own_cards_source(folder, tmp_path, monkeypatch):
     files = [path for path in folder.rglob("*") if path.is_file()]
     found = {str(path.relative_to(folder)) for path in files}
-    wanted = FILES | (REPORTS["test"] if hasattr(load(folder), "predict") else set())
-    if isinstance(load(folder), MaskedImageModel):
+    model = load(folder)
+    wanted = FILES | (REPORTS["test"] if hasattr(model, "predict") else set())
+    if isinstance(model, MaskedImageModel):
         wanted |= {"stages.png"}  # the recurrent ones were trained before such were drawn
+        wanted |= GENERATED["test"] if model.config.levels == 256 else set()
     assert found in (wanted, wanted | REPORTS["validation"])
     assert sum(path.stat().st_size for path in files) < 10 * 2**20
     copy = tmp_path / folder.name
@@ -81,9 +85,13 @@ def test_shipped_checkpoints_are_of_their_recipes(folder):
             assert recorded["training"][field] == value, field
 
 
-def test_the_convolutional_classifiers_are_small_together():
-    folders = [PRETRAINED / name for name in shipped() if "cifar10" in name]
-    assert sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file()) < 8 * 2**20
+@pytest.mark.parametrize("kind, most", [(ImageClassifier, 8), (MaskedImageModel, 11)])
+def test_what_ships_of_a_kind_is_small_together(kind, most):
+    """In MiB, cards and pictures too."""
+    types = {path.parent: json.loads(path.read_text())["model_type"] for path in PRETRAINED.glob("*/config.json")}
+    folders = [folder for folder, model_type in types.items() if issubclass(MODELS[model_type], kind)]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert 2**20 < sum(path.stat().st_size for path in files) < most * 2**20
 
 
 def test_metadata_is_what_the_hub_reads(folder):
@@ -124,10 +132,17 @@ def test_recorded_results_replace_their_like_and_drop_other_weights(folder, tmp_
 
 def test_a_report_agrees_with_the_figures_and_is_shown_only_beside_its_own_weights(folder, tmp_path):
     report = read_report(folder, "test")
-    if not hasattr(load(folder), "predict"):
-        assert report is None
+    if report is None:  # which it may not be of every kind, see above
         return
     figures = {e["metric"]: e for e in read_results(folder) if e["split"] == "test"}
+    if "bits_by_position" in report:
+        by_channel = torch.tensor(report["bits_by_position"]).mean((1, 2)).tolist()
+        colours = [figures[f"bits_per_dim_{name}"]["value"] for name in ("red", "green", "blue")]
+        assert by_channel == pytest.approx(colours, abs=1e-4)
+        assert sum(colours) / 3 == pytest.approx(figures["bits_per_dim"]["value"], rel=1e-6)
+        assert report["n"] == figures["bits_per_dim"]["n"]
+        assert all(f"({name})" in (folder / "README.md").read_text() for name in GENERATED["test"] if "png" in name)
+        return
     counts = torch.tensor(report["confusion"])
     assert counts.sum() == report["n"] == figures["accuracy"]["n"]
     assert 100 * counts.trace() / counts.sum() == pytest.approx(figures["accuracy"]["value"])
