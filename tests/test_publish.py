@@ -20,10 +20,12 @@ from hub_models import load, shipped
 from hub_models.base import PRETRAINED
 from hub_models.card import PUBLISHED, read_results
 from hub_models.upload import check_card, check_id
+from training.publish import CODE
 
 ROOT = Path(__file__).parents[1]
 NAME = "gru128-mnist-classify"
 REPO = f"ns/{NAME}"
+FEW = (NAME, "gru128-mnist-predict", "pixelcnn-mnist")  # all that the Space `digits` asks, and one of another kind
 
 
 @pytest.fixture
@@ -304,14 +306,15 @@ def test_a_private_repository_is_private_and_a_public_one_is_not_taken_for_it(hu
     assert "is public already" in publish(sh, shipped()[1], "ns", "--private", good=False).stderr
 
 
-def test_a_dry_run_asks_nobody(hub, sh):
+def test_a_dry_run_of_all_names_all_that_ships_and_asks_nobody(hub, sh):
     done = publish(sh, "--all", "ns", "--dry-run", token=None)
     assert hub.requests == []
-    for name in shipped():
-        assert f"would publish model ns/{name}:" in done.stdout
-    assert "model.safetensors  131,652 bytes" in done.stdout and "would deploy space ns/digits" in done.stdout
+    told = re.findall(r"would (?:publish|deploy) (\w+) ns/([\w-]+)", done.stdout)
+    themes = {path.parent.name for path in ROOT.glob("spaces/*/app.py")}
+    assert {("model", name) for name in shipped()} | {("space", name) for name in themes} == set(told)
+    assert "model.safetensors  131,652 bytes" in done.stdout
     (linked,) = re.findall("would link in the Collection Scanline: (.*)", done.stdout)
-    assert {f"ns/{name}" for name in shipped()} | {"ns/digits", "ylecun/mnist"} <= set(linked.split(", "))
+    assert {f"ns/{name}" for _, name in told} | {"ylecun/mnist"} <= set(linked.split(", "))
 
 
 @pytest.fixture
@@ -362,21 +365,35 @@ def test_a_faulty_data_set_is_not_published(hub, sh, data, fault, message):
     assert message in done.stderr and not hub.repos
 
 
-def test_all_is_safe_to_repeat_and_mends_what_a_broken_line_left(hub, sh, data):
-    with hub.fault(40, "500", times=1000):
-        assert "error: " in publish(sh, "--all", "ns", good=False).stderr
+@pytest.fixture
+def few(tmp_path):
+    """A clone of Scanline with FEW checkpoints and one Space: else each that ships would make `--all` slower."""
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    others = {*shipped()} - {*FEW}
+    for name in CODE:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__", *others))
+        else:
+            shutil.copy(ROOT / name, clone)
+    shutil.copytree(ROOT / "spaces" / "digits", clone / "spaces" / "digits")
+    shutil.copy(ROOT / "spaces" / "deploy.py", clone / "spaces")
+    return clone
+
+
+def test_all_is_safe_to_repeat_and_mends_what_a_broken_line_left(hub, sh, few, data):
+    with hub.fault(20, "500", times=1000):
+        assert "error: " in publish(sh, "--all", "ns", good=False, PYTHONPATH=str(few)).stderr
+    assert [len(repo.commits) for repo in hub.repos.values()] == [2, 1]  # the second is made and still empty
     for _ in range(2):
-        done = publish(sh, "--all", str(data), "ns")
+        done = publish(sh, "--all", str(data), "ns", PYTHONPATH=str(few))
         assert done.stdout.strip().splitlines()[-1].startswith(f"{hub.url}/collections/ns/scanline")
-    models = {f"ns/{name}" for name in shipped()}
-    repos = {("model", name) for name in models} | {
-        ("space", f"ns/{theme}") for theme in ("digits", "scanline", "vision")
-    }
-    assert set(hub.repos) == repos | {("dataset", "ns/tiny-digits")}
+    models = [("model", f"ns/{name}") for name in FEW]
+    wanted = [("dataset", "ns/tiny-digits"), *models, ("space", "ns/digits")]
+    assert set(hub.repos) == set(wanted)
     assert {len(repo.commits) for repo in hub.repos.values()} == {2}
     (collection,) = hub.collections.values()
-    items = [(item["type"], item["id"]) for item in collection["items"]]
-    assert set(items) == set(hub.repos) and len(items) == len(set(items))
+    assert [(item["type"], item["id"]) for item in collection["items"]] == wanted
     assert "ylecun/mnist is not linked" in done.stderr  # which the stand-in does not have
 
 

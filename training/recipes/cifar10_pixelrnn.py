@@ -43,7 +43,7 @@ STUDY_E = "a study of 2025 (a CNN, a character RNN and three PixelRNNs)"
 SMALL = {  # what a CPU's thread trains in hours: config, epochs, in words
     "gated-pixelcnn": (GatedPixelCNNConfig(layers=8, hidden=64, head=192, classes=10, **SHAPE), 2, "8 layers, p = 64"),
     "pixelcnn": (PixelCNNConfig(layers=8, hidden=64, head=192, **SHAPE), 3, "8 blocks, h = 64"),
-    "row-lstm": (RowLSTMConfig(layers=4, hidden=64, head=192, **SHAPE), 2, "4 layers, h = 64"),
+    "row-lstm": (RowLSTMConfig(layers=4, hidden=64, head=192, **SHAPE), 1, "4 layers, h = 64"),
     "diagonal-bilstm": (DiagonalBiLSTMConfig(layers=4, hidden=64, head=192, **SHAPE), 2, "4 layers, h = 64"),
 }
 LARGE = {  # the papers' for CIFAR-10
