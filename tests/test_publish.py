@@ -370,7 +370,7 @@ def test_all_is_safe_to_repeat_and_mends_what_a_broken_line_left(hub, sh, data):
         assert done.stdout.strip().splitlines()[-1].startswith(f"{hub.url}/collections/ns/scanline")
     models = {f"ns/{name}" for name in shipped()}
     repos = {("model", name) for name in models} | {
-        ("space", f"ns/{theme}") for theme in ("digits", "scanline", "vision")
+        ("space", f"ns/{theme}") for theme in ("digits", "pixels", "scanline", "vision")
     }
     assert set(hub.repos) == repos | {("dataset", "ns/tiny-digits")}
     assert {len(repo.commits) for repo in hub.repos.values()} == {2}

@@ -17,7 +17,7 @@ from hub_models.images import to_digit, to_photo, to_picture, to_sheet
 from hub_models.masked_image import MaskedImageModel
 
 HEADER = Path(__file__).parents[1] / "README.md"  # of the Space: it names the models' repositories
-EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.png"))  # ten photographs, then ten digits
+FOLDER = Path(__file__).parents[1] / "examples"
 NAMES = (
     "gated-pixelcnn-cifar10",
     "row-lstm-cifar10",
@@ -57,14 +57,14 @@ def is_digit(net: MaskedImageModel) -> bool:
     return net.shape[0] == 1
 
 
+def examples_of(net: MaskedImageModel) -> list[Path]:
+    """The pictures to begin with, one of each class."""
+    return sorted(FOLDER.glob("digit-*.png" if is_digit(net) else "[0-9]-*.png"))
+
+
 def class_choice(first: str) -> gr.Dropdown:
     """A widget for the class of a conditional model, or, before all classes, `first`."""
     return gr.Dropdown([first, *CIFAR10], value=first, visible=bool(model(NAMES[0]).classes), label="Class")
-
-
-def offer_classes(name: str) -> dict:
-    """The update of a `class_choice` that goes with a model."""
-    return gr.update(visible=bool(model(name).classes))
 
 
 def class_of(name: str, first: str) -> int | None:
@@ -132,15 +132,16 @@ def unit(net: MaskedImageModel) -> str:
     return "nats of the whole image" if net.config.levels == 2 else "bits a sub-pixel"
 
 
+def offered(name: str) -> dict:
+    """What the widget for an index into `examples_of` a model shows."""
+    net = model(name)
+    label = f"Examples from {'MNIST' if is_digit(net) else 'CIFAR-10'}, none of them trained on"
+    return {"label": label, "samples": [[str(path)] for path in examples_of(net)]}
+
+
 def examples() -> gr.Dataset:
-    """The widget for an index into EXAMPLES."""
-    return gr.Dataset(
-        label="Examples, none of them trained on: CIFAR-10's photographs, and MNIST's digits",
-        components=[gr.Image(visible=False)],
-        samples=[[str(path)] for path in EXAMPLES],
-        samples_per_page=len(EXAMPLES),
-        type="index",
-    )
+    """The widget for an index into `examples_of` the first model; gr.update(**offered(name)) is for another."""
+    return gr.Dataset(components=[gr.Image(visible=False)], type="index", **offered(NAMES[0]))
 
 
 def display(caption: str) -> gr.Image:

@@ -18,7 +18,6 @@ from hub_models.live import Snapshot, live
 from hub_models.masked_image import MaskedImageModel
 
 from ._pixels import (
-    EXAMPLES,
     LIKELIEST,
     MISSING,
     NAMES,
@@ -30,11 +29,12 @@ from ._pixels import (
     display,
     enlarged,
     examples,
+    examples_of,
     is_digit,
     log_probs,
     model,
     models,
-    offer_classes,
+    offered,
     read,
     scale_of,
     sheet,
@@ -46,7 +46,7 @@ TITLE = "Complete"
 ABOUT = """Rub out any part of an image, and a model fills it in, row by row. It sees only what comes before: known
 pixels above and to the left guide it, those below do not. All known pixels stay as they are, bit for bit."""
 MOST = 8  # completions a request
-FIRST = {False: 8, True: 13}  # the example to start with, of photographs and of digits
+FIRST = 8  # the example to start with
 PAUSE = 0.03  # seconds a row: slow enough to watch where the model is fast
 
 
@@ -76,7 +76,7 @@ def take(path: str | None, name: str, seconds: float = public.KEPT) -> dict:
 
 def rub_example(index: int, name: str) -> tuple[dict, str]:
     """Put an example into the editor, with its class."""
-    path = public.pick(EXAMPLES, index, gr.Error)
+    path = public.pick(examples_of(model(name)), index, gr.Error)
     named = path.stem.partition("-")[2]
     return take(path, name, math.inf), named if named in CIFAR10 else LIKELIEST  # for ever: one is in the page itself
 
@@ -86,13 +86,13 @@ def rub_file(path: str | None, name: str) -> tuple[dict, str]:
     return take(path, name), LIKELIEST
 
 
-def turn_to(name: str, photo: dict | None) -> tuple:
-    """For another model: the editor's value, the same where that model can fill it, and the choice of classes."""
+def turn_complete(name: str, photo: dict | None) -> tuple:
+    """For another model: the choice of classes and, where it cannot fill what is there, the examples and the editor."""
     net = model(name)
     if photo and photo["background"] and photo["background"].size == size_of(net):
-        return gr.skip(), offer_classes(name)
-    value, named = rub_example(FIRST[is_digit(net)], name)
-    return value, gr.update(visible=bool(net.classes), value=named)
+        return gr.skip(), gr.skip(), gr.update(visible=bool(net.classes))
+    value, named = rub_example(FIRST, name)
+    return gr.update(**offered(name)), value, gr.update(visible=bool(net.classes), value=named)
 
 
 def size_of(net: MaskedImageModel) -> tuple[int, int]:
@@ -151,7 +151,7 @@ def complete(photo: dict | None, name: str, n: int, temperature: float, class_na
             if done == total:
                 labels = label if label is None else label.expand(1 + n)
                 cost = costs(log_probs(name, torch.cat([truth, images[0]]), labels), net)
-                note += f" How likely, in {unit(net)} (less is likelier): the truth **{cost[0]}**, "
+                note += f" Each costs, in {unit(net)} (less is likelier): the truth **{cost[0]}**, "
                 note += f"the completions {', '.join(cost[1:])}."
             yield *shown, sheet(images[0]), note
 
@@ -164,7 +164,7 @@ def build() -> None:
             name = models()
             chosen = examples()
             upload = gr.UploadButton("Upload a picture", file_types=["image"])
-            first, named = rub_example(FIRST[False], NAMES[0])
+            first, named = rub_example(FIRST, NAMES[0])
             tools = {"brush": gr.Brush(default_size=30, colors=["#f97316"], color_mode="fixed")}
             tools |= {"eraser": gr.Eraser(default_size=30), "sources": (), "layers": False, "transforms": ()}
             editor = gr.ImageEditor(
@@ -187,7 +187,14 @@ def build() -> None:
     quietly = {"show_progress": "hidden", "trigger_mode": "always_last"}
     chosen.click(rub_example, [chosen, name], [editor, label], api_name="rub_example", **quietly)
     upload.upload(rub_file, [upload, name], [editor, label], api_name="rub_file", **quietly)
-    name.input(turn_to, [name, editor], [editor, label], api_name="turn_to", api_visibility="private", **quietly)
+    name.input(
+        turn_complete,
+        [name, editor],
+        [chosen, editor, label],
+        api_name="turn_complete",
+        api_visibility="private",
+        **quietly,
+    )
     running = fill.click(
         complete, [editor, name, n, temperature, label, seed], [truth, given, filled, note],
         show_progress="hidden", api_name="complete",

@@ -10,16 +10,16 @@ from hub_models.image_classifier import CIFAR10
 from hub_models.images import to_glow
 
 from ._pixels import (
-    EXAMPLES,
     LIKELIEST,
     class_choice,
     class_of,
     display,
     enlarged,
     examples,
+    examples_of,
     model,
     models,
-    offer_classes,
+    offered,
     read,
     sheet,
     under_classes,
@@ -36,7 +36,7 @@ def in_words(bits: torch.Tensor, levels: int) -> str:
     most = math.log2(levels)
     mean, dearest = float(bits.double().mean()), float(bits.max())
     note = f"**{mean:.2f} bits a sub-pixel** on average, the dearest {dearest:.1f}; "
-    note += f"{most:.0f} {'bits' if most > 1 else 'bit'} would be the cost if all {levels} values were equally likely. "
+    note += f"{most:.0f} {'bits' if most > 1 else 'bit'} would be the cost if {'both' if levels == 2 else f'all {levels}'} values were equally likely. "
     if levels == 2:
         note += f"That makes {float(bits.double().sum()) * math.log(2):.1f} nats of the whole image. "
     if len(bits) == 3:
@@ -61,12 +61,17 @@ def likely(path: str | None, name: str, class_name: str) -> tuple:
     bits = -log_p[row] / math.log(2)  # (C, H, W)
     maps = bits[None] if len(bits) == 1 else torch.cat([bits.mean(0, keepdim=True), bits])[:, None]
     glow = to_glow(maps[:, 0] / math.log2(net.config.levels))  # (maps, 3, H, W)
-    return enlarged(image[0]), sheet(glow), in_words(bits, net.config.levels) + told, posterior
+    return (
+        enlarged(image[0]),
+        sheet(glow) if len(glow) > 1 else enlarged(glow[0]),
+        in_words(bits, net.config.levels) + told,
+        posterior,
+    )
 
 
 def likely_example(index: int, name: str, class_name: str) -> tuple:
     """Score an example, and take away the visitor's own picture; last its path, to score it again."""
-    path = str(public.pick(EXAMPLES, index, gr.Error))
+    path = str(public.pick(examples_of(model(name)), index, gr.Error))
     return None, *likely(path, name, class_name), path
 
 
@@ -76,9 +81,16 @@ def likely_file(path: str | None, name: str, class_name: str) -> tuple:
 
 
 def likely_again(path: str | None, name: str, class_name: str) -> tuple:
-    """Score the same picture, if there is one yet, by another model or given another class."""
-    offered = offer_classes(name)
-    return offered, *(likely(path, name, class_name) if path else (gr.skip(),) * 4)
+    """Score the same picture, if there is one yet, given another class."""
+    return likely(path, name, class_name) if path else (gr.skip(),) * 4
+
+
+def turn_likely(path: str | None, name: str, class_name: str) -> tuple:
+    """For another model: its examples, the choice of classes, where it knows any, and the same picture's score."""
+    knows = bool(model(name).classes)
+    *shown, posterior = likely_again(path, name, class_name)
+    posterior = gr.update(visible=knows) if path is None else gr.update(visible=knows, value=posterior)
+    return gr.update(**offered(name)), gr.update(visible=knows), *shown, posterior
 
 
 def build() -> None:
@@ -95,11 +107,7 @@ def build() -> None:
         with gr.Column():
             with gr.Row():
                 seen = display("What it sees")
-                posterior = gr.Label(
-                    label="Its class, to a model that knows classes",
-                    num_top_classes=5,
-                    min_width=120,
-                )
+                posterior = gr.Label(label="Its class", num_top_classes=5, min_width=200)
             maps = display("What each pixel costs")
             note = gr.Markdown()
     path = gr.State()
@@ -107,7 +115,10 @@ def build() -> None:
     quietly = {"show_progress": "hidden", "trigger_mode": "always_last"}
     chosen.click(likely_example, [chosen, name, label], [picture, *shown, path], api_name="likely_example", **quietly)
     picture.upload(likely_file, [picture, name, label], [*shown, path], api_name="likely_file", **quietly)
-    gr.on(
-        [name.input, label.input], likely_again, [path, name, label], [label, *shown],
-        api_name="likely_again", api_visibility="private", **quietly,
+    label.input(
+        likely_again, [path, name, label], shown, api_name="likely_again", api_visibility="private", **quietly
+    )  # fmt: skip
+    name.input(
+        turn_likely, [path, name, label], [chosen, label, *shown], api_name="turn_likely", api_visibility="private",
+        **quietly,
     )  # fmt: skip

@@ -22,7 +22,6 @@ from ._pixels import (
     log_probs,
     model,
     models,
-    offer_classes,
     sheet,
     unit,
 )
@@ -67,8 +66,13 @@ def sample(name: str, n: int, temperature: float, class_name: str, seed: int) ->
             if done == total:
                 scores = costs(log_probs(name, images, label), net)
                 told = [f"{who}{score}" for who, score in zip(named, scores, strict=True)]
-                note += f" How likely each is, row by row, in {unit(net)} (less is likelier): {', '.join(told)}."
+                note += f" Each costs, row by row, in {unit(net)} (less is likelier): {', '.join(told)}."
             yield sheet(images.where(place < done // channels, MISSING)), note
+
+
+def turn_sample(name: str) -> dict:
+    """For another model: the choice of classes, where it knows any."""
+    return gr.update(visible=bool(model(name).classes))
 
 
 def build() -> None:
@@ -82,7 +86,7 @@ def build() -> None:
             temperature = gr.Slider(0, 2, 1, step=0.05, label="Temperature (at 0 the likeliest value, always)")
             seed = gr.Number(0, minimum=0, maximum=SEEDS - 1, precision=0, label="Seed (the same draws the same)")
             with gr.Row():
-                start = gr.Button("Sample", variant="primary")
+                start = gr.Button("Draw images", variant="primary")
                 cancel = gr.Button("Cancel", variant="stop")
         with gr.Column():
             drawn = display("Samples")
@@ -91,4 +95,4 @@ def build() -> None:
         sample, [name, n, temperature, label, seed], [drawn, note], show_progress="hidden", api_name="sample"
     )
     cancel.click(None, cancels=running, api_name="cancel_sample")
-    name.input(offer_classes, name, label, show_progress="hidden", api_name="sample_classes", api_visibility="private")
+    name.input(turn_sample, name, label, show_progress="hidden", api_name="turn_sample", api_visibility="private")
