@@ -35,8 +35,10 @@ def in_words(bits: torch.Tensor, levels: int) -> str:
     """Bits of the sub-pixels (C, H, W) of an image -> what is said of it."""
     most = math.log2(levels)
     mean, dearest = float(bits.double().mean()), float(bits.max())
-    note = f"**{mean:.2f} bits a sub-pixel** on average, the dearest {dearest:.1f}; "
-    note += f"{most:.0f} {'bits' if most > 1 else 'bit'} would be the cost if {'both' if levels == 2 else f'all {levels}'} values were equally likely. "
+    uniform = (
+        "1 bit would be the cost if both values" if levels == 2 else f"{most:g} would be it if all {levels} values"
+    )
+    note = f"**{mean:.2f} bits a sub-pixel** on average, the dearest {dearest:.1f}; {uniform} were equally likely. "
     if levels == 2:
         note += f"That makes {float(bits.double().sum()) * math.log(2):.1f} nats of the whole image. "
     if len(bits) == 3:
@@ -116,7 +118,7 @@ def build() -> None:
     chosen.click(likely_example, [chosen, name, label], [picture, *shown, path], api_name="likely_example", **quietly)
     picture.upload(likely_file, [picture, name, label], [*shown, path], api_name="likely_file", **quietly)
     label.input(
-        likely_again, [path, name, label], shown, api_name="likely_again", api_visibility="private", **quietly
+        likely_again, [path, name, label], shown, api_name="likely_again", **quietly
     )  # fmt: skip
     name.input(
         turn_likely, [path, name, label], [chosen, label, *shown], api_name="turn_likely", api_visibility="private",

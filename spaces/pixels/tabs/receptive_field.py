@@ -46,7 +46,7 @@ def in_words(seen: torch.Tensor, y: int, x: int) -> str:
     if not total:
         return f"{where}no pixel comes before this one."
     if not unseen.any():
-        return f"{where}it sees **all {total} pixels** before it."
+        return f"{where}it sees **every pixel** before it ({total})."
     parts = {
         "in the rows above to its right": unseen[:y, x + 1 :],
         "in the rows above to its left": unseen[:y, :x],
