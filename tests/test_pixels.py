@@ -332,10 +332,8 @@ def test_a_pixels_field_is_drawn_and_told(tabs, name):
     assert (drawn[:, after] == 0).all() and drawn[:, y, x].tolist() == [220, 30, 30]
     assert (large[:, ::scale] == 96).all() and (large[:, :, ::scale] == 96).all()
     total = y * width + x
-    assert (
-        f"sees **{int(seen.sum())} of the {total} pixels** before it" in words
-        or f"**every pixel** before it ({total})" in words
-    )
+    part = f"{int(seen.sum())} of the {total} pixels"
+    assert f"sees **{part}** before it" in words or f"**every pixel** before it ({total})" in words
     told = sum(int(count) for count in re.findall(r"(\d+) (?:in|straight)", words))
     assert told == total - seen.sum()
 
