@@ -35,8 +35,8 @@ def in_words(bits: torch.Tensor, levels: int) -> str:
     """Bits of the sub-pixels (C, H, W) of an image -> what is said of it."""
     most = math.log2(levels)
     mean, dearest = float(bits.double().mean()), float(bits.max())
-    uniform = "1 bit would be the cost if both values" if levels == 2 else f"{most:g} would be if all {levels} values"
-    note = f"**{mean:.2f} bits a sub-pixel** on average, the dearest {dearest:.1f}; {uniform} were equally likely. "
+    note = f"**{mean:.2f} bits a sub-pixel** on average, the dearest {dearest:.1f}; {most:g} would mean that "
+    note += f"{'both' if levels == 2 else f'all {levels}'} values are equally likely. "
     if levels == 2:
         note += f"That makes {float(bits.double().sum()) * math.log(2):.1f} nats of the whole image. "
     if len(bits) == 3:
