@@ -170,7 +170,7 @@ def guard(demo, error: type[Exception]) -> None:
 
     No refusal is logged; what a handler raises besides still is, in full.
     """
-    preprocess, process = demo.preprocess_data, demo.process_api
+    preprocess, process, push = demo.preprocess_data, demo.process_api, demo._queue.push
 
     async def preprocess_data(block_fn, inputs, *args, **kwargs):
         try:
@@ -193,7 +193,11 @@ def guard(demo, error: type[Exception]) -> None:
             refusal.print_exception = False
             raise
 
-    demo.preprocess_data, demo.process_api = preprocess_data, process_api
+    async def pushed(body, *args, **kwargs):
+        body.session_hash = body.session_hash or None  # of an empty one Gradio would lose the event and log a traceback
+        return await push(body, *args, **kwargs)
+
+    demo.preprocess_data, demo.process_api, demo._queue.push = preprocess_data, process_api, pushed
 
 
 class _TooLongError(Exception):

@@ -136,7 +136,8 @@ def offered(name: str) -> dict:
     """What the widget for an index into `examples_of` a model shows."""
     net = model(name)
     label = f"Examples from {'MNIST' if is_digit(net) else 'CIFAR-10'}, none of them trained on"
-    return {"label": label, "samples": [[str(path)] for path in examples_of(net)]}
+    # from Gradio's cache: in an event it takes no files of a folder that it is not started in
+    return {"label": label, "samples": [[kept(Image.open(path), math.inf)] for path in examples_of(net)]}
 
 
 def examples() -> gr.Dataset:
