@@ -11,6 +11,7 @@ import pytest
 from conftest import absent
 from PIL import Image
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -54,7 +55,7 @@ class Page:
         self.driver.get(self.url)
         self.find("[role=tab]", theme).click()
         self.turn_to(tab)
-        if theme == "Digits":
+        if theme == "Digits" or tab == "Complete":
             self.find("[aria-label=Brush].highlight")
 
     def turn_to(self, tab: str) -> None:
@@ -63,6 +64,19 @@ class Page:
         if not self.shown("[role=tab]", tab):
             self.shown(".overflow-menu > button")[-1].click()
         self.find("[role=tab], .overflow-dropdown button", tab).click()
+
+    def choose(self, label: str, option: str) -> None:
+        """Choose in the visible dropdown of that label."""
+        self.find(f"input[aria-label='{label}']").click()
+
+        def chosen() -> bool:
+            try:
+                self.shown("[role=option]", option)[0].click()
+            except (IndexError, StaleElementReferenceException):  # the list is not there yet, or drawn anew
+                return False
+            return True
+
+        wait_for(chosen)
 
     def shown(self, selector: str, text: str | None = None) -> list[WebElement]:
         """The visible elements, with that text if one is given."""
@@ -286,8 +300,7 @@ def test_layers_and_classes_are_looked_at_in_turn(page):
     wait_for(lambda: page.told("Layer whiten: 24 of 24 maps"))
     early, heat = page.picture("Feature maps", 1), page.picture("Where it sees the class", 8)
     for old, new in (("Layer, from early to deep", "group0b"), ("Class to look for", "frog")):
-        page.find(f"input[aria-label='{old}']").click()
-        page.find("[role=option]", new).click()
+        page.choose(old, new)
         wait_for(lambda new=new: page.told("Layer group0b") and (new != "frog" or page.told("frog, ")))
     assert page.picture("Feature maps", 1).shape != early.shape
     assert page.picture("Where it sees the class", 8).shape == heat.shape == (32, 32)
@@ -311,5 +324,101 @@ def test_all_fits_a_phone(page):
         if tab != "Mistakes":
             page.find("button.gallery-item").click()
             wait_for(lambda: [e for e in page.shown("img[src*='image.png']") if e.size["width"] > 50])
+        widths = page.driver.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
+        assert widths == [390, 390], tab
+
+
+# --- pixels
+
+
+def tab_of(app, title: str):
+    """A tab's module, and the model that its page starts with."""
+    tab = next(tab for tab in app.themes["pixels"] if title == tab.TITLE)
+    return tab, tab.model("gated-pixelcnn-cifar10")
+
+
+def test_samples_appear_row_by_row_until_they_are_cancelled(page, app):
+    _, net = tab_of(app, "Sample")
+    page.open("Sample", "Pixels")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(net, "complete", slowed(net, 0.02), raising=False)
+        page.find("button", "Draw images").click()
+        wait_for(lambda: page.told(" of 8 rows are drawn."))
+        page.find("button", "Cancel").click()
+        wait_for(lambda: not threads(), 3)  # uncancelled it would go on for 4 s
+        assert not page.told("8 of 8")
+        assert (page.picture("Samples", 32) == 128).sum() > 8  # what it had done stays, the rest is grey
+    page.choose("Class", "horse")
+    page.find("button", "Draw images").click()
+    wait_for(lambda: page.told("8 of 8 rows are drawn. Each costs") and page.told("horse "))
+    page.choose("Model", "Row LSTM on MNIST")
+    wait_for(lambda: not page.shown("input[aria-label=Class]"))
+
+
+def test_a_region_of_a_photograph_is_rubbed_out_and_completed(page):
+    page.open("Complete", "Pixels", dark=True)
+    page.stroke((-60, 0), (60, 0))
+    page.find("button", "Fill what is rubbed out").click()
+    wait_for(lambda: page.told("As ship.") and page.told("the truth"))
+    truth, given, sheet = (page.picture(name, 32) for name in ("The truth", "What is given", "Completions"))
+    grey = given != truth
+    assert 3 <= grey.sum() <= 20 and (given[grey] == 128).all()
+    for y, x in ((1, 1), (1, 10), (10, 1), (10, 10)):
+        assert np.array_equal(sheet[y : y + 8, x : x + 8][~grey], truth[~grey])
+    page.choose("Model", "Diagonal BiLSTM on MNIST")  # which brings digits
+    wait_for(lambda: page.told("Examples from MNIST"))
+    assert not page.shown("input[aria-label=Class]")
+    page.shown("button.gallery-item")[7].click()
+    page.find("[aria-label=Brush].highlight")
+    page.stroke((-60, 20), (60, 20))
+    page.find("button", "Fill what is rubbed out").click()
+    wait_for(lambda: page.told("nats of the whole image") and page.picture("The truth", 9).shape == (28, 28))
+
+
+def test_what_a_picture_costs_is_shown_by_model_and_class(page, app):
+    tab, _ = tab_of(app, "How likely")
+    page.open("How likely", "Pixels")
+    page.find("button.gallery-item").send_keys(Keys.ENTER)
+    for class_name in ("likeliest", "truck"):
+        *_, note, _, path = tab.likely_example(0, "gated-pixelcnn-cifar10", class_name)
+        wait_for(lambda note=note: page.told(note.replace("*", "")))
+        if class_name == "likeliest":
+            page.choose("Class", "truck")
+    assert page.picture("What each pixel costs", 1).shape == ((2 * 9 + 1) * 32,) * 2
+    assert page.block("Its class").text.count("%") == 5
+    page.choose("Model", "PixelCNN on MNIST")
+    other = tab.likely(path, "pixelcnn-mnist", "likeliest")[2].replace("*", "")
+    wait_for(lambda: page.told("Examples from MNIST") and (page.told(other) or page.told("0.")))
+    wait_for(lambda: page.picture("What each pixel costs", 9).shape == (28, 28))
+
+
+def test_a_click_shows_what_a_pixel_depends_on(page, app):
+    tab, _ = tab_of(app, "Receptive field")
+    page.open("Receptive field", "Pixels")
+    image = page.find("img[src*='image.png']")
+    cell = image.size["width"] / 8
+    by = ActionChains(page.driver).move_to_element_with_offset(image, int(-1.5 * cell), int(2.5 * cell))
+    by.click().perform()  # row 6, column 2
+    told = tab.show_field("gated-pixelcnn-cifar10", 6, 2)[1].replace("*", "")
+    wait_for(lambda: page.told(told))
+    row = page.find("input[aria-label='Row, from 0']")
+    assert row.get_attribute("value") == "6"
+    row.send_keys(Keys.BACKSPACE, "3")
+    page.find("button", "Show what it depends on").send_keys(Keys.ENTER)
+    wait_for(lambda: page.told("Row 3, column 2: "))
+    page.choose("Model", "Row LSTM on MNIST")
+    wait_for(lambda: page.told(tab.show_field("row-lstm-mnist", 3, 2)[1].replace("*", "")))
+
+
+def test_all_of_pixels_fits_a_phone(page):
+    page.open("Sample", "Pixels", phone=True)
+    for tab, button in (
+        ("Sample", "Draw images"),
+        ("Complete", "Fill what is rubbed out"),
+        ("How likely", None),
+        ("Receptive field", "Show what it depends on"),
+    ):
+        page.turn_to(tab)
+        page.find("button", button) if button else page.find("button.gallery-item").click()
         widths = page.driver.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
         assert widths == [390, 390], tab
