@@ -381,7 +381,7 @@ def test_samples_appear_row_by_row_until_they_are_cancelled(pixels, app):
         assert (pixels.picture("Samples", 32) == 128).sum() > 8  # what it had done stays, the rest is grey
     pixels.choose("Class", "horse")
     pixels.find("button", "Draw images").click()
-    wait_for(lambda: pixels.told("8 of 8 rows are drawn. Each costs") and pixels.told("horse "))
+    wait_for(lambda: pixels.told("8 of 8 rows are drawn. What each costs") and pixels.told("horse "))
     pixels.choose("Model", "Row LSTM on MNIST")
     wait_for(lambda: not pixels.shown("input[aria-label=Class]"))
 

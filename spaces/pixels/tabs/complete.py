@@ -151,7 +151,7 @@ def complete(photo: dict | None, name: str, n: int, temperature: float, class_na
             if done == total:
                 labels = label if label is None else label.expand(1 + n)
                 cost = costs(log_probs(name, torch.cat([truth, images[0]]), labels), net)
-                note += f" Each costs, in {unit(net)} (less is likelier): the truth **{cost[0]}**, "
+                note += f" What each costs, in {unit(net)} (less is likelier): the truth **{cost[0]}**, "
                 note += f"the completions {', '.join(cost[1:])}."
             yield *shown, sheet(images[0]), note
 

@@ -66,7 +66,7 @@ def sample(name: str, n: int, temperature: float, class_name: str, seed: int) ->
             if done == total:
                 scores = costs(log_probs(name, images, label), net)
                 told = [f"{who}{score}" for who, score in zip(named, scores, strict=True)]
-                note += f" Each costs, row by row, in {unit(net)} (less is likelier): {', '.join(told)}."
+                note += f" What each costs, row by row, in {unit(net)} (less is likelier): {', '.join(told)}."
             yield sheet(images.where(place < done // channels, MISSING)), note
 
 
