@@ -14,6 +14,7 @@ import torch
 
 from hub_models import MODELS, GatedPixelCNN, HubModel, load
 from hub_models.base import require
+from hub_models.images import to_field
 from hub_models.masked_image import MaskedImageModel
 
 SIDE, LAYERS = 15, 2
@@ -29,12 +30,7 @@ def untrained() -> list[MaskedImageModel]:
 
 def picture(model: MaskedImageModel, y: int, x: int) -> np.ndarray:
     """uint8 (H, W, 3): what is seen of the pixel (y, x), for a viewer."""
-    _, height, width = model.shape
-    before = torch.arange(height * width).view(height, width) < y * width + x
-    seen = model.receptive_field(y, x)
-    image = (seen * 255 + (before & ~seen) * 110).to(torch.uint8)[..., None].repeat(1, 1, 3)
-    image[y, x] = torch.tensor([220, 30, 30], dtype=torch.uint8)
-    return image.numpy()
+    return to_field(model.receptive_field(y, x), y, x).permute(1, 2, 0).numpy()
 
 
 def draw(models: dict[str, HubModel], path: Path) -> None:

@@ -137,3 +137,19 @@ def to_sheet(images: torch.Tensor, columns: int, scale: int = 2, gap: int = 1) -
         y, x = i // columns * (height + gap) + gap, i % columns * (width + gap) + gap
         sheet[:, y : y + height, x : x + width] = image
     return to_picture(sheet, scale)
+
+
+def to_glow(heat: torch.Tensor) -> torch.Tensor:
+    """Floating point (..., H, W) -> uint8 (..., 3, H, W): 0 is black, 1/2 red, 1 yellow, 3/2 and more white."""
+    return (255 * (2 * heat[..., None, :, :] - torch.arange(3).view(3, 1, 1)).clamp(0, 1)).round().to(torch.uint8)
+
+
+def to_field(seen: torch.Tensor, y: int, x: int) -> torch.Tensor:
+    """The pixels that pixel (y, x) sees, bool (H, W) -> uint8 (3, H, W), for a viewer.
+
+    White is seen, grey comes before it in raster order and is not, black is to come; the pixel itself is red.
+    """
+    before = torch.arange(seen.numel()).view(seen.shape) < y * seen.shape[1] + x
+    image = (seen * 255 + (before & ~seen) * 110).to(torch.uint8).repeat(3, 1, 1)
+    image[:, y, x] = torch.tensor([220, 30, 30], dtype=torch.uint8)
+    return image

@@ -26,6 +26,7 @@ TOO_LONG = "The request is too long: send one file of at most 10 MB at a time."
 MOST = 12 * 2**20  # bytes of a request: a file of 10 MB and what surrounds it
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow has more readers: none of a visitor's business
 QUEUE = {"default_concurrency_limit": 4, "max_size": 64}  # requests of a kind at work; waiting, others refused
+DRAWINGS, LAYERS, PART = 128, 4, 2**18  # of what pages send ahead: drawings, layers of one, bytes of one
 KEPT = 3600  # seconds that a shown picture can still be fetched
 _until: dict[str, float] = {}  # path of a kept picture -> when it may go
 _keeping = threading.Lock()
@@ -76,6 +77,57 @@ def pick(examples: list[Path], index: float, error: type[Exception]) -> Path:
     return examples[int(index)]
 
 
+def whole(value: float, low: int, high: int, what: str, error: type[Exception]) -> int:
+    """A visitor's whole number in low..high; what it is of begins the sentence that refuses another."""
+    if not (isinstance(value, (int, float)) and low <= value <= high and value == int(value)):
+        raise error(f"{what} must be a whole number from {low} to {high}.")
+    return int(value)
+
+
+def number(value: float, low: float, high: float, what: str, error: type[Exception]) -> float:
+    """A visitor's number in low..high."""
+    if not (isinstance(value, (int, float)) and low <= value <= high):  # NaN is not either
+        raise error(f"{what} must be a number from {low} to {high}.")
+    return float(value)
+
+
+class _Latest(dict):
+    """The drawings that pages have sent ahead; Gradio itself would keep for ever those that no handler asks for."""
+
+    def __setitem__(self, key, value):
+        super().__setitem__(key, value)
+        while len(self) > DRAWINGS:
+            self.pop(next(iter(self)), None)
+
+
+def seal(editor, error: type[Exception], http_error: type[Exception], most: int) -> None:
+    """Let a gr.ImageEditor refuse in words what only a program sends: drawings that are damaged, or too large.
+
+    Args:
+        editor: the widget, without uploads of its own.
+        error: gr.Error.
+        http_error: fastapi.HTTPException.
+        most: pixels a side.
+    """
+    convert, accept = editor.convert_and_format_image, editor.accept_blobs
+
+    def checked(file, **how):
+        if file is None:
+            return None
+        with opened(io.BytesIO(file) if isinstance(file, bytes) else file.path, error, most):
+            return convert(file, **how)
+
+    def accepted(data) -> None:
+        index, (_, part) = data.data.get("index", "null"), data.files[0]
+        if index not in ("", "null", *map(str, range(LAYERS))) or len(part) > PART:
+            raise http_error(413, f"The drawing is too large: {LAYERS} layers of {PART} bytes are the most.")
+        accept(data)
+
+    accepted._is_server_fn = True  # Gradio's mark on what a page may call
+    # not a subclass: Gradio would write a .pyi beside its file
+    editor.convert_and_format_image, editor.accept_blobs, editor.blob_storage = checked, accepted, _Latest()
+
+
 def kept(picture: Image.Image, cache: Callable[[Path], str], seconds: float = KEPT) -> str:
     """Path of the picture as a PNG where Gradio's `cache` puts it, and where it stays at least so long.
 
@@ -118,7 +170,7 @@ def guard(demo, error: type[Exception]) -> None:
 
     No refusal is logged; what a handler raises besides still is, in full.
     """
-    preprocess, process = demo.preprocess_data, demo.process_api
+    preprocess, process, push = demo.preprocess_data, demo.process_api, demo._queue.push
 
     async def preprocess_data(block_fn, inputs, *args, **kwargs):
         try:
@@ -141,7 +193,11 @@ def guard(demo, error: type[Exception]) -> None:
             refusal.print_exception = False
             raise
 
-    demo.preprocess_data, demo.process_api = preprocess_data, process_api
+    async def pushed(body, *args, **kwargs):
+        body.session_hash = body.session_hash or None  # of an empty one Gradio would lose the event and log a traceback
+        return await push(body, *args, **kwargs)
+
+    demo.preprocess_data, demo.process_api, demo._queue.push = preprocess_data, process_api, pushed
 
 
 class _TooLongError(Exception):

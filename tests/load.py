@@ -297,19 +297,25 @@ def messages(server: Server, session: str, lines: Iterator[str]) -> Iterator[dic
     return (json.loads(line[6:]) for line in lines if line.startswith("data: "))
 
 
-def given_up(server: Server, i: int, value: dict) -> None:
+STREAMS = {  # endpoints that sample as long as somebody looks -> what they are asked
+    "fill_last": lambda server, i: [editor(server), 300, 8, 1, i],
+    "sample": lambda server, i: ["gated-pixelcnn-cifar10", 16, 1, "class after class", i],
+}
+
+
+def given_up(server: Server, name: str, i: int) -> None:
     """Start a sampling, wait until it fills, and give it up in one of the ways that there are."""
-    index, session = server.index("fill_last"), f"given-up-{os.urandom(8).hex()}"
+    index, session, data = server.index(name), f"given-up-{os.urandom(8).hex()}", STREAMS[name](server, i)
     if i % 3 == 0:  # by the client
         client = server.client()
-        job = client.submit(value, 300, 8, 1, i, api_name="/fill_last")
+        job = client.submit(*data, api_name=f"/{name}")
         while len(job.outputs()) < 2:
             assert not job.done()
             time.sleep(0.02)
         job.cancel()
         client.close()
         return
-    body = {"fn_index": index, "session_hash": session, "data": [value, 300, 8, 1, i]}
+    body = {"fn_index": index, "session_hash": session, "data": data}
     event = server.http.post("/queue/join", json=body).json()["event_id"]
     with server.http.stream("GET", "/queue/data", params={"session_hash": session}) as stream:
         steps = 0
@@ -323,20 +329,19 @@ def given_up(server: Server, i: int, value: dict) -> None:
         # else by hanging up
 
 
-def cancellations(server: Server, warm: int, n: int, sessions: int, most: float) -> list[Row]:
-    """Samplings given up midway leave no thread, at most so many MB, and few files.
+def cancellations(server: Server, name: str, warm: int, n: int, sessions: int, most: float) -> list[Row]:
+    """An endpoint's samplings given up midway leave no thread, at most so many MB, and few files.
 
     Gradio keeps 150 kB for each of the last 1,000 visitors, and its first 50 or so take 100 MB once: `sessions` of them
     and `warm` samplings come first, to have that behind us.
     """
-    value = editor(server)
     look = {"fn_index": server.index("look_back"), "data": [None, 1]}
     for i in range(sessions):
         posted(server, look | {"session_hash": f"before{i}"}, "look_back", by_queue=True)
 
     def give_up(count: int, first: int) -> None:
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda i: given_up(server, first + i, value), range(count)))
+            list(pool.map(lambda i: given_up(server, name, first + i), range(count)))
         assert server.settled(), "samplings go on that were given up"
 
     give_up(warm, 0)
@@ -348,7 +353,7 @@ def cancellations(server: Server, warm: int, n: int, sessions: int, most: float)
     assert grown < most, f"{grown:.0f} MB more"
     is_well(server)
     size = sum(path.stat().st_size for path in new) / 1e6
-    what = f"{n} samplings given up midway, after {warm}"
+    what = f"{n} samplings of `{name}` given up midway, after {warm}"
     return [
         row(f"{what}: resident memory", f"{memory:.0f} MB, then {memory + grown:.0f} MB"),
         row(f"{what}: samplings still running", str(server.samplings())),
@@ -489,7 +494,7 @@ class Fuzz:
             else:
                 place = self.random.randrange(len(data))
                 data[place] = self.mutated(data[place])
-        if not inputs:  # it may be told where a table was clicked
+        if "select" in [event for _, event in self.server.functions[index]["targets"]]:  # where something was clicked
             body["event_data"] = self.mutated({"index": [3, 6], "value": 1, "row_value": ["cat", 1], "selected": True})
         if self.random.random() < 0.05:
             around = ("session_hash", "event_id", "fn_index", "trigger_id", "event_data", "batched", "simple_format")
@@ -688,7 +693,8 @@ def main() -> None:
     rows = []
     for part in (
         lambda server: visitors(server, 50) + crowd(server, 120),
-        lambda server: cancellations(server, 150, 200, 1000, 25),
+        lambda server: cancellations(server, "fill_last", 150, 200, 1000, 25),
+        lambda server: cancellations(server, "sample", 150, 200, 1000, 25),
         lambda server: fuzz(server, 5000),
         lambda server: uploads(server, 500),
     ):

@@ -70,7 +70,10 @@ def space(work: Path) -> None:
     mask.save(work / "mask.png")
     picture = handle_file(work / "digit.png")
     editor = {"background": picture, "layers": [handle_file(work / "mask.png")], "composite": picture, "id": None}
-    given = {"index": 3, "path": picture, "editor": editor}  # by parameter; all others have defaults
+    Image.open(ROOT / "spaces" / "pixels" / "examples" / "8-ship.png").resize((256, 256)).save(work / "photo.png")
+    mask.resize((256, 256)).save(work / "photo-mask.png")
+    photo = editor | {"background": handle_file(work / "photo.png"), "layers": [handle_file(work / "photo-mask.png")]}
+    given = {"index": 3, "path": picture, "editor": editor, "photo": photo}  # by parameter; all others have defaults
 
     port = socket.create_server(("127.0.0.1", 0)).getsockname()[1]
     environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(work / "gradio")}

@@ -1,9 +1,11 @@
 """The app as visitors have it: in a real browser, by mouse, touch and keyboard, on a desktop and on a phone."""
 
+import contextlib
 import io
 import json
 import shutil
 import urllib.request
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from conftest import absent
 from PIL import Image
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -33,6 +36,11 @@ FLAGS = (
     "--use-fake-device-for-media-stream",  # a camera
     "--use-fake-ui-for-media-stream",  # which may be used
 )
+
+# the visible elements of a selector with a text in them, in one call: to ask each whether it is seen takes seconds
+SHOWN = """const [selector, text] = arguments, how = {opacityProperty: true, visibilityProperty: true};
+const seen = e => e.checkVisibility(how) && e.getClientRects().length && e.offsetWidth !== 0;
+return [...document.querySelectorAll(selector)].filter(e => seen(e) && (e.innerText ?? '').includes(text));"""
 
 
 class Page:
@@ -64,10 +72,22 @@ class Page:
             self.shown(".overflow-menu > button")[-1].click()
         self.find("[role=tab], .overflow-dropdown button", tab).click()
 
+    def choose(self, label: str, option: str) -> None:
+        """Choose in the visible dropdown of that label."""
+        self.find(f"input[aria-label='{label}']").click()
+
+        def chosen() -> bool:
+            try:
+                self.shown("[role=option]", option)[0].click()
+            except (IndexError, StaleElementReferenceException):  # the list is not there yet, or drawn anew
+                return False
+            return True
+
+        wait_for(chosen)
+
     def shown(self, selector: str, text: str | None = None) -> list[WebElement]:
         """The visible elements, with that text if one is given."""
-        elements = [e for e in self.driver.find_elements(By.CSS_SELECTOR, selector) if e.is_displayed()]
-        return [e for e in elements if text is None or text in e.text]
+        return self.driver.execute_script(SHOWN, selector, text or "")
 
     def find(self, selector: str, text: str | None = None) -> WebElement:
         """The first visible element, waited for and scrolled to."""
@@ -77,7 +97,7 @@ class Page:
 
     def block(self, label: str) -> WebElement:
         """The visible block of that label."""
-        return wait_for(lambda: [e for e in self.shown(".block") if e.text.startswith(label)])[-1]
+        return wait_for(lambda: [e for e in self.shown(".block", label) if e.text.startswith(label)])[-1]
 
     def picture(self, caption: str, scale: int) -> np.ndarray:
         """The pixels of the picture under that caption, as the server has them."""
@@ -121,7 +141,7 @@ class Page:
         )
 
     def told(self, part: str) -> bool:
-        return part in self.driver.find_element(By.TAG_NAME, "body").text
+        return part in self.driver.execute_script("return document.body.innerText")
 
 
 @pytest.fixture(scope="module")
@@ -146,9 +166,9 @@ def browser(app):
     app.demo.close()
 
 
-@pytest.fixture
-def page(browser):
-    """The page; whatever the test did, nothing went wrong in it and it asked nobody but the app."""
+@contextlib.contextmanager
+def watched(browser: Page) -> Iterator[Page]:
+    """The page; whatever is done there, nothing goes wrong in it and it asks nobody but the app."""
     yield browser
     severe = [entry["message"] for entry in browser.driver.get_log("browser") if entry["level"] == "SEVERE"]
     messages = [json.loads(entry["message"])["message"] for entry in browser.driver.get_log("performance")]
@@ -157,6 +177,12 @@ def page(browser):
     browser.driver.get_log("browser")  # Gradio complains of a page that is left while it streams: not the next test's
     assert severe == []
     assert {urlsplit(url).hostname for url in asked if not url.startswith(("data:", "blob:"))} == {"127.0.0.1"}
+
+
+@pytest.fixture
+def page(browser):
+    with watched(browser) as page:
+        yield page
 
 
 SEVEN = [(-40, -80), (40, -80), (-10, 80)]
@@ -286,8 +312,7 @@ def test_layers_and_classes_are_looked_at_in_turn(page):
     wait_for(lambda: page.told("Layer whiten: 24 of 24 maps"))
     early, heat = page.picture("Feature maps", 1), page.picture("Where it sees the class", 8)
     for old, new in (("Layer, from early to deep", "group0b"), ("Class to look for", "frog")):
-        page.find(f"input[aria-label='{old}']").click()
-        page.find("[role=option]", new).click()
+        page.choose(old, new)
         wait_for(lambda new=new: page.told("Layer group0b") and (new != "frog" or page.told("frog, ")))
     assert page.picture("Feature maps", 1).shape != early.shape
     assert page.picture("Where it sees the class", 8).shape == heat.shape == (32, 32)
@@ -306,10 +331,112 @@ def test_a_cell_of_the_confusion_matrix_shows_its_images(page, app):
 
 def test_all_fits_a_phone(page):
     page.open("Classify", "Vision", phone=True)
-    for tab in ("Classify", "Compare", "Look inside", "Mistakes"):
+    for tab in (
+        "Classify",
+        "Compare",
+        "Look inside",
+        "Mistakes",
+        "Sample",
+        "How likely",
+        "Receptive field",
+        "Complete",
+    ):
+        if tab == "Sample":
+            page.find("[role=tab]", "Pixels").click()
         page.turn_to(tab)
-        if tab != "Mistakes":
+        if tab not in ("Mistakes", "Sample", "Receptive field"):
             page.find("button.gallery-item").click()
             wait_for(lambda: [e for e in page.shown("img[src*='image.png']") if e.size["width"] > 50])
         widths = page.driver.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
         assert widths == [390, 390], tab
+
+
+# --- pixels
+
+
+@pytest.fixture(scope="module")
+def pixels(browser):
+    """The page in dark mode, loaded once for all tests here: that takes longer than each of them."""
+    with watched(browser) as page:
+        page.open("Sample", "Pixels", dark=True)
+        yield page
+
+
+def tab_of(app, title: str):
+    """A tab's module, and the model that its page starts with."""
+    tab = next(tab for tab in app.themes["pixels"] if title == tab.TITLE)
+    return tab, tab.model("gated-pixelcnn-cifar10")
+
+
+def test_samples_appear_row_by_row_until_they_are_cancelled(pixels, app):
+    _, net = tab_of(app, "Sample")
+    pixels.turn_to("Sample")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(net, "complete", slowed(net, 0.02), raising=False)
+        pixels.find("button", "Draw images").click()
+        wait_for(lambda: pixels.told(" of 8 rows are drawn."))
+        pixels.find("button", "Cancel").click()
+        wait_for(lambda: not threads(), 3)  # uncancelled it would go on for 4 s
+        assert not pixels.told("8 of 8")
+        assert (pixels.picture("Samples", 32) == 128).sum() > 8  # what it had done stays, the rest is grey
+    pixels.choose("Class", "horse")
+    pixels.find("button", "Draw images").click()
+    wait_for(lambda: pixels.told("8 of 8 rows are drawn. What each costs") and pixels.told("horse "))
+    pixels.choose("Model", "Row LSTM on MNIST")
+    wait_for(lambda: not pixels.shown("input[aria-label=Class]"))
+
+
+def test_what_a_picture_costs_is_shown_by_model_and_class(pixels, app):
+    tab, _ = tab_of(app, "How likely")
+    pixels.turn_to("How likely")
+    pixels.find("button.gallery-item").send_keys(Keys.ENTER)
+    for class_name in ("likeliest", "truck"):
+        *_, note, _, path = tab.likely_example(0, "gated-pixelcnn-cifar10", class_name)
+        wait_for(lambda note=note: pixels.told(note.replace("*", "")))
+        if class_name == "likeliest":
+            pixels.choose("Class", "truck")
+    assert pixels.picture("What each pixel costs", 1).shape == ((2 * 9 + 1) * 32,) * 2
+    assert pixels.block("Its class").text.count("%") == 5
+    pixels.choose("Model", "PixelCNN on MNIST")
+    other = tab.likely(path, "pixelcnn-mnist", "likeliest")[2].replace("*", "")
+    wait_for(lambda: pixels.told("Examples from MNIST") and pixels.told(other))
+    wait_for(lambda: pixels.picture("What each pixel costs", 9).shape == (28, 28))
+
+
+def test_a_click_shows_what_a_pixel_depends_on(pixels, app):
+    tab, _ = tab_of(app, "Receptive field")
+    pixels.turn_to("Receptive field")
+    image = pixels.find("img[src*='image.png']")
+    cell = image.size["width"] / 8
+    by = ActionChains(pixels.driver).move_to_element_with_offset(image, int(-1.5 * cell), int(2.5 * cell))
+    by.click().perform()  # row 6, column 2
+    told = tab.show_field("gated-pixelcnn-cifar10", 6, 2)[1].replace("*", "")
+    wait_for(lambda: pixels.told(told))
+    row = pixels.find("input[aria-label='Row, from 0']")
+    assert row.get_attribute("value") == "6"
+    row.send_keys(Keys.BACKSPACE, "3")
+    pixels.find("button", "Show what it depends on").send_keys(Keys.ENTER)
+    wait_for(lambda: pixels.told("Row 3, column 2: "))
+    pixels.choose("Model", "Row LSTM on MNIST")
+    wait_for(lambda: pixels.told(tab.show_field("row-lstm-mnist", 3, 2)[1].replace("*", "")))
+
+
+def test_a_region_of_a_photograph_is_rubbed_out_and_completed(pixels):
+    pixels.turn_to("Complete")
+    pixels.find("[aria-label=Brush].highlight")
+    pixels.stroke((-60, 0), (60, 0))
+    pixels.find("button", "Fill what is rubbed out").click()
+    wait_for(lambda: pixels.told("As ship.") and pixels.told("the truth"))
+    truth, given, sheet = (pixels.picture(name, 32) for name in ("The truth", "What is given", "Completions"))
+    grey = given != truth
+    assert 3 <= grey.sum() <= 20 and (given[grey] == 128).all()
+    for y, x in ((1, 1), (1, 10), (10, 1), (10, 10)):
+        assert np.array_equal(sheet[y : y + 8, x : x + 8][~grey], truth[~grey])
+    pixels.choose("Model", "Diagonal BiLSTM on MNIST")  # which brings digits
+    wait_for(lambda: pixels.told("Examples from MNIST"))
+    assert not pixels.shown("input[aria-label=Class]")
+    pixels.shown("button.gallery-item")[7].click()
+    pixels.find("[aria-label=Brush].highlight")
+    pixels.stroke((-60, 20), (60, 20))
+    pixels.find("button", "Fill what is rubbed out").click()
+    wait_for(lambda: pixels.told("nats of the whole image") and pixels.picture("The truth", 9).shape == (28, 28))

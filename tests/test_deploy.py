@@ -26,9 +26,15 @@ SPACES = ROOT / "spaces"
 THEMES = sorted(path.parent.name for path in SPACES.glob("*/app.py"))
 HANDLERS = {  # of a theme, with arguments: between them they ask all its models
     "digits": {"/read_example": [7]},
+    "pixels": {
+        "/sample": ["gated-pixelcnn-cifar10", 1, 1, "class after class", 0],
+        "/rub_example": [8, "row-lstm-cifar10"],
+        "/likely_example": [3, "diagonal-bilstm-mnist", "likeliest"],
+        "/show_field": ["pixelcnn-mnist", 20, 12],
+    },
     "vision": {"/compare_example": [6], "/show_mistakes": ["cat", "dog"]},
 }
-HANDLERS["scanline"] = HANDLERS["digits"] | HANDLERS["vision"]
+HANDLERS["scanline"] = HANDLERS["digits"] | HANDLERS["pixels"] | HANDLERS["vision"]
 
 
 def deploy(hub: StandIn, home: Path, *arguments: str, token: str | None = "hf_writer") -> subprocess.CompletedProcess:
@@ -132,8 +138,10 @@ def test_a_gpu_is_asked_for_where_it_is_lent(monkeypatch):
     assert hosted.on_gpu(len) is len
     monkeypatch.setitem(sys.modules, "spaces", None)
     assert hosted.on_gpu(len) is len
-    for tab in SPACES.glob("*/tabs/[!_]*.py"):
-        for method in ("predict_prefixes(", ".log_prob(", ".complete,", ".predict(", ".feature_maps(", ".grad_cam("):
+    methods = ("predict_prefixes(", ".log_prob(", ".complete,", ".predict(", ".feature_maps(", ".grad_cam(")
+    methods += (".sample,", ".sub_pixel_log_prob(", ".receptive_field(")
+    for tab in SPACES.glob("*/tabs/*.py"):
+        for method in methods:
             for part in tab.read_text().split("\n\n\n"):
                 assert method not in part or part.startswith("@on_gpu\n"), f"{tab}: {method}"
 
@@ -161,7 +169,7 @@ def test_a_damaged_repository_is_told_and_the_copy_serves(monkeypatch, tmp_path,
 def test_headers_say_what_the_apps_use(theme):
     stated = header(theme)
     tabs = [*(SPACES / theme / "tabs").glob("*.py")] or [*SPACES.glob("*/tabs/*.py")]
-    used = {name for tab in tabs for name in re.findall(r'load_hosted\("([^"]+)"', tab.read_text())}
+    used = {name for tab in tabs for name in shipped() if f'"{name}"' in tab.read_text()}
     assert {model.partition("/")[2] for model in stated["models"]} == used
     wanted = dict(line.split("==") for line in (ROOT / "requirements.txt").read_text().splitlines() if "==" in line)
     lines = (SPACES / theme / "requirements.txt").read_text().splitlines()

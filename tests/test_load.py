@@ -32,8 +32,9 @@ def test_uploads_stay_in_their_folder(server):
     assert load.uploads(server, len(load.NAMES))
 
 
-def test_samplings_given_up_leave_nothing(server):
-    assert load.cancellations(server, 3, 6, 0, 60)
+@pytest.mark.parametrize("name", load.STREAMS)
+def test_samplings_given_up_leave_nothing(server, name):
+    assert load.cancellations(server, name, 3, 6, 0, 60)
 
 
 def test_drawings_sent_ahead_are_bounded(server):

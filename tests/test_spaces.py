@@ -30,20 +30,37 @@ from hub_models.live import live
 
 ROOT = Path(__file__).parents[1]
 SPACES = ROOT / "spaces"
-NAMES = ("gru128-mnist-classify", "gru128-mnist-predict", "cifar10-fast", "cnn5x32-cifar10-study")
+SMALL = {"layers": 2, "hidden": 4, "head": 4}
+PHOTO = SMALL | {"channels": 3, "height": 8, "width": 8, "levels": 256}
+
+
+def tiny_models() -> dict[str, hub_models.HubModel]:
+    """An untrained model for each checkpoint that the Spaces use."""
+    torch.manual_seed(0)
+    configs = {
+        "gru128-mnist-classify": hub_models.PixelClassifierConfig(hidden_size=8, timescale=784),
+        "gru128-mnist-predict": hub_models.PixelPredictorConfig(hidden_size=4),
+        "cifar10-fast": hub_models.FastCNNConfig(widths=(8, 70, 16)),
+        "cnn5x32-cifar10-study": hub_models.CNNConfig(num_layers=3, filters=6),
+        "gated-pixelcnn-cifar10": hub_models.GatedPixelCNNConfig(classes=10, **PHOTO),
+        "row-lstm-cifar10": hub_models.RowLSTMConfig(**PHOTO),
+        "pixelcnn-mnist": hub_models.PixelCNNConfig(**SMALL),
+        "gated-pixelcnn-mnist": hub_models.GatedPixelCNNConfig(**SMALL),
+        "row-lstm-mnist": hub_models.RowLSTMConfig(**SMALL),
+        "diagonal-bilstm-mnist": hub_models.DiagonalBiLSTMConfig(**SMALL),
+    }
+    models = {name: hub_models.MODELS[config.model_type](config).eval() for name, config in configs.items()}
+    # far from indifferent, so that different digits, and classes, get different answers
+    models["gru128-mnist-classify"].head[-1].weight.data *= 20
+    for layer in models["gated-pixelcnn-cifar10"].layers:
+        layer.label.weight.data.normal_(0, 3)
+    models["gated-pixelcnn-cifar10"].head.last.weight.data *= 20
+    return models
 
 
 def load_app(path: Path, monkeypatch: pytest.MonkeyPatch):
     """An app.py as a module, with tiny untrained models in place of the shipped ones."""
-    torch.manual_seed(0)
-    tiny = (
-        hub_models.PixelClassifier(hub_models.PixelClassifierConfig(hidden_size=8, timescale=784)).eval(),
-        hub_models.PixelPredictor(hub_models.PixelPredictorConfig(hidden_size=4)).eval(),
-        hub_models.FastCNN(hub_models.FastCNNConfig(widths=(8, 70, 16))).eval(),
-        hub_models.CNN(hub_models.CNNConfig(num_layers=3, filters=6)).eval(),
-    )
-    tiny[0].head[-1].weight.data *= 20  # far from indifferent, so that different digits get different answers
-    models = dict(zip(NAMES, tiny, strict=True))
+    models = tiny_models()
     monkeypatch.setattr(hub_models, "load", lambda name, map_location: models[name].to(map_location))
     for name in [name for name in sys.modules if name.partition(".")[0].endswith("_tabs")]:
         monkeypatch.delitem(sys.modules, name)
@@ -63,7 +80,7 @@ def all_tabs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[types.ModuleT
 
 
 def slowed(model: torch.nn.Module, seconds: float):
-    """A `complete` like the model's that takes so long a pixel."""
+    """A `complete` like the model's, which `sample` calls too, that takes so long a sub-pixel."""
 
     def complete(*args, progress, **kwargs):
         def wait(*state):

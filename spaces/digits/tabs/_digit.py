@@ -1,14 +1,11 @@
 """Where a tab's digit comes from: an example, an uploaded picture or a drawing. What is wrong ends in a gr.Error."""
 
-import functools
-import io
 import math
 from pathlib import Path
 
 import gradio as gr
 import torch
 from fastapi import HTTPException
-from gradio.data_classes import FileData
 from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 from PIL import Image
@@ -20,8 +17,6 @@ from hub_models.public import KEPT
 HEADER = Path(__file__).parents[1] / "README.md"  # of the Space: it names the models' repositories
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.png"))
 SIDE = 280  # of a canvas, in pixels
-DRAWINGS, LAYERS, PART = 128, 4, 2**18  # of what pages send ahead: drawings, layers of one, bytes of one
-opened = functools.partial(public.opened, error=gr.Error)
 
 
 def from_example(index: int) -> torch.Tensor:
@@ -69,36 +64,11 @@ def pictures() -> tuple[gr.Dataset, gr.UploadButton]:
     return examples, gr.UploadButton("Upload a picture", file_types=["image"])
 
 
-class Latest(dict):
-    """The drawings that pages have sent ahead; Gradio itself would keep for ever those that no handler asks for."""
-
-    def __setitem__(self, key, value):
-        super().__setitem__(key, value)
-        while len(self) > DRAWINGS:
-            self.pop(next(iter(self)), None)
-
-
 def canvas(value: dict, **options) -> gr.ImageEditor:
     """An ImageEditor without uploads, which refuses in words what only a program sends: damaged or large drawings."""
     tools = {"sources": (), "layers": False, "transforms": (), "canvas_size": (SIDE, SIDE)}
     editor = gr.ImageEditor(value, type="pil", **tools, **options)
-    convert, accept = editor.convert_and_format_image, editor.accept_blobs
-
-    def checked(file: FileData | bytes | None, **how):
-        if file is None:
-            return None
-        with opened(file.path if isinstance(file, FileData) else io.BytesIO(file), most=4 * SIDE):
-            return convert(file, **how)
-
-    def accepted(data) -> None:
-        index, (_, part) = data.data.get("index", "null"), data.files[0]
-        if index not in ("", "null", *map(str, range(LAYERS))) or len(part) > PART:
-            raise HTTPException(413, f"The drawing is too large: {LAYERS} layers of {PART} bytes are the most.")
-        accept(data)
-
-    accepted._is_server_fn = True  # Gradio's mark on what a page may call
-    # not a subclass: Gradio would write a .pyi beside this file
-    editor.convert_and_format_image, editor.accept_blobs, editor.blob_storage = checked, accepted, Latest()
+    public.seal(editor, gr.Error, HTTPException, 4 * SIDE)
     return editor
 
 

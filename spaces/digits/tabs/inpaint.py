@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 import hub_models
+from hub_models import public
 from hub_models.hosted import load_hosted, on_gpu
 from hub_models.images import to_picture, to_sheet
 from hub_models.live import Snapshot, live
@@ -97,11 +98,6 @@ def rubbed_out(editor: dict) -> torch.Tensor:
     return torch.from_numpy(covered.reshape(SIDE, SCALE, SIDE, SCALE).mean((1, 3)) >= 0.5)[None, None]
 
 
-def whole(value: float, low: int, high: int) -> bool:
-    """Whether a visitor's value is a whole number in low..high."""
-    return isinstance(value, (int, float)) and low <= value <= high and value == int(value)
-
-
 def fill(truth: torch.Tensor, blank: torch.Tensor, empty: torch.Tensor, n, temperature, seed) -> Iterator[tuple]:
     """Yield the truth, what the model is given, the completions so far and a line of text.
 
@@ -111,16 +107,13 @@ def fill(truth: torch.Tensor, blank: torch.Tensor, empty: torch.Tensor, n, tempe
         empty: bool (1, 1, 28, 28), those of them to fill; the others stay grey.
         n, temperature, seed: a visitor's, so not to be trusted.
     """
-    if not whole(n, 1, MOST):
-        raise gr.Error(f"The number of completions must be a whole number from 1 to {MOST}.")
-    if not (isinstance(temperature, (int, float)) and 0 <= temperature <= 2):  # NaN is not either
-        raise gr.Error("The temperature must be a number from 0 to 2.")
-    if not whole(seed, 0, SEEDS - 1):
-        raise gr.Error(f"The seed must be a whole number from 0 to {SEEDS - 1}.")
+    n = public.whole(n, 1, MOST, "The number of completions", gr.Error)
+    temperature = public.number(temperature, 0, 2, "The temperature", gr.Error)
+    seed = public.whole(seed, 0, SEEDS - 1, "The seed", gr.Error)
     given = truth.masked_fill(blank, MISSING)
     shown = kept(to_picture(truth[0], SCALE)), kept(to_picture(given[0], SCALE))
     yield *shown, None, "Filling ..."
-    with contextlib.closing(completions(given, ~empty, int(n), float(temperature), int(seed))) as snapshots:
+    with contextlib.closing(completions(given, ~empty, n, temperature, seed)) as snapshots:
         for images, done, total in snapshots:
             time.sleep(PAUSE)
             note = f"{done} of {total} pixels are filled."
@@ -128,7 +121,7 @@ def fill(truth: torch.Tensor, blank: torch.Tensor, empty: torch.Tensor, n, tempe
                 costs = [f"{cost:.1f}" for cost in nats(torch.cat([truth, images[0]]))]
                 note += f" Nats of the whole image (−log p, less is likelier): the truth **{costs[0]}**, "
                 note += f"the completions {', '.join(costs[1:])}."
-            yield *shown, kept(to_sheet(images[0], columns=min(int(n), 2 if n <= 4 else 4), scale=8)), note
+            yield *shown, kept(to_sheet(images[0], columns=min(n, 2 if n <= 4 else 4), scale=8)), note
 
 
 def fill_rubbed_out(editor: dict | None, n: int, temperature: float, seed: int) -> Iterator[tuple]:

@@ -13,7 +13,7 @@ from PIL import Image
 import hub_models
 from hub_models import public
 from hub_models.hosted import load_hosted
-from hub_models.images import to_photo, to_picture
+from hub_models.images import to_glow, to_photo, to_picture
 
 HEADER = Path(__file__).parents[1] / "README.md"  # of the Space: it names the models' repositories
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.png"))
@@ -50,8 +50,7 @@ def enlarged(image: torch.Tensor) -> str:
 
 def heated(image: torch.Tensor, heat: torch.Tensor) -> str:
     """uint8 (1, 3, 32, 32), dimmed, under heat (32, 32) of 0..1, from black over red to yellow -> path."""
-    glow = 255 * (2 * heat - torch.arange(3).view(3, 1, 1)).clamp(0, 1)
-    return enlarged(((image + glow) / 2).to(torch.uint8))
+    return enlarged(((image + to_glow(heat).float()) / 2).to(torch.uint8))
 
 
 def pictures() -> tuple[gr.Dataset, gr.Image]:

@@ -1,0 +1,22 @@
+"""The Space `pixels`: autoregressive image models that draw, complete and score images, pixel by pixel."""
+
+import os
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported: it then asks no other host
+
+import gradio as gr  # noqa: E402
+from starlette.middleware import Middleware  # noqa: E402
+from tabs import complete, likelihood, receptive_field, sample  # noqa: E402
+
+from hub_models import public  # noqa: E402
+
+with gr.Blocks(title="Scanline pixels", delete_cache=(3600, 3600)) as demo:
+    gr.Markdown("# Images, pixel by pixel")
+    for tab in (sample, complete, likelihood, receptive_field):
+        with gr.Tab(tab.TITLE):
+            tab.build()
+demo.queue(**public.QUEUE)
+public.guard(demo, gr.Error)
+
+if __name__ == "__main__":
+    public.launch(demo, Middleware)
