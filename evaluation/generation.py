@@ -1,43 +1,45 @@
 """What a likelihood alone does not say of a generator: `python -m evaluation.generation NAME --split test`.
 
-Where its bits go, by channel and by position; how near its samples are to training images, beside how near held-out
-images are, so that a copy would show; and what it makes of images of other kinds, to which a likelihood is no guard.
-Beside the checkpoint it leaves, of each split, `report-SPLIT.json` with the bits by position, `report-SPLIT.png`, the
-same as a picture, and `neighbours-SPLIT.png`, samples above the training images that are nearest to them.
+How near held-out images are to training images; and beside the checkpoint, of each split, `report-SPLIT.json`: how near
+the model's own samples are to training images, so that a copy would show, mirrored ones too if it was trained on such;
+where its bits go, by position; and what it makes of images of other kinds, to which a likelihood is no guard. With it
+`report-SPLIT.png`, the bits as a picture, and `neighbours-SPLIT.png`, samples above their nearest training images.
 """
 
 import argparse
+import json
 import logging
 import math
 
 import torch
 from matplotlib import pyplot as plt
 
-from evaluation.metrics import mean_interval
-from evaluation.runner import GIVEN, Measures, command, read_source, spread
+from evaluation.bits_per_dim import COLOURS
+from evaluation.metrics import mean_interval, seeds_interval
+from evaluation.runner import Measures, command, read_source, spread
 from hub_models import AutoregressiveImageModel, HubModel, locate
-from hub_models.base import require
+from hub_models.base import fetch, require
 from training.dashboard import figure_bytes
 from training.data import ImageData, load_split
 from training.pictures import sheet_bytes
 
 logger = logging.getLogger(__name__)
 SAMPLES = 16  # whose neighbours are sought
-OTHERS = 200  # images of each other kind, and held-out ones whose neighbours are sought
-CHANNELS = {1: ("grey",), 3: ("red", "green", "blue")}
+OTHERS = 200  # images of each other kind
+CHANNELS = {1: ("grey",), 3: COLOURS}
+PART = 5_000  # training images at a time
 
 
-def bits(model: AutoregressiveImageModel, data: ImageData, batch_size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Bits of each channel of each image, (N, C), and of each sub-pixel over all images, (C, H, W), float64."""
+def bits_by_position(model: AutoregressiveImageModel, data: ImageData, batch_size: int) -> torch.Tensor:
+    """Bits of each sub-pixel, the mean over images, float64 (C, H, W)."""
     labels = data.conditions(model)
 
-    def score(chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        nats = -model.sub_pixel_log_prob(data.images[chosen], labels if labels is None else labels[chosen]).double()
-        return nats.sum((2, 3)).cpu(), nats.sum(0).cpu()
+    def score(chosen: torch.Tensor) -> torch.Tensor:
+        log_p = model.sub_pixel_log_prob(data.images[chosen], labels if labels is None else labels[chosen])
+        return -log_p.double().sum(0).cpu()
 
-    found = spread(torch.arange(len(data)).split(batch_size), score, "bits")
-    images, places = zip(*found, strict=True)
-    return torch.cat(images) / math.log(2), torch.stack(places).sum(0) / len(data) / math.log(2)
+    sums = spread(torch.arange(len(data)).split(batch_size), score, "bits")
+    return torch.stack(sums).sum(0) / len(data) / math.log(2)
 
 
 def other_images(data: ImageData, name: str, seed: int) -> dict[str, torch.Tensor]:
@@ -48,21 +50,21 @@ def other_images(data: ImageData, name: str, seed: int) -> dict[str, torch.Tenso
     noise, shape = torch.Generator().manual_seed(seed), data.images[:OTHERS].shape
     found = {
         "noise": torch.randint(256, shape, dtype=torch.uint8, generator=noise),
-        "flat": torch.randint(256, (*shape[:2], 1, 1), dtype=torch.uint8, generator=noise).expand(shape).contiguous(),
+        "flat colour": torch.randint(256, (*shape[:2], 1, 1), dtype=torch.uint8, generator=noise).expand(shape),
     }
-    other = "cifar10" if name.startswith("mnist") else "mnist"
+    other, told = ("cifar10", "CIFAR-10 in grey") if name.startswith("mnist") else ("mnist", "MNIST in grey")
     try:
-        found[other] = in_grey(load_split(other, "validation").images[: shape[0]], shape[1:])
+        found[told] = in_grey(load_split(other, "validation").images[: shape[0]], shape[1:])
     except FileNotFoundError as error:
-        logger.warning("the likelihood of %s is left out: %s", other, error)
-    return found
+        logger.warning("the likelihood of %s is left out: %s", told, error)
+    return {kind: images.contiguous() for kind, images in found.items()}
 
 
 def in_grey(images: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
     """uint8 (N, C, H, W) -> the same in grey, uint8 (N, *shape): framed in black, or the middle cut out."""
     grey = images.float().mean(1, keepdim=True).round().to(torch.uint8)
     edges = [edge for have, want in zip(grey.shape[:1:-1], shape[:0:-1], strict=True) for edge in halves(want - have)]
-    return torch.nn.functional.pad(grey, edges).expand(-1, *shape).contiguous()
+    return torch.nn.functional.pad(grey, edges).expand(-1, *shape)
 
 
 def halves(count: int) -> tuple[int, int]:
@@ -70,18 +72,29 @@ def halves(count: int) -> tuple[int, int]:
     return count // 2, count - count // 2
 
 
-def neighbours(images: torch.Tensor, training: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of each image (N, C, H, W) the root mean square difference to the nearest training image, and its place, (N,)."""
-    ours = images.flatten(1).float()
-    distances = torch.cat([torch.cdist(ours, part.flatten(1).float()) for part in training.split(5_000)], 1)
-    nearest = distances.min(1)
-    return nearest.values / ours.shape[1] ** 0.5, nearest.indices
+def neighbours(
+    model: AutoregressiveImageModel, images: torch.Tensor, training: torch.Tensor, flip: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The training images nearest to images, all as the model sees them.
 
+    Args:
+        images, training: uint8 (N, C, H, W) and (M, C, H, W).
+        flip: whether mirrored training images count, too.
 
-def draw(model: AutoregressiveImageModel, seed: int) -> torch.Tensor:
-    """The samples whose neighbours are sought, uint8 (SAMPLES, C, H, W); of a conditional model class after class."""
-    label = torch.arange(SAMPLES) % model.classes if model.classes else None
-    return model.sample(SAMPLES, label=label, generator=torch.Generator().manual_seed(seed))
+    Returns:
+        The root mean square difference over sub-pixels, of 255, float64 (N,), and those nearest, uint8 (N, C, H, W).
+    """
+    images = as_seen(model, images)
+    least, nearest = torch.full((len(images),), math.inf), torch.zeros_like(images)
+    for part in training.split(PART):
+        part = as_seen(model, part)
+        for seen in (part, part.flip(-1)) if flip else (part,):
+            found = torch.cdist(images.flatten(1).float(), seen.flatten(1).float()).min(1)
+            closer = found.values < least
+            least = torch.where(closer, found.values, least)
+            nearest[closer] = seen[found.indices[closer]]
+    difference = images.double() - nearest.double()  # anew: cdist's comes from a product, and is not exact
+    return difference.square().mean((1, 2, 3)).sqrt(), nearest
 
 
 def as_seen(model: AutoregressiveImageModel, images: torch.Tensor) -> torch.Tensor:
@@ -89,68 +102,75 @@ def as_seen(model: AutoregressiveImageModel, images: torch.Tensor) -> torch.Tens
     return model.to_bytes(model.quantise(images))
 
 
-def training_images(model: AutoregressiveImageModel, name: str) -> torch.Tensor:
-    """The images that a model of this data was trained on, as it sees them."""
-    return as_seen(model, load_split(read_source(locate(name))["name"], "train").images)
+def trained_on(name: str) -> tuple[str, torch.Tensor, bool]:
+    """The name of the data that a checkpoint was trained on, its training images, and whether mirrored ones, too."""
+    source = locate(name)
+    data = read_source(source)["name"]
+    flip = bool(json.loads(fetch(source, "recipe.json").read_text(encoding="utf-8")).get("flip"))
+    return data, load_split(data, "train").images, flip
 
 
 def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measures:
-    """Bits a dimension by channel and of other images; distances to training images; with 95 % intervals over images.
+    """How near the split's images are to training images, with its 95 % interval over images.
 
     Raises:
         ValueError: the model is no generator, or the split is the one it was trained on.
     """
     require(isinstance(model, AutoregressiveImageModel), f"{args.name} generates no images: give a model that does")
     require(args.split != "train", "of training images the nearest is each itself: give --split validation or test")
-    channels, height, width = model.shape
-    given = GIVEN if model.classes else ""
-
-    def entry(metric: str, unit: str, values: torch.Tensor) -> dict:
-        value, low, high = mean_interval(values)
-        return {"metric": metric, "value": value, "unit": unit, "n": len(values), "interval": [low, high]}
-
-    entries = []
-    if channels > 1:  # else it is evaluation.bits_per_dim's
-        by_channel = bits(model, data, args.batch_size)[0] / (height * width)  # (N, C)
-        for name, values in zip(CHANNELS.get(channels, range(channels)), by_channel.t(), strict=True):
-            entries.append(entry(f"bits_per_dim_{name}", "bits/dim" + given, values))
-    for kind, images in other_images(data, read_source(locate(args.name))["name"], args.seed).items():
-        scored = bits(model, ImageData(images, data.labels[: len(images)]), args.batch_size)[0]
-        entries.append(entry(f"bits_per_dim_of_{kind}", "bits/dim" + given, scored.sum(1) / math.prod(model.shape)))
-    training = training_images(model, args.name)
-    held_out = as_seen(model, data.images[:OTHERS])
-    for whose, images in ("samples", draw(model, args.seed)), ("held_out", held_out):
-        entries.append(entry(f"nearest_training_image_{whose}", "of 255, RMS", neighbours(images, training)[0]))
-    return entries
+    _, training, flip = trained_on(args.name)
+    value, low, high = mean_interval(neighbours(model, data.images, training, flip)[0])
+    told = {"metric": "nearest_training_image", "unit": "of 255, RMS", "n": len(data)}
+    return [told | {"value": value, "interval": [low, high]}]
 
 
 def report(
     model: HubModel, data: ImageData, args: argparse.Namespace, results: Measures
 ) -> tuple[dict, dict[str, bytes]]:
-    """The bits by position, (C, H, W) as lists, and the two pictures as files hold them."""
-    places = bits(model, data, args.batch_size)[1]
-    samples, training = draw(model, args.seed), training_images(model, args.name)
-    nearest = training[neighbours(samples, training)[1]]
-    rows = torch.stack([samples.view(2, -1, *model.shape), nearest.view(2, -1, *model.shape)], 1).flatten(0, 2)
-    found = {"n": len(data), "bits_by_position": [[[round(b, 4) for b in row] for row in c] for c in places.tolist()]}
-    return found, {"report.png": draw_bits(places, results), "neighbours.png": sheet_bytes(rows, SAMPLES // 2)}
+    """Of the samples, of the bits and of other kinds of images; and the two pictures, as files hold them.
+
+    The report, as JSON takes it: `bits_by_position` (C, H, W); of the `samples` their number and how near they are to
+    training images, with Student's 95 % interval; the bits a dimension of `others`, with 95 % intervals over images.
+    """
+    name, training, flip = trained_on(args.name)
+    label = torch.arange(SAMPLES) % model.classes if model.classes else None
+    samples = model.sample(SAMPLES, label=label, generator=torch.Generator().manual_seed(args.seed))
+    distances, nearest = neighbours(model, samples, training, flip)
+    distance, low, high = seeds_interval(distances.tolist())
+    places, others = bits_by_position(model, data, args.batch_size), []
+    for kind, images in other_images(data, name, args.seed).items():
+        labels = data.labels[: len(images)] if model.classes else None
+        batches = torch.arange(len(images)).split(args.batch_size)
+        log_p = [model.log_prob(images[at], labels if labels is None else labels[at]).cpu() for at in batches]
+        value, *ends = mean_interval(-torch.cat(log_p) / math.log(2) / math.prod(model.shape))
+        others.append({"kind": kind, "value": value, "interval": ends, "n": len(images)})
+    found = {
+        "n": len(data),
+        "bits_by_position": [[[round(b, 4) for b in row] for row in channel] for channel in places.tolist()],
+        "bits_per_dim": places.mean().item(),
+        "samples": {"n": SAMPLES, "value": distance, "interval": [low, high]},
+        "held_out": {key: results[0][key] for key in ("n", "value", "interval")},
+        "others": others,
+    }
+    half = SAMPLES // 2
+    rows = torch.cat([samples[:half], nearest[:half], samples[half:], nearest[half:]])
+    return found, {"report.png": draw_bits(places, others), "neighbours.png": sheet_bytes(rows, half)}
 
 
-def draw_bits(places: torch.Tensor, results: Measures) -> bytes:
+def draw_bits(places: torch.Tensor, others: list[dict]) -> bytes:
     """A PNG: bits by position, (C, H, W), a panel a channel; and the bits a dimension of other images."""
     channels = len(places)
     figure, axes = plt.subplots(1, channels + 1, figsize=(4 * channels + 5, 4), layout="constrained")
     top = places.max().item()
-    for axis, name, bits_ in zip(axes, CHANNELS.get(channels, range(channels)), places, strict=False):
-        drawn = axis.imshow(bits_.numpy(), cmap="magma", vmin=0, vmax=top, interpolation="nearest")
-        axis.set(title=f"bits, {name}: {bits_.mean():.3f} a pixel", xticks=[], yticks=[])
+    for axis, name, bits in zip(axes, CHANNELS.get(channels, range(channels)), places, strict=False):
+        drawn = axis.imshow(bits.numpy(), cmap="magma", vmin=0, vmax=top, interpolation="nearest")
+        axis.set(title=f"bits, {name}: {bits.mean():.3f} a pixel", xticks=[], yticks=[])
     figure.colorbar(drawn, ax=list(axes[:-1]), label="bits a sub-pixel")
-    of_others = [entry for entry in results if entry["metric"].startswith("bits_per_dim_of_")]
-    labels = ["its own kind", *(entry["metric"].removeprefix("bits_per_dim_of_") for entry in of_others)]
-    values = [places.mean().item(), *(entry["value"] for entry in of_others)]
-    axes[-1].barh(labels, values, color=["tab:orange"] + ["tab:grey"] * len(of_others))
+    values = [places.mean().item(), *(other["value"] for other in others)]
+    labels = ["its own kind", *(other["kind"] for other in others)]
+    axes[-1].barh(labels, values, color=["tab:orange"] + ["tab:grey"] * len(others))
     axes[-1].bar_label(axes[-1].containers[0], fmt="%.2f", padding=3)
-    axes[-1].set(title="bits a dimension of images of", xlim=(0, 1.15 * max(values)))
+    axes[-1].set(title="bits a dimension, on average, of", xlim=(0, 1.15 * max(values)))
     axes[-1].invert_yaxis()
     return figure_bytes(figure)
 

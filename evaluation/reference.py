@@ -116,13 +116,19 @@ def plain_scans(model: RowLSTM | DiagonalBiLSTM) -> Iterator[None]:
     def scan(layer: RowLayer | DiagonalLayer, x: torch.Tensor) -> tuple[torch.Tensor, None]:
         return plain(layer, x), None
 
+    def outer(layer: RowLayer | DiagonalLayer, x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
+        if isinstance(layer, DiagonalLayer):
+            left, right = hidden
+            hidden = left + torch.nn.functional.pad(right, (0, 0, 1, -1))
+        return x + layer.up(hidden)
+
     for layer in model.layers:
-        layer.scan = functools.partial(scan, layer)  # shadows the class's own
+        layer.scan, layer.outer = functools.partial(scan, layer), functools.partial(outer, layer)  # shadow the class's
     try:
         yield
     finally:
         for layer in model.layers:
-            del layer.scan
+            del layer.scan, layer.outer
 
 
 def plain_logits(model: MaskedImageModel, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:

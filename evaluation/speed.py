@@ -165,15 +165,18 @@ def fastest_products(bf16: bool) -> float:
     return 2048**3 / min(times)
 
 
-def deep_training(model: MaskedImageModel, count: int, rounds: int) -> dict:
+def deep_training(model: MaskedImageModel, count: int, rounds: int, alike: bool) -> dict:
     """A forward and backward pass, bf16 where the machine has it, against the usual way of it in float32.
 
-    `bound_seconds` is what its products take, three for each of the forward pass, at the rate of large ones.
+    `alike` gives the usual way the same bf16. `bound_seconds` is what the products take, three for each of the forward
+    pass (but two of the first layer's, which is small), at the rate of large ones.
     """
     images, bf16 = torch.randint(0, 256, (count, *model.shape), dtype=torch.uint8), has_bf16()
 
     def plain() -> None:
-        plain_loss(model, images).backward()
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16 and alike):
+            loss = plain_loss(model, images)
+        loss.backward()
         model.zero_grad()
 
     found = ratio(lambda: step(model, images, bf16), plain, rounds)
@@ -273,9 +276,12 @@ def pairs() -> dict[str, Callable[[int], dict]]:
         ),
     }
     for kind in (PixelCNN, RowLSTM, DiagonalBiLSTM, GatedPixelCNN):
-        found[f"{kind.__name__}, 4 layers, h = 128, 3x32x32: training, batch 16, ours / usual"] = lambda r, kind=kind: (
-            deep_training(kind(kind.config_class(**scale | {"layers": 4, "head": 256})), 16, r)
-        )
+        for alike, told in (False, ""), (True, ", both in bf16"):
+            found[f"{kind.__name__}, 4 layers, h = 128, 3x32x32: training, batch 16, ours / usual{told}"] = (
+                lambda r, kind=kind, alike=alike: deep_training(
+                    kind(kind.config_class(**scale | {"layers": 4, "head": 256})), 16, r, alike
+                )
+            )
     for name, make in deep.items():
         for count, steps in ((1, 12), (16, 3)):
             found[f"{name}, 3x32x32: sampling {count} image{'s' * (count > 1)}, cached / plain"] = (

@@ -128,6 +128,9 @@ def depth(run: Run, seeds: int, data: ImageData) -> list[dict]:
     for layers in DEPTHS:
         runs = [run(f"layers{layers}", (*NARROW, "--model.layers", str(layers)), seed) for seed in range(seeds)]
         bits = [found["best_validation"]["eval_loss"] / math.log(2) for found in runs]
+        if not all(map(math.isfinite, bits)):
+            rows.append({"layers": layers, "diverged": True})
+            continue
         mean, low, high = seeds_interval(bits)
         ends = {"interval": [low, high]} if seeds > 1 else {}
         told = {"layers": layers, "parameters": runs[0]["parameters"], "bits_per_dim": mean, "seeds": bits}
@@ -153,7 +156,7 @@ def draw(name: str, found: dict, path: Path) -> None:
     rows = found["rows"]
     if name == "depth":
         figure, axis = plt.subplots(figsize=(7, 4.5), layout="constrained")
-        for key, label in ("bits_per_dim", "ours, small and short"), ("published", "the paper's (test, h = 128)"):
+        for key, label in ("bits_per_dim", "ours, small and short"), ("published", "the paper's (h = 128)"):
             own = [row for row in rows if key in row]
             axis.plot([row["layers"] for row in own], [row[key] for row in own], "o-", label=label)
         axis.set(xlabel="layers", ylabel="bits a dimension", title=found["budget"])

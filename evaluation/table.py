@@ -60,7 +60,7 @@ def pixelrnn_table() -> str:
 
 
 def bits_table() -> str:
-    """The PixelRNN family on CIFAR-10, in bits a dimension, beside the papers' and the studies'."""
+    """The PixelRNN family on CIFAR-10, in bits a dimension, beside published figures."""
     lines = ["| model | parameters, epochs | training | validation | test | published |", "| --- " * 6 + "|"]
     for row in published()["bits"]:
         name = row["name"]
@@ -106,12 +106,14 @@ def depth_table() -> str:
     """Bits a dimension of the Row LSTM by its layers, by `evaluation.sweep`, beside the paper's."""
     found = json.loads((HERE / "sweeps" / "depth.json").read_text())
     theirs = {row["layers"]: row["published"] for row in found["rows"] if "published" in row}
-    ours = {row["layers"]: row for row in found["rows"] if "bits_per_dim" in row}
+    ours = {row["layers"]: row for row in found["rows"] if "published" not in row}
     lines = [f"{found['budget']}; {found['hardware']}; `{found['command']}`", ""]
-    lines += ["| layers | parameters | ours, validation | published, test |", "| --- " * 4 + "|"]
+    lines += ["| layers | parameters | ours, validation | published, validation |", "| --- " * 4 + "|"]
     for layers in sorted(theirs | ours):
         row = ours.get(layers)
-        mine = f"{row['parameters']:,} | {row['bits_per_dim']:.3f}" if row else "|"
+        mine = (
+            "|" if not row else f"{row['parameters']:,} | {row['bits_per_dim']:.3f}" if "seeds" in row else "| diverged"
+        )
         lines.append(f"| {layers} | {mine} | {theirs.get(layers, '')} |")
     return "\n".join(lines)
 
@@ -148,7 +150,11 @@ def speed_table() -> str:
             f"{row['images'] / row[key]:,.0f} images/s" if "images" in row else _seconds(row[key])
             for key in ("seconds", "plain_seconds")
         )
-        bound = _seconds(row["bound_seconds"]) if "bound_seconds" in row else ""
+        bound = ""
+        if "bound_seconds" in row:
+            bound = _seconds(row["bound_seconds"])
+            if "images" in row:
+                bound = f"{row['images'] / row['bound_seconds']:,.0f} images/s"
         lines.append(f"| {row['pair']} | {ours} | {bound} | {plain} | {row['ratio']:,.1f} | {row['hardware']} |")
     return "\n".join(lines)
 

@@ -270,13 +270,16 @@ class HubModel(
     @contextlib.contextmanager
     def exact(self) -> Iterator[None]:
         """A context in which nothing is computed in less than the weights' own precision: no autocast, no TF32."""
-        allowed = torch.backends.cudnn.allow_tf32
-        torch.backends.cudnn.allow_tf32 = False
+        backends = torch.backends.cudnn, torch.backends.cuda.matmul
+        allowed = [backend.allow_tf32 for backend in backends]
+        for backend in backends:
+            backend.allow_tf32 = False
         try:
             with torch.autocast(self.device.type, enabled=False):
                 yield
         finally:
-            torch.backends.cudnn.allow_tf32 = allowed
+            for backend, was in zip(backends, allowed, strict=True):
+                backend.allow_tf32 = was
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:

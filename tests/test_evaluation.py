@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from evaluation import accuracy, bits_per_dim, inpainting, speed
+from evaluation import accuracy, bits_per_dim, inpainting, reference, speed
 from evaluation.corruptions import SEVERITIES, corrupt
-from evaluation.reference import pillow_batches, plain_sampling
+from evaluation.reference import pillow_batches, plain_logits, plain_sampling
 from evaluation.report import TILE_COLUMNS, draw_tiles, most_confident
 from evaluation.runner import run
-from evaluation.speed import ratio, weights_read
+from evaluation.speed import deep_training, ratio, weights_read, weights_used
 from hub_models import (
     CNN,
     CNNConfig,
@@ -293,8 +293,13 @@ def test_speed_results_are_of_every_pair_and_the_samplers_are_fast():
 
 def test_the_plain_way_of_a_deep_sampler_is_timed_for_some_sub_pixels_and_scaled_up(monkeypatch):
     model = PixelCNN(PixelCNNConfig(channels=3, height=4, width=5, layers=1, hidden=3, head=3)).eval()
-    calls, logits = [], model.logits
-    monkeypatch.setattr(model, "logits", lambda *given: calls.append(given) or logits(*given))
+    calls = []
+
+    def counted(model, images, label=None):
+        calls.append(images)
+        return plain_logits(model, images, label)
+
+    monkeypatch.setattr(reference, "plain_logits", counted)
 
     def ratio(fast, slow, rounds):
         fast()
@@ -304,7 +309,7 @@ def test_the_plain_way_of_a_deep_sampler_is_timed_for_some_sub_pixels_and_scaled
 
     monkeypatch.setattr(speed, "ratio", ratio)
     found = speed.deep_sampling(model, 2, 1, steps=6)
-    assert len(calls) == 6 and all(len(images) == 2 for images, _ in calls)
+    assert len(calls) == 6 and all(len(images) == 2 for images in calls)
     assert (found["seconds"], found["plain_seconds"], found["ratio"]) == (2, 30, 15)  # 60 sub-pixels, 6 timed
     assert found["plain"] == "6 of 60 sub-pixels timed, scaled up"
 
@@ -320,6 +325,26 @@ def test_the_weights_that_an_image_must_read_counted_by_hand():
     assert weights_read(DiagonalBiLSTM(DiagonalBiLSTMConfig(**size))) == diagonal
     gated = 6 * (2 * 3 + 1 + 1 + 1 + 1) + 2 * (2 * 21 + 4)  # horizontal 1x7 mask A, out, head; vertical 3x7, across
     assert weights_read(GatedPixelCNN(GatedPixelCNNConfig(**size))) == gated
+
+
+def test_the_weights_that_training_multiplies_counted_by_hand():
+    """Of h = 1 and one channel, without the rows and columns of a kernel that are masked whole."""
+    size = {"height": 2, "width": 3, "layers": 1, "hidden": 1, "head": 1}
+    head, first = 2 * 1 + 1 + 1, 2 * 4 * 7  # features to one, one to one, one to the logit
+    assert weights_used(PixelCNN(PixelCNNConfig(**size))) == first + head + 2 + 6 + 2
+    assert weights_used(RowLSTM(RowLSTMConfig(**size))) == first + head + 2 * 4 * 2 + 4 * 3 + 2
+    assert weights_used(DiagonalBiLSTM(DiagonalBiLSTMConfig(**size))) == first + head + 2 * 8 + 2 * 8 + 2
+    gated = 2 * 21 + 4 + 2 * 4 + 1 + (1 + 1 + 1)  # vertical 3x7, across, horizontal 1x7 up to its middle, out, head
+    assert weights_used(GatedPixelCNN(GatedPixelCNNConfig(**size))) == gated
+
+
+def test_deep_training_times_a_step_of_each_way_and_its_bound(monkeypatch):
+    model = GatedPixelCNN(GatedPixelCNNConfig(channels=3, height=4, width=5, layers=2, hidden=3, head=3, levels=256))
+    monkeypatch.setattr(speed, "fastest_products", lambda bf16: 1e3)
+    found = deep_training(model, 2, 1, alike=False)
+    assert found["bound_seconds"] == pytest.approx(3 * weights_used(model) * 2 * 20 / 1e3)
+    assert found["of_bound"] == pytest.approx(found["seconds"] / found["bound_seconds"]) and found["images"] == 2
+    assert all(parameter.grad is None for parameter in model.parameters())
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_depth_adds_memory_layer_by_layer_and_checkpointing_takes_most_of_it_awa
     monkeypatch.setattr(scaling, "IMAGES", 2)
     shallow, deep = (scaling.cost(PixelCNN, layers, 12, 12, rounds=1) for layers in (2, 6))
     assert shallow["seconds"] > 0 and shallow["mib"] < deep["mib"]
-    assert deep["mib_checkpointed"] - shallow["mib_checkpointed"] < 0.6 * (deep["mib"] - shallow["mib"])
+    assert deep["checkpointed_mib"] - shallow["checkpointed_mib"] < 0.6 * (deep["mib"] - shallow["mib"])
 
 
 def test_the_command_measures_all_and_draws_it(tmp_path, monkeypatch, capsys):

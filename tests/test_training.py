@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import TrainingArguments
+from transformers import Trainer, TrainingArguments
 
 from hub_models import MODELS, load
-from training.recipe import find, recipes
-from training.train import train
+from training.recipe import recipes
+from training.train import parse, train
 from training.trainer import HubTrainer, newest_checkpoint
 
 TOY = [
@@ -319,12 +319,15 @@ def test_a_full_disk_is_told_in_one_sentence_and_loses_nothing(mnist, tmp_path):
 
 @pytest.mark.parametrize("name", sorted(recipes()))
 def test_every_recipe_builds_at_full_size_and_takes_a_step(name):
-    recipe = find(name)
+    recipe, _, args, config = parse([name, "--use_cpu", "True"])
     torch.manual_seed(0)
-    model = MODELS[recipe.model.model_type](recipe.model)
+    model = MODELS[config.model_type](config)
     images = torch.randint(0, 256, (2, *model.shape), dtype=torch.uint8)
     batch = {"labels": torch.arange(2)} if hasattr(model, "predict") or model.classes else {}
-    optimizer = torch.optim.Adam(model.parameters(), recipe.training["learning_rate"])
+    kind, options = Trainer.get_optimizer_cls_and_kwargs(args)
+    said = dict(pair.split("=") for pair in recipe.training.get("optim_args", "").split(",") if pair)
+    assert all(options[key] == float(value) for key, value in said.items())
+    optimizer = kind(model.parameters(), **options)
     losses = []
     for _ in range(2):
         loss = model(images, **batch)["loss"]

@@ -80,6 +80,6 @@ class MaskedConv2d(nn.Conv2d):
         out = F.conv2d(x, self.kernel(), self.bias, padding=self.padding)
         return out[:, :, : x.shape[2], : x.shape[3]]  # there are rows below the image, too, or columns right of it
 
-    def pointwise(self, x: torch.Tensor) -> torch.Tensor:
+    def linear(self, x: torch.Tensor) -> torch.Tensor:
         """(..., inputs) -> (..., outputs), of a kernel of one tap, for features that lie innermost."""
         return F.linear(x, self.masked()[:, :, 0, 0], self.bias)

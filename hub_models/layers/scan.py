@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch.autograd.function import once_differentiable
 
-Rows = tuple[slice, slice]  # of a step's pixels and of their neighbours in the step before
+Slices = tuple[slice, slice]  # of a step's pixels and of their neighbours in the step before
 
 
 class Step(NamedTuple):
@@ -23,7 +23,7 @@ class Step(NamedTuple):
 
     here: slice
     taps: list[tuple[int, slice, slice]]
-    cell: Rows | None
+    cell: Slices | None
 
 
 def rows(height: int, width: int, batch: int) -> list[Step]:
@@ -37,7 +37,7 @@ def rows(height: int, width: int, batch: int) -> list[Step]:
                 at = y * width
                 taps.append((tap, slice(at + first, at + last), slice(at - width + first + dx, at - width + last + dx)))
         steps.append((slice(y * width, (y + 1) * width), taps, 1))
-    return [_rows(*step, batch) for step in steps]
+    return [_widened(*step, batch) for step in steps]
 
 
 def diagonals(height: int, width: int, batch: int) -> list[Step]:
@@ -56,10 +56,10 @@ def diagonals(height: int, width: int, batch: int) -> list[Step]:
         steps.append((slice(at, at + bottom - top), taps, 1))
         before = (at, top, bottom)
         at += bottom - top
-    return [_rows(*step, batch) for step in steps]
+    return [_widened(*step, batch) for step in steps]
 
 
-def _rows(here: slice, taps: list[tuple[int, slice, slice]], cell: int, batch: int) -> Step:
+def _widened(here: slice, taps: list[tuple[int, slice, slice]], cell: int, batch: int) -> Step:
     """A step whose pixels become rows, one for each image; `cell` is the tap whose cell is carried on."""
 
     def wide(pixels: slice) -> slice:

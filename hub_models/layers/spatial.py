@@ -82,7 +82,7 @@ class RowLayer(nn.Module):
 
     def outer(self, x: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
         """The features (B, 2h, H, W) and the hidden states of `scan` -> (B, 2h, H, W)."""
-        return by_image(self.up.pointwise(by_pixel(hidden))) + x  # so it lies by pixel, for the next layer
+        return by_image(self.up.linear(by_pixel(hidden))) + x  # so it lies by pixel, for the next layer
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 2h, H, W) -> (B, 2h, H, W)."""
@@ -122,7 +122,7 @@ class DiagonalLayer(nn.Module):
         """The features (B, 2h, H, W) and the hidden states of `scan` -> (B, 2h, H, W)."""
         left, right = by_pixel(hidden)  # (H, W, B, h)
         below = F.pad(right, (0, 0, 0, 0, 0, 0, 1, -1))
-        return by_image(self.up.pointwise(left + below)) + x
+        return by_image(self.up.linear(left + below)) + x
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, 2h, H, W) -> (B, 2h, H, W)."""
