@@ -27,6 +27,7 @@ MOST = 12 * 2**20  # bytes of a request: a file of 10 MB and what surrounds it
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow has more readers: none of a visitor's business
 QUEUE = {"default_concurrency_limit": 4, "max_size": 64}  # requests of a kind at work; waiting, others refused
 DRAWINGS, LAYERS, PART = 128, 4, 2**18  # of what pages send ahead: drawings, layers of one, bytes of one
+VISITORS = 200  # whose last reading or picture is kept; Gradio holds a copy of the page for each, 0.6 MB of all tabs
 KEPT = 3600  # seconds that a shown picture can still be fetched
 _until: dict[str, float] = {}  # path of a kept picture -> when it may go
 _keeping = threading.Lock()
@@ -160,7 +161,7 @@ def launch(demo, middleware: Callable) -> None:
     """Launch a guarded Gradio app with the rest of its limits; `middleware` is starlette's class of that name."""
     demo.launch(
         max_file_size="10mb",
-        state_session_capacity=1000,  # visitors whose last reading or picture is kept; the largest has 150 kB
+        state_session_capacity=VISITORS,
         app_kwargs={"middleware": [middleware(Civil)]},
     )
 
