@@ -130,9 +130,9 @@ def main() -> None:
         work = Path(folder)
         names = [next(n for n, r in recipes().items() if r.model.model_type == kind) for kind in MODELS]
         with ThreadPoolExecutor(2) as pool:  # each takes a core
-            list(pool.map(lambda name: road(name, work), names))
-        space(work)
-        installed(work)
+            jobs = [pool.submit(space, work), pool.submit(installed, work)]
+            jobs += [pool.submit(road, name, work) for name in names]
+            [job.result() for job in jobs]
     print("smoke: all well")
 
 

@@ -2,4 +2,4 @@
 
 from . import cifar10_cnn, cifar10_pixelrnn, mnist_pixelrnn, mnist_recurrent
 
-RECIPES = {**cifar10_cnn.RECIPES, **cifar10_pixelrnn.RECIPES, **mnist_pixelrnn.RECIPES, **mnist_recurrent.RECIPES}
+RECIPES = {**cifar10_cnn.RECIPES, **mnist_pixelrnn.RECIPES, **cifar10_pixelrnn.RECIPES, **mnist_recurrent.RECIPES}
