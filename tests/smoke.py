@@ -132,7 +132,8 @@ def main() -> None:
         with ThreadPoolExecutor(2) as pool:  # each takes a core
             jobs = [pool.submit(space, work), pool.submit(installed, work)]
             jobs += [pool.submit(road, name, work) for name in names]
-            [job.result() for job in jobs]
+            for job in jobs:
+                job.result()
     print("smoke: all well")
 
 
