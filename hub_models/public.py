@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 
@@ -90,6 +91,21 @@ def number(value: float, low: float, high: float, what: str, error: type[Excepti
     if not (isinstance(value, (int, float)) and low <= value <= high):  # NaN is not either
         raise error(f"{what} must be a number from {low} to {high}.")
     return float(value)
+
+
+def brushed(editor: dict, height: int, width: int, error: type[Exception]) -> torch.Tensor:
+    """The value of a gr.ImageEditor, its picture an enlarged image -> bool (1, 1, height, width).
+
+    True are the image's pixels of which at least half is under the brush.
+    """
+    columns, rows = editor["background"].size
+    covered = np.zeros((rows, columns), dtype=bool)
+    for layer in editor["layers"]:
+        if layer.size != (columns, rows):
+            raise error("The layer that is rubbed out must be as large as the picture.")
+        covered |= np.asarray(layer.getchannel("A")) > 0
+    squares = covered.reshape(height, rows // height, width, columns // width)
+    return torch.from_numpy(squares.mean((1, 3)) >= 0.5)[None, None]
 
 
 class _Latest(dict):

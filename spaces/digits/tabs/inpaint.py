@@ -90,12 +90,7 @@ def truth_of(editor: dict | None) -> torch.Tensor:
 
 def rubbed_out(editor: dict) -> torch.Tensor:
     """The editor's value -> bool (1, 1, 28, 28): pixels of which at least half is under the brush."""
-    covered = np.zeros((SIDE * SCALE, SIDE * SCALE), dtype=bool)
-    for layer in editor["layers"]:
-        if layer.size != editor["background"].size:
-            raise gr.Error("The layer that is rubbed out must be as large as the picture.")
-        covered |= np.asarray(layer.getchannel("A")) > 0
-    return torch.from_numpy(covered.reshape(SIDE, SCALE, SIDE, SCALE).mean((1, 3)) >= 0.5)[None, None]
+    return public.brushed(editor, SIDE, SIDE, gr.Error)
 
 
 def fill(truth: torch.Tensor, blank: torch.Tensor, empty: torch.Tensor, n, temperature, seed) -> Iterator[tuple]:

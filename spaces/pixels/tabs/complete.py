@@ -116,13 +116,7 @@ def truth_of(photo: dict | None, net: MaskedImageModel) -> torch.Tensor:
 
 def rubbed_out(photo: dict, net: MaskedImageModel) -> torch.Tensor:
     """The editor's value -> bool (1, 1, H, W): pixels of which at least half is under the brush."""
-    (_, height, width), scale = net.shape, scale_of(net)
-    covered = np.zeros((height * scale, width * scale), dtype=bool)
-    for layer in photo["layers"]:
-        if layer.size != photo["background"].size:
-            raise gr.Error("The layer that is rubbed out must be as large as the picture.")
-        covered |= np.asarray(layer.getchannel("A")) > 0
-    return torch.from_numpy(covered.reshape(height, scale, width, scale).mean((1, 3)) >= 0.5)[None, None]
+    return public.brushed(photo, *net.shape[1:], gr.Error)
 
 
 def complete(photo: dict | None, name: str, n: int, temperature: float, class_name: str, seed: int) -> Iterator[tuple]:
