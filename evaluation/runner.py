@@ -19,13 +19,15 @@ from tqdm import tqdm
 
 from hub_models import HubModel, load, locate
 from hub_models.base import WEIGHTS, fetch, fingerprint, require, write_bytes, write_json
-from hub_models.card import SPLITS, read_report, read_results, write_card
-from training.data import DATASETS, ImageData, describe, load_split
+from hub_models.card import SPLITS as REPORTED
+from hub_models.card import read_report, read_results, write_card
+from training.data import DATASETS, SPLITS, ImageData, TextData, describe, load_split
 from training.machine import hardware, interleave, launcher, locked, part
 
 GIVEN = ", given the label"  # after the unit of what a conditional model scores: it is no p(image)
 Measures = list[dict]  # each: metric, value, unit, n, interval
-Report = Callable[[HubModel, ImageData, argparse.Namespace, Measures], tuple[dict, dict[str, bytes]]]
+Data = ImageData | TextData
+Report = Callable[[HubModel, Data, argparse.Namespace, Measures], tuple[dict, dict[str, bytes]]]
 Item, Score = TypeVar("Item"), TypeVar("Score")
 
 
@@ -37,7 +39,7 @@ def spread(items: Sequence[Item], score: Callable[[Item], Score], what: str) -> 
 
 
 def run(
-    measure: Callable[[HubModel, ImageData, argparse.Namespace], Measures],
+    measure: Callable[[HubModel, Data, argparse.Namespace], Measures],
     doc: str,
     argv: list[str],
     report: Report | None = None,
@@ -53,13 +55,14 @@ def run(
     program = Path(sys.modules[measure.__module__].__file__).stem
     parser = argparse.ArgumentParser(f"python -m evaluation.{program}", description=doc.splitlines()[0])
     parser.add_argument("name", help="a shipped name, a run folder or owner/name on the Hub")
-    parser.add_argument("--split", choices=("train", "validation", "test"), default="validation")
-    parser.add_argument("--limit", type=int, help="only the first N images")
+    parser.add_argument("--split", choices=SPLITS, default="validation")
+    parser.add_argument("--limit", type=int, help="only the first N images, or lines of text")
+    parser.add_argument("--data", help="a CSV of the plays, instead of Kaggle's")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--batch_size", type=int, default=250)
     args = parser.parse_args(argv)
-    require(args.limit is None or args.limit > 0, f"--limit is {args.limit}: give at least 1 image")
+    require(args.limit is None or args.limit > 0, f"--limit is {args.limit}: give at least 1 image or line")
     require(args.batch_size > 0, f"--batch_size is {args.batch_size}: give at least 1 image")
     try:
         torch.empty(0, device=args.device)
@@ -73,12 +76,12 @@ def run(
     with state.main_process_first():  # one fetches and decodes, the others find it done
         source_data = read_source(source)
         model = load(args.name, map_location=device)
-        data = load_split(source_data["name"], args.split).first(args.limit)
+        data = load_split(source_data["name"], args.split, args.data).first(args.limit)
     torch.manual_seed(args.seed)
     options = shlex.join(argument for argument in argv if argument != args.name)
     shared = {
         "dataset": source_data["repo_id"],
-        **{key: said for key, said in describe(source_data["name"]).items() if key == "prepared"},
+        **{key: said for key, said in describe(source_data["name"]).items() if key in ("prepared", "url")},
         "split": args.split,
         **({"part": data.part} if data.part else {}),
         "seed": args.seed,
@@ -89,7 +92,7 @@ def run(
     }
     results = [entry | shared for entry in measure(model, data, args)]
     files = {}
-    if report and Path(source).is_dir() and args.split in SPLITS and not _has_better(source, args.split, len(data)):
+    if report and Path(source).is_dir() and args.split in REPORTED and not _has_better(source, args.split, len(data)):
         found, pictures = report(model, data, args, results)
         files = {"report.json": (json.dumps(shared | found) + "\n").encode()} | pictures
         files = {name.replace(".", f"-{args.split}."): content for name, content in files.items()}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from .autoregressive import AutoregressiveImageModel
 from .base import HubModel, locate, nearest, open_checkpoint, shipped
+from .char_lstm import CharLSTM, CharLSTMConfig
 from .cnn import CNN, CNNConfig
 from .fast_cnn import FastCNN, FastCNNConfig
 from .gated_pixel_cnn import GatedPixelCNN, GatedPixelCNNConfig
@@ -11,10 +12,15 @@ from .image_classifier import ImageClassifier
 from .pixel_classifier import PixelClassifier, PixelClassifierConfig
 from .pixel_predictor import PixelPredictor, PixelPredictorConfig
 from .pixel_rnn import DiagonalBiLSTM, DiagonalBiLSTMConfig, PixelCNN, PixelCNNConfig, RowLSTM, RowLSTMConfig
+from .text import TextModel
+from .word_lstm import WordLSTM, WordLSTMConfig
 
 MODELS: dict[str, type[HubModel]] = {
     model.config_class.model_type: model
-    for model in (CNN, FastCNN, PixelClassifier, PixelPredictor, PixelCNN, RowLSTM, DiagonalBiLSTM, GatedPixelCNN)
+    for model in (
+        *(CNN, FastCNN, PixelClassifier, PixelPredictor, PixelCNN, RowLSTM, DiagonalBiLSTM, GatedPixelCNN),
+        *(CharLSTM, WordLSTM),
+    )
 }
 
 __all__ = [
@@ -22,6 +28,8 @@ __all__ = [
     "MODELS",
     "AutoregressiveImageModel",
     "CNNConfig",
+    "CharLSTM",
+    "CharLSTMConfig",
     "DiagonalBiLSTM",
     "DiagonalBiLSTMConfig",
     "FastCNN",
@@ -38,6 +46,9 @@ __all__ = [
     "PixelPredictorConfig",
     "RowLSTM",
     "RowLSTMConfig",
+    "TextModel",
+    "WordLSTM",
+    "WordLSTMConfig",
     "load",
     "locate",
     "shipped",

@@ -78,8 +78,10 @@ def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
         size=f"{(folder / WEIGHTS).stat().st_size / 2**20:.2f} MiB",
         recipe=recipe,
         samples=trained["samples"],
+        written=trained.get("written"),
         stages=trained.get("stages"),
         results=[_shown(result) for result in results],
+        counted="over" if any("of" in result for result in results) else "images",
         report=next(filter(None, (read_report(folder, split) for split in SPLITS)), None),
         commands=sorted({_addressed(result["command"], path) for result in results}),
         train_command=recipe["command"],
@@ -123,6 +125,8 @@ def _addressed(command: str, path: str) -> str:
 def _leaderboard(results: list[dict], repo_id: str | None) -> str:
     """The test figures as YAML, of each metric the one over most images; empty without any."""
     tested = {r["metric"]: r for r in sorted(results, key=lambda r: r["n"]) if r["split"] == "test"}
+    if any("url" in result for result in results):  # data from elsewhere has no leaderboard
+        return ""
     source = {"source_url": f"{constants.ENDPOINT}/{repo_id}", "source_name": "Model card"} if repo_id else {}
     entries = [
         EvalResultEntry(
@@ -130,7 +134,7 @@ def _leaderboard(results: list[dict], repo_id: str | None) -> str:
             task_id=metric,
             value=result["value"],
             dataset_revision=result["revision"],
-            notes=f"{result['unit']}, {_images(result)} test images, seed {result['seed']}"
+            notes=f"{result['unit']}, {_images(result)}{'' if 'of' in result else ' test images'}, seed {result['seed']}"
             + (f", {result['prepared']}" if "prepared" in result else ""),
             **source,
         )
@@ -140,8 +144,8 @@ def _leaderboard(results: list[dict], repo_id: str | None) -> str:
 
 
 def _images(result: dict) -> str:
-    """How many images a figure is of, and which where they are not all of the split."""
-    return f"{result['n']:,}" + (f" ({result['part']})" if "part" in result else "")
+    """How many images, or what else, a figure is of, and which where they are not all of the split."""
+    return f"{result['n']:,}" + (f" {result['of']}" if "of" in result else "") + (f" ({result['part']})" if "part" in result else "")
 
 
 def _named(result: dict) -> str:
@@ -181,7 +185,7 @@ def _metadata(model, name: str, recipe: dict, results: list[dict]) -> ModelCardD
         library_name=info.library_name,
         pipeline_tag=info.pipeline_tag,
         tags=list(info.tags),
-        datasets=[recipe["data"]["repo_id"]],
+        datasets=None if "url" in recipe["data"] else [recipe["data"]["repo_id"]],  # the Hub's own alone
         **facts,
     )
 
@@ -190,6 +194,11 @@ def _settings(recipe: dict, trained: dict) -> dict[str, Any]:
     """The training table: what was set, how long it ran, what validation said."""
     machine, best = recipe["machine"], trained["best_validation"]
     table = {key: recipe["training"].get(key, standard) for key, standard in HEADLINE.items()}
+    if recipe.get("window"):
+        carried = "the state is carried" if recipe["carry"] else "shuffled"
+        table["window"] = f"{', then '.join(map(str, recipe['window']))} tokens, {carried}"
+    if recipe.get("clip_value"):
+        table["clipped by value"] = recipe["clip_value"]
     if recipe["patience"]:
         table["patience"] = f"{recipe['patience']} validations"
     if recipe["training"].get("bf16") and recipe["exact_from"] < 1:

@@ -10,6 +10,7 @@ that links them with their data sets; NAMEs before it go along. All of it is saf
 import argparse
 import functools
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -26,11 +27,11 @@ from hub_models import load, locate, shipped
 from hub_models.base import PRETRAINED, WEIGHTS, fingerprint, require
 from hub_models.card import PUBLISHED, README, read_results, write_card
 from hub_models.upload import check_card, check_id, connect, listing, retried, upload
-from training.data import DATASETS
+from training.data import DATASETS, describe
 
 CODE = ("pyproject.toml", "README.md", "LICENSE", "hub_models", "training", "evaluation")
 WHOLE = ("config.json", WEIGHTS, "recipe.json", "train_results.json", "history.csv", "curves.png")  # a finished run's
-SOURCES = {source.repo_id for source in DATASETS.values()}
+SOURCES = {told["repo_id"] for told in map(describe, DATASETS) if "url" not in told}  # on the Hub
 BUILD = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
 COLLECTION = "Scanline"
 ABOUT = "The classic small sequence and image models, done right: each number with the command that gave it."
@@ -113,7 +114,8 @@ def stage_model(folder: Path, stage: Path, repo_id: str) -> None:
     name, wheel = build_wheel()
     (stage / name).write_bytes(wheel)
     write_card(stage, repo_id)
-    check_card((stage / README).read_text(), "model", SOURCES)
+    data = json.loads((stage / "recipe.json").read_text())["data"]
+    check_card((stage / README).read_text(), "model", None if "url" in data else SOURCES)
 
 
 def stage_data(folder: Path, stage: Path) -> None:

@@ -21,6 +21,11 @@ class Recipe:
         flip: training images are mirrored left to right, every second time each is seen.
         shift: training images are shifted at random by up to so many pixels.
         ema: decay of the exponential average of the weights over steps that is evaluated and kept; 0 keeps the last.
+        window: of texts, the tokens of a training window; several for stages of equal length, short windows first, each
+            a divisor of the last.
+        carry: of texts, the windows of a batch go on where the last batch's ended and take over the state; else they
+            are shuffled, and each starts from nothing.
+        clip_value: each component of the gradient is cut off at this; 0 never.
         half: store the weights in float16, the last step before evaluation.
         expected: what the run gave when it was last done: metric to value, with "split", "hardware" and "minutes";
             a test holds it to the shipped results.
@@ -35,6 +40,9 @@ class Recipe:
     flip: bool = False
     shift: int = 0
     ema: float = 0.0
+    window: tuple[int, ...] = ()
+    carry: bool = False
+    clip_value: float = 0.0
     half: bool = False
     expected: dict[str, Any] = field(default_factory=dict)
 

@@ -31,11 +31,11 @@ from transformers import EarlyStoppingCallback, HfArgumentParser, TrainerState, 
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from hub_models import MODELS, AutoregressiveImageModel, HubModel
-from hub_models.base import WEIGHTS, ModelConfig, nearest, read_weights, require, write_json
+from hub_models import MODELS, AutoregressiveImageModel, HubModel, TextModel
+from hub_models.base import WEIGHTS, ModelConfig, nearest, read_weights, require, write_json, write_text
 from hub_models.card import write_card
 from training.dashboard import draw_dashboard, write_history
-from training.data import ImageData, describe, load_split
+from training.data import ImageData, TextData, Windows, describe, load_split
 from training.machine import LOCK, hardware, has_bf16, launcher, locked, part
 from training.pictures import draw_samples, draw_stage, draw_stages
 from training.recipe import Recipe, find, recipes
@@ -54,6 +54,7 @@ COMMON = {
     "ddp_find_unused_parameters": False,  # there are none: a promise of all models
     "report_to": "tensorboard",
 }
+WRITTEN = 200  # tokens of a text model's sample at each validation
 # Where and how loudly a run runs: no part of what it computes, so these may change when it is resumed.
 INCIDENTAL = {
     *("output_dir", "report_to", "disable_tqdm", "log_level", "run_name", "dataloader_pin_memory", "use_cpu"),
@@ -67,13 +68,26 @@ class RunArguments:
 
     resume: bool = dataclasses.field(default=False, metadata={"help": "go on from the last whole checkpoint"})
     overwrite: bool = dataclasses.field(default=False, metadata={"help": "delete the run that is there"})
-    limit: int | None = dataclasses.field(default=None, metadata={"help": "use the first N images of each split"})
+    limit: int | None = dataclasses.field(
+        default=None, metadata={"help": "use the first N images, or lines of text, of each split"}
+    )
+    data: str | None = dataclasses.field(default=None, metadata={"help": "a CSV of the plays, instead of Kaggle's"})
     patience: int = dataclasses.field(default=0, metadata={"help": "validations without improvement; 0: never stop"})
     exact_from: float = dataclasses.field(default=1.0, metadata={"help": "fraction of steps after which bf16 ends"})
     flip: bool = dataclasses.field(default=False, metadata={"help": "mirror training images every other time"})
     shift: int = dataclasses.field(default=0, metadata={"help": "shift training images by up to so many pixels"})
     ema: float = dataclasses.field(default=0.0, metadata={"help": "decay of the weights' running average; 0: none"})
+    window: str = dataclasses.field(default="", metadata={"help": "tokens of a text's windows: 64, or stages 8,64"})
+    carry: bool = dataclasses.field(default=False, metadata={"help": "carry a text's state from batch to batch"})
+    clip_value: float = dataclasses.field(default=0.0, metadata={"help": "cut the gradient's components off; 0: never"})
     half: bool = dataclasses.field(default=False, metadata={"help": "store the weights in float16"})
+
+    @property
+    def windows(self) -> tuple[int, ...]:
+        """`window` as numbers; none where it is empty."""
+        parts = self.window.split(",") if self.window else []
+        require(all(part.isdigit() for part in parts), f"--window is {self.window!r}: give 64, or stages 8,64")
+        return tuple(map(int, parts))
 
 
 class DivergedError(ValueError):
@@ -98,8 +112,8 @@ def parse(argv: list[str]) -> tuple[Recipe, RunArguments, TrainingArguments, Mod
     own = {
         field.name: getattr(recipe, field.name)
         for field in dataclasses.fields(RunArguments)
-        if hasattr(recipe, field.name)
-    }
+        if hasattr(recipe, field.name) and field.name != "data"  # the option is a file
+    } | {"window": ",".join(map(str, recipe.window))}
     parser.set_defaults(output_dir=str(Path("runs", name)), **own)
     parser.set_defaults(**COMMON | recipe.training)
     parser.set_defaults(bf16=recipe.training.get("bf16", False) and has_bf16())
@@ -116,12 +130,12 @@ def parse(argv: list[str]) -> tuple[Recipe, RunArguments, TrainingArguments, Mod
     config = dataclasses.replace(recipe.model, **model)
     run = RunArguments(**{field.name: given[field.name] for field in dataclasses.fields(RunArguments)})
     require(not given["fp16"], "fp16 training is not offered: use --bf16 True, which needs no loss scaling")
-    require(run.limit is None or run.limit > 0, f"--limit is {run.limit}: give at least 1 image")
+    require(run.limit is None or run.limit > 0, f"--limit is {run.limit}: give at least 1 image or line")
     require(run.patience >= 0, f"--patience is {run.patience}: give at least 0")
     require(0 <= run.exact_from <= 1, f"--exact_from is {run.exact_from}: give a fraction of the steps, 0 to 1")
     require(0 <= run.ema < 1, f"--ema is {run.ema}: give a decay of at least 0 and below 1")
-    side = min(config.height, config.width)
-    require(0 <= run.shift < side, f"--shift is {run.shift}: give 0 to {side - 1} pixels")
+    require(run.clip_value >= 0, f"--clip_value is {run.clip_value}: give at least 0")
+    _check_kind(run, config)
     require(not (run.resume and run.overwrite), "--resume and --overwrite exclude each other: give one")
     told = (
         "every validation needs its checkpoint, from which the best is kept: give --eval_strategy and --save_strategy "
@@ -136,6 +150,20 @@ def parse(argv: list[str]) -> tuple[Recipe, RunArguments, TrainingArguments, Mod
     return recipe, run, args, config
 
 
+def _check_kind(run: RunArguments, config: ModelConfig) -> None:
+    """Refuse what is for images of a text model, and the other way round."""
+    if not issubclass(MODELS[config.model_type], TextModel):
+        side = min(config.height, config.width)
+        require(0 <= run.shift < side, f"--shift is {run.shift}: give 0 to {side - 1} pixels")
+        require(not (run.window or run.carry or run.data), "--window, --carry and --data are for texts")
+        return
+    require(not run.flip and not run.shift, "--flip and --shift are for images: leave them out")
+    wanted = "give one length, or several, each a divisor of the last"
+    fits = run.windows and all(length >= 1 and run.windows[-1] % length == 0 for length in run.windows)
+    require(bool(fits), f"--window is {run.window!r}: {wanted}")
+    require(len(run.windows) == 1 or not run.carry, "--carry goes with one --window, not with stages of several")
+
+
 def _flag(text: str) -> bool:
     require(text.lower() in ("true", "false"), f"{text!r} is neither true nor false")
     return text.lower() == "true"
@@ -146,7 +174,7 @@ def _list(text: str) -> list:
 
 
 def description(
-    argv: list[str], recipe: Recipe, run: RunArguments, args: TrainingArguments, config, data: ImageData
+    argv: list[str], recipe: Recipe, run: RunArguments, args: TrainingArguments, config, data: ImageData | TextData
 ) -> dict:
     """All that decides the run's weights, as recipe.json holds it, and the command line that says it."""
     standard = TrainingArguments(output_dir=args.output_dir, use_cpu=args.use_cpu).to_dict()
@@ -164,6 +192,9 @@ def description(
         "flip": run.flip,
         "shift": run.shift,
         "ema": run.ema,
+        "window": list(run.windows),
+        "carry": run.carry,
+        "clip_value": run.clip_value,
         "half": run.half,
         "processes": args.world_size,
         "machine": {
@@ -233,13 +264,18 @@ def accuracy(prediction) -> dict[str, float]:
     return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids).mean())}
 
 
-def watch(folder: Path, model: AutoregressiveImageModel, step: int) -> None:
+def watch(folder: Path, model: HubModel, step: int) -> None:
     """Keep samples of a model as it is at a step of its run."""
     (folder / "stages").mkdir(exist_ok=True)
-    draw_stage(model, folder / "stages" / f"{step}.png")
+    if isinstance(model, TextModel):
+        noise = torch.Generator().manual_seed(0)
+        text = "".join(model.generate(max_tokens=WRITTEN, generator=noise))
+        write_text(folder / "stages" / f"{step}.txt", text)
+    else:
+        draw_stage(model, folder / "stages" / f"{step}.png")
 
 
-def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData, half: bool) -> None:
+def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData | TextData, half: bool) -> None:
     """Write what is published. All is made aside and then moved, the weights last: without them it is no checkpoint."""
     state = trainer.state
     told = "no validation gave a finite figure: the run diverged; lower --learning_rate and begin anew with --overwrite"
@@ -268,11 +304,15 @@ def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData, 
         "peak_memory_mib": round(max(v["peak_memory_mib"] for v in validations)),
         "samples": draw_samples(model, data, aside / "samples.png"),
     }
+    seen = [("untrained", 0), *((f"after epoch {v['epoch']:.3g}", v["step"]) for v in validations)]
     if isinstance(model, AutoregressiveImageModel):
-        seen = [("untrained", 0), *((f"after epoch {v['epoch']:.3g}", v["step"]) for v in validations)]
         rows = [(name, folder / "stages" / f"{step}.png") for name, step in seen]
         rows = [(name, path) for name, path in rows if path.exists()]  # a run may have begun before they were drawn
         results["stages"] = draw_stages(model, rows, aside / "stages.png") if rows else ""
+    elif isinstance(model, TextModel):
+        chosen = seen[:2] + ([seen[-1]] if len(seen) > 2 else [])
+        texts = [(name, (folder / "stages" / f"{step}.txt").read_text(encoding="utf-8")) for name, step in chosen]
+        results["written"] = [{"name": name, "text": text} for name, text in texts]
     write_json(aside / "train_results.json", results)
     draw_dashboard(history, aside / "curves.png")
     (model.half() if half else model).save_pretrained(aside)
@@ -305,6 +345,40 @@ def check_batches(model: HubModel, args: TrainingArguments, images: int) -> None
             require(getattr(args, field.name) == field.default, told)
 
 
+def prepare_images(config: ModelConfig, splits: dict[str, ImageData], args: TrainingArguments) -> HubModel:
+    """The model of a config, fit for these images.
+
+    Raises:
+        ValueError: they do not fit it.
+    """
+    model = MODELS[config.model_type](config)
+    if hasattr(model, "prepare"):  # what it takes from the training images before it is trained
+        model.prepare(splits["train"].images)
+    check_batches(model, args, len(splits["train"]))
+    for data in splits.values():
+        data.check_labels(getattr(config, "classes", 0) or None)  # 0: a generator that takes no label
+    return model
+
+
+def prepare_text(
+    config: ModelConfig, splits: dict[str, TextData], run: RunArguments, args: TrainingArguments
+) -> tuple[TextModel, dict[str, Windows]]:
+    """The model of a config with a tokenizer of the training text, and both splits as windows.
+
+    Raises:
+        ValueError: the text is too short.
+    """
+    kind = MODELS[config.model_type]
+    tokenizer = kind.fit(config, splits["train"].texts)
+    predicted = {token for token in tokenizer.get_vocab().values() if token < config.vocab_size}
+    model = kind(dataclasses.replace(config, vocab_size=len(predicted)))  # a short text has fewer tokens than asked for
+    model.tokenizer = tokenizer
+    batches = {"train": args.train_batch_size * args.world_size, "validation": args.eval_batch_size}
+    tokens = {split: [model.encode(text) for text in data.texts] for split, data in splits.items()}
+    lanes = {split: batch if run.carry else 0 for split, batch in batches.items()}
+    return model, {split: Windows(tokens[split], run.windows[-1], lanes[split]) for split in splits}
+
+
 def train(argv: list[str]) -> Path:
     """Train the recipe that a command line asks for, and return its run folder.
 
@@ -313,14 +387,13 @@ def train(argv: list[str]) -> Path:
     """
     recipe, run, args, config = parse(argv)
     args._n_gpu = min(args.n_gpu, 1)  # several GPUs: one process each, by torchrun; Trainer would take DataParallel
-    splits = {split: load_split(recipe.data, split).first(run.limit) for split in ("train", "validation")}
+    splits = {split: load_split(recipe.data, split, run.data).first(run.limit) for split in ("train", "validation")}
     set_seed(args.seed)
-    model = MODELS[config.model_type](config)
-    if hasattr(model, "prepare"):  # what it takes from the training images before it is trained
-        model.prepare(splits["train"].images)
-    check_batches(model, args, len(splits["train"]))
-    for data in splits.values():
-        data.check_labels(getattr(config, "classes", 0) or None)  # 0: a generator that takes no label
+    if issubclass(MODELS[config.model_type], TextModel):
+        model, sets = prepare_text(config, splits, run, args)
+        config = model.config
+    else:
+        model, sets = prepare_images(config, splits, args), splits
     folder = Path(args.output_dir)
     begun = folder.exists() or replaced(folder).exists()
     require(begun or not run.resume, f"{folder} holds no run to resume: leave out --resume")
@@ -337,9 +410,11 @@ def train(argv: list[str]) -> Path:
             flip=run.flip,
             shift=run.shift,
             ema=run.ema,
-            watch=partial(watch, folder) if isinstance(model, AutoregressiveImageModel) else None,
-            train_dataset=splits["train"],
-            eval_dataset=splits["validation"],
+            stages=run.windows,
+            clip_value=run.clip_value,
+            watch=partial(watch, folder) if isinstance(model, AutoregressiveImageModel | TextModel) else None,
+            train_dataset=sets["train"],
+            eval_dataset=sets["validation"],
             compute_metrics=accuracy if hasattr(model, "predict") else None,
             callbacks=[EarlyStoppingCallback(run.patience)] if run.patience else [],
         )

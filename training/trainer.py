@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, EvalPrediction
@@ -20,6 +20,7 @@ from hub_models.base import WEIGHTS, read_weights, write_bytes
 from training.augment import alternately, mirrored_and_shifted
 from training.machine import interleave, peak_memory_mib
 
+CARRIED = "carried-{}.safetensors"  # in a checkpoint of a text model: the state that each process carries on
 RAW = "raw.safetensors"  # in a checkpoint of averaged weights: those that training goes on from
 
 
@@ -29,6 +30,16 @@ class OwnNoise(TrainerCallback):
     def on_train_begin(self, args: TrainingArguments, state, control, **kwargs) -> None:
         if args.world_size > 1:
             torch.manual_seed(args.seed + args.process_index)
+
+
+class ClippedValues(TrainerCallback):
+    """Cuts each component of the gradient off at a value, after the norm is clipped."""
+
+    def __init__(self, value: float):
+        self.value = value
+
+    def on_pre_optimizer_step(self, args: TrainingArguments, state, control, *, model, **kwargs) -> None:
+        torch.nn.utils.clip_grad_value_(model.parameters(), self.value)
 
 
 class WeightAverage(TrainerCallback):
@@ -70,15 +81,20 @@ class HubTrainer(Trainer):
         flip: bool = False,
         shift: int = 0,
         ema: float = 0.0,
+        stages: tuple[int, ...] = (),
+        clip_value: float = 0.0,
         watch: Callable[[torch.nn.Module, int], None] | None = None,
         **kwargs,
     ):
         """As Trainer's; `watch` is called at each validation with the model, as it is evaluated, and the step."""
-        self.exact_from, self.flip, self.shift, self.watch = exact_from, flip, shift, watch
+        self.exact_from, self.flip, self.shift, self.stages, self.watch = exact_from, flip, shift, stages, watch
+        self.carried = None
         self._clock = time.perf_counter()
         super().__init__(*args, data_collator=self._taken, **kwargs)
         self._names = {"indices", *inspect.signature(self.model.forward).parameters}
         self.add_callback(OwnNoise)
+        if clip_value:
+            self.add_callback(ClippedValues(clip_value))
         self.average = WeightAverage(self.model, ema) if ema else None
         if self.average:
             self.add_callback(self.average)
@@ -112,6 +128,8 @@ class HubTrainer(Trainer):
     def _get_dataloader(self, dataset, description: str, batch_size: int, **kwargs) -> DataLoader:
         """Batches of all processes together, in each of them: accelerate's own shares differ in what the last holds."""
         train, processes = kwargs.get("is_training", False), self.args.world_size
+        lanes = getattr(dataset, "lanes", 0)  # of all processes
+        batch_size = lanes // (processes if train else 1) or batch_size
         loader = super()._get_dataloader(dataset, description, batch_size * (processes if train else 1), **kwargs)
         shards = loader.batch_sampler
         if not train:  # --dataloader_drop_last is of training, where Trainer drops validation images, too
@@ -120,6 +138,11 @@ class HubTrainer(Trainer):
         if processes > 1:
             shards.num_processes, shards.process_index, shards.even_batches = 1, 0, False
         return loader
+
+    def _get_train_sampler(self, train_dataset=None) -> Sampler | None:
+        """In order, where each batch goes on with what the last one ended with."""
+        dataset = train_dataset if train_dataset is not None else self.train_dataset
+        return SequentialSampler(dataset) if getattr(dataset, "lanes", 0) else super()._get_train_sampler(train_dataset)
 
     def compute_loss(self, model: torch.nn.Module, inputs: dict, *args, **kwargs) -> torch.Tensor:
         """Loss of this process's share of a batch, weighted so that the mean over processes is the whole batch's."""
@@ -132,7 +155,20 @@ class HubTrainer(Trainer):
         if self.flip or self.shift:
             mirrored = alternately(indices, int(self.state.epoch)) & self.flip
             own["images"] = mirrored_and_shifted(own["images"], self.shift, mirrored)
-        return super().compute_loss(model, own, *args, **kwargs) * (count * processes / whole)
+        carry = getattr(self.train_dataset, "lanes", 0)
+        if carry:
+            own["state"] = self.carried if int(indices.min()) >= carry else None  # an epoch begins from nothing
+        elif "tokens" in own:
+            own["tokens"] = cut(own["tokens"], self._window())
+        loss, out = super().compute_loss(model, own, True, *args[1:], **kwargs)
+        if carry:
+            self.carried = [tuple(part.detach() for part in layer) for layer in out["state"]]
+        return loss * (count * processes / whole)
+
+    def _window(self) -> int:
+        """The length of training windows at this step: of `stages`, each for an equal share of all steps."""
+        stage = self.state.global_step * len(self.stages) // max(1, self.state.max_steps)
+        return self.stages[min(stage, len(self.stages) - 1)]
 
     def evaluation_loop(
         self, dataloader: DataLoader, description: str, *args, metric_key_prefix: str = "eval", **kwargs
@@ -142,22 +178,32 @@ class HubTrainer(Trainer):
         Trainer's own would fill up the last batches with repeats, and count their loss.
         """
         self.callback_handler.eval_dataloader = dataloader  # its length is the progress bar's
-        own = []
+        own, state = [], None
+        carry = getattr(dataloader.dataset, "lanes", 0)  # then each process does all batches, for none can be left out
         with torch.no_grad(), self.averaged(), self.model.exact(), self.model.evaluating():
             for index, batch in enumerate(dataloader):
                 del batch["indices"]
-                if index % self.args.world_size == self.args.process_index:
+                if carry or index % self.args.world_size == self.args.process_index:
+                    if carry:
+                        batch["state"] = state
                     out = self.model(**self._prepare_inputs(batch))
                     scored = {"count": len(next(iter(batch.values()))), "loss": out["loss"].item()}
+                    if "right" in out:
+                        state = out["state"]
+                        scored["right"] = int(out["right"])
                     if self.compute_metrics:
                         scored |= {"logits": out["logits"].cpu(), "labels": batch["labels"].cpu()}
                     own.append(scored)
                 self.callback_handler.on_prediction_step(self.args, self.state, self.control)
             if self.watch and self.is_world_process_zero():
                 self.watch(self.model, self.state.global_step)
+        if carry:
+            own = own[self.args.process_index :: self.args.world_size]
         scores = interleave(own, len(dataloader))
         total = sum(score["count"] for score in scores)
         metrics = {"loss": sum(score["count"] * score["loss"] for score in scores) / total}
+        if "right" in scores[0]:
+            metrics["accuracy"] = sum(s["right"] for s in scores) / (total * dataloader.dataset.window)
         if self.compute_metrics:
             predictions, labels = (torch.cat([s[key] for s in scores]).numpy() for key in ("logits", "labels"))
             metrics |= self.compute_metrics(EvalPrediction(predictions, labels))
@@ -178,6 +224,9 @@ class HubTrainer(Trainer):
             raise OSError(f"a checkpoint could not be written ({error})") from error
 
     def _save_rng_state(self, output_dir: str) -> None:
+        if self.carried:
+            parts = {f"{i}.{k}": part for i, layer in enumerate(self.carried) for k, part in enumerate(layer)}
+            write_bytes(Path(output_dir, CARRIED.format(self.args.process_index)), save(parts))
         super()._save_rng_state(output_dir)
         self.accelerator.wait_for_everyone()  # so that what comes next, the state, is the last file of all processes
 
@@ -194,6 +243,17 @@ class HubTrainer(Trainer):
         if self.average:
             self.average.average = {key: value.clone() for key, value in self.model.state_dict().items()}
             self.model.load_state_dict(read_weights(Path(resume_from_checkpoint, RAW)))
+        path = Path(resume_from_checkpoint, CARRIED.format(self.args.process_index))
+        if path.exists():
+            parts = read_weights(path)
+            layers = range(1 + max(int(name.partition(".")[0]) for name in parts))
+            names = [[name for name in sorted(parts) if name.startswith(f"{i}.")] for i in layers]
+            self.carried = [tuple(parts[name].to(self.args.device) for name in own) for own in names]
+
+
+def cut(tokens: torch.Tensor, window: int) -> torch.Tensor:
+    """Windows int64 (B, T + 1) -> shorter ones that say the same, (B * T / window, window + 1)."""
+    return tokens.unfold(1, window + 1, window).flatten(0, 1)
 
 
 def checkpoints(run: Path) -> list[Path]:

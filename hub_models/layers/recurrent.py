@@ -1,9 +1,12 @@
-"""Recurrent nets with an initialisation that can remember: shared by the pixel classifier and predictor."""
+"""Recurrent nets with an initialisation that can remember, and stacks of them with every kind of dropout."""
+
+from itertools import pairwise
 
 import torch
 from torch import nn
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
+State = list[tuple[torch.Tensor, ...]]  # of each layer: h of a GRU, h and c of an LSTM, each (1, B, width)
 
 
 def recurrent(cell: str, inputs: int, hidden: int, layers: int, timescale: int = 0) -> nn.RNNBase:
@@ -31,3 +34,54 @@ def recurrent(cell: str, inputs: int, hidden: int, layers: int, timescale: int =
                 bias[hidden : 2 * hidden] = steps.log()
                 bias[:hidden] = -steps.log()
     return net
+
+
+def dropped(x: torch.Tensor, p: float, variational: bool, training: bool) -> torch.Tensor:
+    """Dropout of (T, B, width), in training alone; `variational`: with one mask for all T (arXiv 1512.05287)."""
+    if not (p and training):
+        return x
+    return x * nn.functional.dropout(torch.ones_like(x[:1] if variational else x), p)
+
+
+class RecurrentStack(nn.Module):
+    """LSTM or GRU layers of any widths, PyTorch's own, whose state goes in and comes out."""
+
+    def __init__(
+        self,
+        cell: str,
+        inputs: int,
+        widths: tuple[int, ...],
+        dropout: float = 0.0,
+        variational: bool = False,
+        weight_drop: float = 0.0,
+        timescale: int = 0,
+    ):
+        """As `TextModelConfig` has them."""
+        super().__init__()
+        self.run, self.step, self.states = {
+            "lstm": (torch.lstm, torch.lstm_cell, 2),
+            "gru": (torch.gru, torch.gru_cell, 1),
+        }[cell]
+        self.layers = nn.ModuleList(recurrent(cell, a, b, 1, timescale) for a, b in pairwise([inputs, *widths]))
+        self.dropout, self.variational, self.weight_drop = dropout, variational, weight_drop
+
+    def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+        """(T, B, inputs) and the state before it, zeros if None -> (T, B, the last width) and the state after it."""
+        after = []
+        for i, layer in enumerate(self.layers):
+            if state is None:
+                before = (x.new_zeros(1, x.shape[1], layer.hidden_size),) * self.states
+            else:
+                before = tuple(part.to(x) for part in state[i])
+            hidden = nn.functional.dropout(layer.weight_hh_l0, self.weight_drop, self.training)
+            weights = (layer.weight_ih_l0, hidden, layer.bias_ih_l0, layer.bias_hh_l0)
+            if len(x) == 1:  # one step of generation: `run` packs its weights anew at each call, ten times its work
+                own = self.step(x[0], [part[0] for part in before] if self.states == 2 else before[0][0], *weights)
+                own = tuple(part[None] for part in (own if self.states == 2 else (own,)))
+                x = own[0]
+            else:
+                before = before if self.states == 2 else before[0]
+                x, *own = self.run(x, before, weights, True, 1, 0.0, self.training, False, False)
+            after.append(tuple(own))
+            x = dropped(x, self.dropout, self.variational, self.training)
+        return x, after

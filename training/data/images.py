@@ -78,7 +78,7 @@ class ImageData(torch.utils.data.Dataset):
         require(classes is None or top < classes, told)
 
 
-def describe(name: str) -> dict:
+def describe_images(name: str) -> dict:
     """What a card says of a data set: its id and its splits."""
     source = DATASETS[name]
     held_out = f"{source.validation} training images, the first of a permutation seeded with {SPLIT_SEED}"
@@ -86,8 +86,8 @@ def describe(name: str) -> dict:
     return told | ({"prepared": DRAWN} if source.drawn else {})
 
 
-def load_split(name: str, split: str) -> ImageData:
-    """One split of a data set.
+def load_images(name: str, split: str) -> ImageData:
+    """One split of an image set.
 
     Args:
         name: a key of DATASETS.
@@ -96,11 +96,7 @@ def load_split(name: str, split: str) -> ImageData:
     Raises:
         FileNotFoundError: the set is neither in the Hub's cache nor reachable.
     """
-    if name not in DATASETS:
-        raise ValueError(f"no data set is called {name!r}: known are {', '.join(sorted(DATASETS))}")
     source = DATASETS[name]
-    if split not in ("train", "validation", "test"):
-        raise ValueError(f"split is {split!r}: give train, validation or test")
     arrays, revision = _decoded(name, source)
     part = "test" if split == "test" else "train"
     images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]

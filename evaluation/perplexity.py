@@ -1,0 +1,86 @@
+"""How well a text model predicts: `python -m evaluation.perplexity NAME --split test`.
+
+Nats, bits and perplexity a token and a character, top-k accuracy, the share of unknown tokens, and an interpolated
+Kneser-Ney 5-gram on the same tokens, fitted on the training split. Every token counts, line ends too, each given all
+that comes before it in the text. The symbol for unknown words counts as any other, and as it is easier to predict than
+the words it stands for, the figures are bounds from below where there are such; of what a model has no symbol for, none
+can be given, and it is left out.
+"""
+
+import argparse
+import math
+
+import torch
+from tqdm import tqdm
+
+from evaluation.kneser_ney import KneserNey
+from evaluation.metrics import mean_interval, perplexity
+from evaluation.runner import Measures, command, spread
+from hub_models import HubModel, TextModel
+from hub_models.base import require
+from training.data import TextData, load_split
+
+TOP = (1, 3, 5)
+BLOCK = 1000  # tokens: neighbours depend on one another, so intervals are over blocks of so many
+ORDER = 5
+
+
+def ranks(model: TextModel, text: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Text -> of each token its log p in nats (N,), how many are likelier, int64 (N,), and the token, int64 (N,)."""
+    found = []
+    for tokens, log_p in tqdm(model.scores(text), "perplexity", unit="part", leave=False):
+        known = tokens < model.config.vocab_size
+        own = log_p.gather(1, tokens.where(known, 0)[:, None])
+        found.append((own[:, 0].where(known, -math.inf), (log_p > own).sum(1), tokens))
+    return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
+
+
+def by_blocks(values: torch.Tensor) -> tuple[float, float, float]:
+    """Values (N,) of neighbouring tokens -> their mean and its 95 % interval over blocks of them, in their unit."""
+    values = values.double()
+    blocks = torch.stack([block.mean() for block in values.split(BLOCK) if len(block) == BLOCK] or [values.mean()])
+    mean, (_, low, high) = values.mean().item(), mean_interval(blocks)
+    return mean, min(low, mean), max(high, mean)
+
+
+def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measures:
+    """Every figure, with its 95 % interval over blocks of tokens."""
+    require(isinstance(model, TextModel), f"{args.name} is no text model: measure it with evaluation.bits_per_dim")
+    scored = [part for part in spread(data.texts, lambda text: ranks(model, text), "perplexity") if len(part[0])]
+    log_p, likelier, tokens = (torch.cat(parts) for parts in zip(*scored, strict=True))
+    lengths = torch.cat([torch.tensor([len(piece) for piece in model.pieces(text)]) for text in data.texts])
+    unknown, possible = tokens == model.unknown, tokens < model.config.vocab_size
+    require(bool(possible.any()), f"the model knows no symbol of the {args.split} text: give it text of its own kind")
+    nats = -log_p[possible]
+
+    def entry(metric: str, unit: str, values: torch.Tensor, convert=lambda value: value) -> dict:
+        value, low, high = map(convert, by_blocks(values))
+        interval = [low, high]
+        return {"metric": metric, "value": value, "unit": unit, "n": len(values), "of": "tokens", "interval": interval}
+
+    per_character = len(nats) / float(lengths[possible].sum())
+    entries = [
+        entry("perplexity", "a token", nats, perplexity),
+        entry("nats_per_token", "nats/token", nats),
+        entry("bits_per_token", "bits/token", nats, lambda value: value / math.log(2)),
+        entry("nats_per_character", "nats/character", nats, lambda value: value * per_character),
+        entry("bits_per_character", "bits/character", nats, lambda value: value * per_character / math.log(2)),
+        entry("perplexity_per_character", "a character", nats, lambda value: perplexity(value * per_character)),
+    ]
+    for k in TOP:
+        right = (likelier[possible] < k).double()
+        entries.append(entry(f"top_{k}_accuracy", "%", right, lambda value: 100 * value))
+    entries.append(entry("unknown", "%", unknown.double(), lambda value: 100 * value))
+    if unknown.any() and possible.all():
+        entries.append(entry("perplexity_of_known", "a token, without the unknown", nats[~unknown], perplexity))
+    training = load_split(data.name, "train", args.data)
+    fitted = torch.cat([model.encode(text) for text in training.texts])
+    fitted = fitted[fitted < model.config.vocab_size].numpy()
+    grams = KneserNey(fitted, model.config.vocab_size, ORDER)
+    theirs = torch.from_numpy(grams.log_probabilities(tokens[possible].numpy()))
+    entries.append(entry(f"perplexity_kneser_ney_{ORDER}_gram", "a token", -theirs, perplexity))
+    return entries
+
+
+if __name__ == "__main__":
+    command(measure, __doc__)

@@ -1,0 +1,128 @@
+"""What a text model writes: `python -m evaluation.writing NAME --split test`.
+
+From nothing it writes several texts, of which are told: how many n-grams of words are different, how many tokens repeat
+one of the 64 before, how many words stand in the training text, and the longest span copied from that; of true text of
+that length the same, beside it. Then it continues the split's text at many places, and BLEU compares these with what
+stands there. The study's prompts, continued at several temperatures, are a table on the card.
+"""
+
+import argparse
+
+import torch
+from tqdm import tqdm
+
+from evaluation.metrics import bootstrap_intervals, mean_interval
+from evaluation.runner import Measures, command
+from evaluation.text_metrics import bleu, distinct_n, known_words, longest_copied_span, repetition
+from hub_models import CharLSTM, HubModel, TextModel
+from hub_models.base import require
+from training.data import TextData, load_split
+
+PROMPTS = {  # the study's, and the temperatures at which it tried them
+    "To be or not to": 1.0,
+    "O Romeo, Romeo wherefore": 1.0,
+    "If music be the": 0.8,
+    "Friends, Romans, country-men,": 1.1,
+}
+TEMPERATURES = (0.5, 0.8, 1.0)
+TEMPERATURE = 0.8
+TEXTS = 10
+WRITTEN = {True: 1000, False: 200}  # tokens of a text from nothing: characters, words
+CONTINUED = {True: 120, False: 25}  # tokens of a continuation
+PLACES = 100  # at which the split's text is continued
+BEFORE = 400  # characters before each such place that the model reads
+WINDOW = 64  # tokens among which a repetition counts
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, in lower case, without the signs around them."""
+    words = (word.strip(".,;:!?'\"()[]-&") for word in text.lower().split())
+    return [word for word in words if word]
+
+
+def write(model: TextModel, prompt: str, length: int, temperature: float, seed: int) -> str:
+    """A continuation of so many tokens, always the same for a seed."""
+    noise = torch.Generator().manual_seed(seed)
+    return "".join(model.generate(prompt, max_tokens=length, temperature=temperature, generator=noise))
+
+
+def facts(model: TextModel, texts: list[str], training: str) -> dict[str, tuple[str, torch.Tensor]]:
+    """Name of each figure -> its unit, and its values, (N,), one a text."""
+    lexicon = set(words_of(training))
+    found = []
+    for text in texts:
+        words, tokens = words_of(text), model.encode(text).tolist()
+        shares = {f"distinct_{n}": distinct_n(words, n) for n in (1, 2, 3)}
+        shares |= {"repetition": repetition(tokens, WINDOW), "known_words": known_words(words, lexicon)}
+        span = longest_copied_span(text, training)[0]
+        found.append({name: 100 * share for name, share in shares.items()} | {"longest_copied_span": span})
+    units = {name: "characters" if name == "longest_copied_span" else "%" for name in found[0]}
+    return {name: (unit, torch.tensor([own[name] for own in found])) for name, unit in units.items()}
+
+
+def from_nothing(model: TextModel, seed: int) -> list[str]:
+    """Texts that the model writes without a prompt."""
+    length = WRITTEN[isinstance(model, CharLSTM)]
+    return [write(model, "", length, TEMPERATURE, seed + i) for i in tqdm(range(TEXTS), "writing")]
+
+
+def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measures:
+    """Each figure of what the model writes, with its interval over texts; that of BLEU by resampling the places."""
+    require(isinstance(model, TextModel), f"{args.name} writes no text: measure it with evaluation.generation")
+    training, text = "".join(load_split(data.name, "train", args.data).texts), "".join(data.texts)
+    entries = []
+    for name, (unit, values) in facts(model, from_nothing(model, args.seed), training).items():
+        value, *ends = mean_interval(values)
+        entries.append({"metric": name, "value": value, "unit": unit, "n": TEXTS, "of": "texts", "interval": ends})
+    length = CONTINUED[isinstance(model, CharLSTM)]
+    candidates, references = [], []
+    for i in tqdm(range(PLACES), "continuing"):
+        place = BEFORE + i * max(1, (len(text) - 3 * BEFORE) // PLACES)
+        before = text[:place].rpartition(" ")[0][-BEFORE:]
+        continued = write(model, before, length, TEMPERATURE, args.seed + i)
+        true = words_of(text[place : place + len(continued)])
+        if true and words_of(continued):
+            candidates.append(words_of(continued)), references.append(true)
+    require(len(candidates) > 1, f"the {args.split} text is too short to be continued: give a larger --limit")
+
+    def score(at: torch.Tensor) -> list[float]:
+        return [100 * bleu([candidates[i] for i in at], [references[i] for i in at], 2)]
+
+    value, (ends,) = score(torch.arange(len(candidates)))[0], bootstrap_intervals(score, len(candidates), args.seed)
+    ends = [min(ends[0], value), max(ends[1], value)]
+    told = {"metric": "bleu_2", "value": value, "unit": "%", "n": len(candidates), "of": "continuations"}
+    return [*entries, told | {"interval": ends}]
+
+
+def report(
+    model: HubModel, data: TextData, args: argparse.Namespace, results: Measures
+) -> tuple[dict, dict[str, bytes]]:
+    """The figures beside those of true text, and the study's prompts as the model goes on with them."""
+    training, text = "".join(load_split(data.name, "train", args.data).texts), "".join(data.texts)
+    texts, length = from_nothing(model, args.seed), CONTINUED[isinstance(model, CharLSTM)]
+    size, apart = max(map(len, texts)), len(text) // TEXTS
+    true = facts(model, [text[i * apart :][:size] for i in range(TEXTS)], training)
+    told = {entry["metric"]: entry["value"] for entry in results}
+    rows = [
+        {"name": f"{name.replace('_', ' ')} ({unit})", "written": told[name], "true": values.mean().item()}
+        for name, (unit, values) in true.items()
+    ]
+    prompts = [
+        {"prompt": prompt, "temperature": temperature, "text": _in_a_cell(prompt + continued)}
+        for prompt, own in PROMPTS.items()
+        for temperature in sorted({*TEMPERATURES, own})
+        for continued in [write(model, prompt, length, temperature, args.seed)]
+    ]
+    shown = {"n": len(data), "written": WRITTEN[isinstance(model, CharLSTM)], "temperature": TEMPERATURE}
+    return shown | {"rows": rows, "texts": texts, "prompts": prompts}, {}
+
+
+def _in_a_cell(text: str) -> str:
+    """A text for a cell of a Markdown table."""
+    for sign in "\\`*_<>[]|~#":
+        text = text.replace(sign, f"\\{sign}")
+    return " / ".join(line.strip() for line in text.splitlines())
+
+
+if __name__ == "__main__":
+    command(measure, __doc__, report)

@@ -1,0 +1,345 @@
+"""What every recurrent text model shares: tokens, likelihood, next tokens and generation, with carried state.
+
+    tokens -> embedding -> stacked LSTM or GRU layers -> head -> softmax over the vocabulary
+
+A text is read as if a line end stood before it, so that its first token, too, has a probability, and the probabilities
+of all texts of a length sum to 1. The state is carried from token to token: each costs the same, however many came
+before.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+
+from .autoregressive import draw
+from .base import HubModel, ModelConfig, Stored, fetch, require, wide, write_text
+from .layers.cross_entropy import CrossEntropy
+from .layers.recurrent import CELLS, RecurrentStack, State, dropped
+
+TOKENIZER = "tokenizer.json"
+PART = 2**22  # logits at a time: 16 MiB in float32
+LARGEST_VOCABULARY = 1_000_000
+
+
+@dataclass
+class TextModelConfig(ModelConfig):
+    """Architecture of a TextModel; its tokens are in `tokenizer.json`."""
+
+    vocab_size: int = 65  # of a recipe: at most, if the training text has so many
+    cell: str = "lstm"  # "lstm" or "gru"
+    embedding: int = 256
+    widths: tuple = (512,)  # of the recurrent layers
+    dropout: float = 0.0  # after each recurrent layer
+    input_dropout: float = 0.0  # after the embedding
+    variational: bool = False  # one dropout mask for all steps of a window (arXiv 1512.05287), not one a step
+    weight_drop: float = 0.0  # of the state-to-state weights (arXiv 1708.02182)
+    tied: bool = False  # the softmax uses the embedding's weights (arXiv 1608.05859)
+    timescale: int = 0  # longest memory in steps at initialisation; 0: PyTorch's own initialisation
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.check_int("vocab_size", 1, LARGEST_VOCABULARY)
+        self.check_choice("cell", tuple(CELLS))
+        self.check_int("embedding", 1, 8192)
+        self.check_tuple("widths", int, 1, 64)
+        for width in self.widths:
+            self.check_number("a width", width, int, 1, 8192)
+        for name in ("dropout", "input_dropout", "weight_drop"):
+            self.check_float(name, 0, 0.99)
+        self.check_bool("variational")
+        self.check_bool("tied")
+        self.check_int("timescale", 0, 1_000_000)
+
+
+class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-generation", "shakespeare"]):
+    """p(text) as a product over its tokens.
+
+    A subclass gives `fit` and may put a `head` of its own before the softmax. `tokenizer` is None until
+    `training.train` or loading sets it; all that takes or gives text needs it.
+    """
+
+    abstract = True
+    tokenizer: Tokenizer | None = None
+
+    def __init__(self, config: TextModelConfig):
+        super().__init__(config)
+        self.embedding = nn.Embedding(config.vocab_size, config.embedding)
+        options = {name: getattr(config, name) for name in ("dropout", "variational", "weight_drop", "timescale")}
+        self.rnn = RecurrentStack(config.cell, config.embedding, config.widths, **options)
+        self.head, width = self.make_head(config.widths[-1])
+        if config.tied and width != config.embedding:
+            self.head.append(nn.Linear(width, config.embedding, bias=False))
+        if config.tied:
+            nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+            self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+        else:
+            self.output = nn.Linear(width, config.vocab_size)
+
+    def make_head(self, width: int) -> tuple[nn.Sequential, int]:
+        """What stands between the last recurrent layer, of this width, and the softmax; and its own width."""
+        return nn.Sequential(), width
+
+    @classmethod
+    def fit(cls, config: TextModelConfig, texts: list[str]) -> Tokenizer:
+        """The tokenizer of training texts, of at most `config.vocab_size` tokens that the model predicts."""
+        raise NotImplementedError
+
+    @property
+    def unknown(self) -> int:
+        """The token of what the vocabulary lacks."""
+        return self._tokens().token_to_id(self._tokens().model.unk_token)
+
+    def _tokens(self) -> Tokenizer:
+        require(self.tokenizer is not None, "the model has no tokenizer: load it, or train it with training.train")
+        return self.tokenizer
+
+    def encode(self, text: str) -> torch.Tensor:
+        """Text -> its tokens, int64 (N,).
+
+        Raises:
+            ValueError: no string.
+        """
+        require(isinstance(text, str), f"text is a {type(text).__name__}: give a string")
+        return torch.tensor(self._tokens().encode(valid(text)).ids, dtype=torch.int64)
+
+    def decode(self, tokens: torch.Tensor) -> str:
+        """int64 (N,) -> text; of what `encode` makes of a text over the vocabulary, exactly that text."""
+        return self._tokens().decode(tokens.tolist(), skip_special_tokens=False)
+
+    def features(self, tokens: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
+        """int64 (T, B) and the state before them -> what the softmax takes, (T, B, width), and the state after them."""
+        tokens = tokens.to(self.device)
+        known = tokens < self.config.vocab_size  # a token that is never predicted has no embedding: it reads as zeros
+        x = self.embedding(tokens.where(known, 0)) * known[..., None]
+        x = dropped(x, self.config.input_dropout, self.config.variational, self.training)
+        x, state = self.rnn(x, state)
+        return self.head(x), state
+
+    def logits_of(self, x: torch.Tensor) -> torch.Tensor:
+        """What `features` returns -> logits (T, B, vocab_size)."""
+        return nn.functional.linear(x, self.embedding.weight, self.bias) if self.config.tied else self.output(x)
+
+    def forward(self, tokens: torch.Tensor, state: State | None = None) -> dict:
+        """int64 (B, T + 1), and the state before them -> the prediction of the last T from those before each.
+
+        Returns:
+            `loss`, mean nats a token, without those that the vocabulary lacks where it has no symbol for them;
+            `logits` (B, T, vocab_size); `state` after the last but one token; `right`, how many are the likeliest.
+
+        Raises:
+            ValueError: tokens of another type or shape.
+        """
+        fits = isinstance(tokens, torch.Tensor) and tokens.dtype == torch.int64 and tokens.dim() == 2
+        fits = fits and len(tokens) > 0 and tokens.shape[1] > 1
+        told = f"{tokens.dtype} {tuple(tokens.shape)}" if isinstance(tokens, torch.Tensor) else type(tokens).__name__
+        require(fits, f"tokens is {told}: give an int64 tensor (B, T + 1), with at least one of each")
+        x, state = self.features(tokens[:, :-1].t(), state)
+        logits = self.logits_of(x)  # (T, B, vocab_size)
+        rows, targets = logits.flatten(0, 1), tokens[:, 1:].t().flatten().to(logits.device)
+        known = targets < self.config.vocab_size
+        if not known.all():
+            rows, targets = rows[known], targets[known]
+        loss = CrossEntropy.apply(rows, targets) if len(rows) else rows.sum()
+        right = None if self.training else (rows.argmax(-1) == targets).sum()
+        return {"loss": loss, "logits": logits.transpose(0, 1), "state": state, "right": right}
+
+    @torch.no_grad()
+    def _read(self, tokens: torch.Tensor, state: State | None) -> tuple[torch.Tensor, State]:
+        """int64 (N,) -> log p of what comes after the last of them, (vocab_size,), and the state."""
+        with self.exact(), self.evaluating():
+            for part in tokens.split(4096):
+                x, state = self.features(part[:, None], state)
+            return wide(self.logits_of(x[-1, 0])).log_softmax(-1), state
+
+    @torch.no_grad()
+    def scores(self, text: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Text -> part by part, its tokens int64 (n,), and log p of every token at their places, (n, vocab_size).
+
+        In nats, given all that comes before it in the text.
+        """
+        tokens, state, last = self.encode(text), None, self._start()
+        for part in tokens.split(max(1, PART // self.config.vocab_size)):
+            with self.exact(), self.evaluating():
+                x, state = self.features(torch.cat([last, part[:-1]])[:, None], state)
+                log_p = wide(self.logits_of(x[:, 0])).log_softmax(-1)
+            last = part[-1:]
+            yield part, log_p.cpu()
+
+    def token_log_prob(self, text: str) -> tuple[list[str], torch.Tensor]:
+        """Text -> the part of it that each token stands for, and each one's log p in nats given those before it, (N,).
+
+        What the vocabulary lacks has probability 0, -inf, unless the model predicts a symbol for all such.
+
+        Raises:
+            ValueError: no string.
+        """
+        found = [torch.empty(0)]
+        for tokens, log_p in self.scores(text):
+            known = tokens < self.config.vocab_size
+            own = log_p.gather(1, tokens.where(known, 0)[:, None])[:, 0]
+            found.append(own.where(known, -math.inf))
+        return self.pieces(text), torch.cat(found)
+
+    def pieces(self, text: str) -> list[str]:
+        """Text -> the part of it that each of its tokens stands for."""
+        text = valid(text)
+        spans = self._tokens().encode(text).offsets
+        ends = [0, *(end for _, end in spans)]  # a space that normalising put in counts from the character before it
+        return [text[max(begin, ends[i]) : end] for i, (begin, end) in enumerate(spans)]
+
+    def log_prob(self, text: str) -> float:
+        """Log p of a whole text in nats; `token_log_prob`'s sum.
+
+        Raises:
+            ValueError: no string.
+        """
+        return self.token_log_prob(text)[1].double().sum().item()
+
+    def _start(self) -> torch.Tensor:
+        """What stands before every text, int64 (1,): a line end."""
+        return self.encode("\n")
+
+    def _prompt(self, prompt: str) -> torch.Tensor:
+        return torch.cat([self._start(), self.encode(prompt)])
+
+    def _added(self, before: int, token: int) -> str:
+        """What a token adds to a text that ends in another."""
+        decode = self._tokens().decode
+        return decode([before, token], skip_special_tokens=False)[len(decode([before], skip_special_tokens=False)) :]
+
+    def _allowed(self, log_p: torch.Tensor) -> torch.Tensor:
+        """Log p (vocab_size,) without the symbol for what the vocabulary lacks, which is no text."""
+        if self.unknown < len(log_p):
+            log_p = log_p.clone()
+            log_p[self.unknown] = -math.inf
+        return log_p
+
+    def next_tokens(
+        self, prompt: str, k: int = 5, *, temperature: float = 1.0, top_k: int = 0
+    ) -> list[tuple[str, float]]:
+        """The k likeliest continuations of a prompt by one token: (what it adds to the text, its probability).
+
+        The probability is that with which `generate` draws it at that temperature, which is not 0 here, and top_k.
+
+        Raises:
+            ValueError: prompt no string, or a number out of range.
+        """
+        most = self.config.vocab_size
+        ModelConfig.check_number("k", k, int, 1, most)
+        ModelConfig.check_number("temperature", temperature, float, 0.01, 100)
+        ModelConfig.check_number("top_k", top_k, int, 0, LARGEST_VOCABULARY)
+        tokens = self._prompt(prompt)
+        logits = self._allowed(self._read(tokens, None)[0]).cpu().double()
+        best = narrowed(logits, temperature, top_k).softmax(-1).topk(k)
+        pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        return [(self._added(int(tokens[-1]), token), p) for token, p in pairs if p > 0]
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        max_tokens: int = 200,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> Iterator[str]:
+        """Continue a prompt, token by token: what each adds to the text.
+
+        The symbol for what the vocabulary lacks is never drawn.
+
+        Args:
+            prompt: may be empty, and longer than any window of training; all of it is read.
+            max_tokens: how many to draw.
+            temperature: 0 is greedy, 1 the model's own distribution.
+            top_k: draw from the so many likeliest only; 0: from all.
+            top_p: draw from the fewest likeliest that have so much probability together (arXiv 1904.09751); 1: all.
+            generator: source of the noise, on the CPU; the same state draws the same text.
+
+        Raises:
+            ValueError: any of them out of range, at once and not when the first token is asked for.
+        """
+        ModelConfig.check_number("max_tokens", max_tokens, int, 1, 1_000_000)
+        ModelConfig.check_number("temperature", temperature, float, 0, 100)
+        ModelConfig.check_number("top_k", top_k, int, 0, LARGEST_VOCABULARY)
+        ModelConfig.check_number("top_p", top_p, float, 0, 1)
+        on_cpu = generator is None or (isinstance(generator, torch.Generator) and generator.device.type == "cpu")
+        require(on_cpu, f"generator is {generator!r}: give a torch.Generator on the CPU; every device then draws alike")
+        return self._generated(self._prompt(prompt), max_tokens, temperature, top_k, top_p, generator)
+
+    def _generated(
+        self,
+        tokens: torch.Tensor,
+        max_tokens: int,
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        generator: torch.Generator | None,
+    ) -> Iterator[str]:
+        before, state = int(tokens[-1]), None
+        for _ in range(max_tokens):
+            log_p, state = self._read(tokens, state)
+            logits = narrowed(self._allowed(log_p).cpu().double(), temperature, top_k, top_p)
+            noise = torch.rand(1, generator=generator, dtype=torch.float64)
+            tokens = draw(logits[None], temperature and 1.0, noise)
+            token = int(tokens)
+            yield self._added(before, token)
+            before = token
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
+        """Write `model.safetensors`, `config.json` and `tokenizer.json`.
+
+        Raises:
+            OSError: no room or no right; the files that were there are whole.
+        """
+        super().save_pretrained(save_directory, **kwargs)
+        if self.tokenizer is not None:
+            write_text(Path(save_directory, TOKENIZER), self.tokenizer.to_str(pretty=True) + "\n")
+
+    @classmethod
+    def from_stored(cls, stored: Stored) -> "TextModel":
+        """The model of an opened checkpoint of this class, and its tokenizer."""
+        model = super().from_stored(stored)
+        path = fetch(stored.source, TOKENIZER, **stored.hub)
+        told = f"{stored.source}: {TOKENIZER} is damaged or another model's"
+        try:
+            tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+            unknown, size = tokenizer.token_to_id(tokenizer.model.unk_token), tokenizer.get_vocab_size()
+            ids = sorted(tokenizer.get_vocab().values())
+        except Exception as error:  # the reader's own, of no type
+            raise ValueError(f"{told} ({error}): download or save it again") from error
+        most = model.config.vocab_size
+        fits = unknown is not None and ids == list(range(size)) and size == most + (unknown == most)
+        require(fits, f"{told}: it has {size} tokens, the model predicts {most}: download or save it again")
+        model.tokenizer = tokenizer
+        return model
+
+
+def valid(text: str) -> str:
+    """Text with lone halves of surrogate pairs, which no file can hold, made the sign for what cannot be read."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def narrowed(logits: torch.Tensor, temperature: float, top_k: int = 0, top_p: float = 1.0) -> torch.Tensor:
+    """Logits (vocab_size,) -> those to draw from, divided by the temperature, -inf at all others.
+
+    The likeliest is always among them; of equal ones at the border of `top_k`, all are.
+    """
+    if temperature == 0:
+        return logits
+    logits = (logits - logits.max()) / temperature  # first the maximum: a tiny temperature is no NaN
+    if 0 < top_k < len(logits):
+        logits = logits.where(logits >= logits.topk(top_k).values[-1], -math.inf)
+    if top_p < 1:
+        ordered, order = logits.sort(descending=True, stable=True)
+        p = ordered.softmax(-1)
+        needed = p.cumsum(-1) - p < top_p  # what comes before it is not yet enough
+        needed[0] = True
+        keep = torch.zeros_like(needed).scatter(0, order, needed)
+        logits = logits.where(keep, -math.inf)
+    return logits

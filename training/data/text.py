@@ -1,0 +1,257 @@
+"""Texts: tiny Shakespeare from the Hub, the plays from Kaggle or any CSV of their columns, split the same for everyone.
+
+And what training takes of a text: `Windows`, either shuffled or in lanes along which the state is carried.
+"""
+
+import csv
+import functools
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from huggingface_hub import constants, snapshot_download
+
+from hub_models.base import fingerprint, require
+
+SPLIT_SEED = 0
+TINY = ("karpathy/tiny_shakespeare", "refs/convert/parquet")  # repository, revision
+PLAYS = "kingburrito666/shakespeare-plays/versions/4"
+COLUMNS = ("Play", "PlayerLine")
+SPAN = 129  # characters of a random window: 128 predictions
+STRIDE = 64  # characters from the start of one possible window to that of the next
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """Where a text comes from, and how it is split.
+
+    Attributes:
+        repo_id: on the Hub or on Kaggle.
+        parts: the raw texts of the set -> the texts of "train", "validation" and "test".
+        validation: what is kept out of training, in words.
+        prepared: what was done to it, in words; "" of the Hub's own splits.
+        kaggle: it is on Kaggle.
+    """
+
+    repo_id: str
+    parts: Callable[[dict[str, list[str]]], dict[str, list[str]]]
+    validation: str
+    prepared: str = ""
+    kaggle: bool = False
+
+
+class TextData:
+    """Texts, each of which is read from its start; in training they are one after another."""
+
+    def __init__(self, name: str, texts: list[str], revision: str = "", whole: int | None = None):
+        self.name, self.texts, self.revision = name, texts, revision
+        self.whole = len(self) if whole is None else whole  # characters of the split that these are the first of
+
+    def __len__(self) -> int:
+        return sum(map(len, self.texts))
+
+    def first(self, count: int | None) -> "TextData":
+        """The first `count` lines of the first text, or of all there is, all."""
+        if count is None:
+            return self
+        lines = "".join(self.texts[0].splitlines(keepends=True)[:count])
+        return TextData(self.name, [lines], self.revision, self.whole)
+
+    @property
+    def part(self) -> str:
+        """Which of the split's characters these are, in words; "" where they are all."""
+        return f"first {len(self):,} of {self.whole:,} characters" if len(self) < self.whole else ""
+
+
+class Windows(torch.utils.data.Dataset):
+    """Windows of tokens int64 (window + 1,), each one's last token the first of the next; a batch is one look-up.
+
+    With `lanes` the tokens are cut into so many equal stretches (or fewer, if they are short), and batches of `lanes`
+    windows in order go along all of them at once, so that a model may carry its state from each batch to the next.
+    """
+
+    def __init__(self, texts: list[torch.Tensor], window: int, lanes: int = 0):
+        """Of texts as tokens, int64 (N,) each. Lanes go through all of them, one after another; no window else does.
+
+        Raises:
+            ValueError: there are not enough tokens for one window.
+        """
+        self.tokens, self.window = torch.cat(texts), window
+        begun, parts = 0, []
+        for count in [len(self.tokens)] if lanes else map(len, texts):
+            per_lane = (count - 1) // max(1, min(lanes, (count - 1) // window))
+            starts = begun + torch.arange(0, count - per_lane, max(1, per_lane))  # of the lanes; of one without any
+            steps = torch.arange(0, per_lane - window + 1, window) if per_lane >= window else torch.empty(0).long()
+            parts.append((steps[:, None] + starts).flatten())
+            begun += count
+        self.starts, self.lanes = torch.cat(parts), len(starts) if lanes else 0
+        told = f"the text has {len(self.tokens):,} tokens, too few for one window of {window}"
+        require(len(self.starts) > 0, f"{told}: give a larger --limit or a shorter --window")
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return {"tokens": self.tokens[self.starts[index] :][: self.window + 1]}
+
+    def __getitems__(self, indices: list[int]) -> dict[str, torch.Tensor]:
+        places = self.starts[indices][:, None] + torch.arange(self.window + 1)
+        return {"tokens": self.tokens[places], "indices": torch.tensor(indices)}
+
+
+def _own(raw: dict[str, list[str]]) -> dict[str, list[str]]:
+    return raw
+
+
+def _temporal(raw: dict[str, list[str]]) -> dict[str, list[str]]:
+    text = "".join(raw["train"] + raw["validation"] + raw["test"])
+    early, late = len(text) * 3 // 4, len(text) * 4 // 5
+    return {"train": [text[:early]], "validation": [text[early:late]], "test": [text[late:]]}
+
+
+def _random(raw: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Windows of the first 80 %, which overlap, dealt out at random; to see what that does. The test part is whole."""
+    parts = _temporal(raw)
+    text = parts["train"][0] + parts["validation"][0]
+    windows = [text[i : i + SPAN] for i in range(0, len(text) - SPAN + 1, STRIDE)]
+    random.Random(SPLIT_SEED).shuffle(windows)
+    held_out = len(windows) // 5
+    return {"train": windows[held_out:], "validation": windows[:held_out], "test": parts["test"]}
+
+
+def _by_line(raw: dict[str, list[str]]) -> dict[str, list[str]]:
+    """One line in five for testing, one in twenty for validation, drawn at random; the others keep their order."""
+    lines = [line for play in raw.values() for line in play]
+    draw = random.Random(SPLIT_SEED)
+    deal = [draw.random() for _ in lines]
+    parts = {"test": (0, 0.2), "validation": (0.2, 0.25), "train": (0.25, 1)}
+    chosen = {
+        part: [line for line, u in zip(lines, deal, strict=True) if low <= u < high]
+        for part, (low, high) in parts.items()
+    }
+    return {part: ["".join(f"{line}\n" for line in own)] for part, own in chosen.items()}
+
+
+def _by_play(raw: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Of the plays in an order drawn at random, a fifth for testing and then two for validation."""
+    names = sorted(raw)
+    random.Random(SPLIT_SEED).shuffle(names)
+    held_out = max(1, len(names) // 5)
+    parts = {"test": names[:held_out], "validation": names[held_out:][:2], "train": names[held_out:][2:]}
+    return {part: ["".join(f"{line}\n" for name in own for line in raw[name])] for part, own in parts.items()}
+
+
+LINES = {"repo_id": PLAYS.partition("/versions")[0], "kaggle": True}
+TEXTS = {
+    "tiny-shakespeare": TextSource(TINY[0], _own, "the Hub's own validation split"),
+    "tiny-shakespeare-80": TextSource(
+        TINY[0],
+        _temporal,
+        "the text from 75 to 80 % of its length",
+        "one text, the last 20 % of which are the test split",
+    ),
+    "tiny-shakespeare-random": TextSource(
+        TINY[0],
+        _random,
+        "a fifth of the windows, which overlap those of training: no measure of generalisation",
+        f"windows of {SPAN} characters of the first 80 %, one every {STRIDE}, dealt out at random (seed {SPLIT_SEED})",
+    ),
+    "plays-by-line": TextSource(
+        **LINES,
+        parts=_by_line,
+        validation=f"one line in twenty, drawn at random (seed {SPLIT_SEED})",
+        prepared=f"split by line: one in five, drawn at random (seed {SPLIT_SEED}), is the test split's",
+    ),
+    "plays-by-play": TextSource(
+        **LINES,
+        parts=_by_play,
+        validation=f"two whole plays, drawn at random (seed {SPLIT_SEED})",
+        prepared=f"split by play: a fifth of them, drawn at random (seed {SPLIT_SEED}), are the test split's",
+    ),
+}
+
+
+def describe_text(name: str) -> dict:
+    """What a card says of a text: its id and its splits."""
+    source = TEXTS[name]
+    told = {"name": name, "repo_id": source.repo_id, "validation": source.validation}
+    address = {"url": f"https://www.kaggle.com/datasets/{source.repo_id}"} if source.kaggle else {}
+    return told | address | ({"prepared": source.prepared} if source.prepared else {})
+
+
+@functools.lru_cache(maxsize=2)
+def _raw(name: str, file: str | None) -> tuple[dict[str, list[str]], str]:
+    """The raw texts of a set, and their revision: of the plays, the lines of each."""
+    if TEXTS[name].kaggle:
+        return read_plays(Path(file) if file else _fetch_plays())
+    require(file is None, f"--data is for the plays: leave it out, {name} comes from the Hub")
+    from datasets import load_dataset  # 2 s to import
+
+    repo_id, revision = TINY
+    try:
+        snapshot = Path(snapshot_download(repo_id, repo_type="dataset", revision=revision))
+        found = load_dataset(str(snapshot))
+        return {split: list(found[split]["text"]) for split in ("train", "validation", "test")}, snapshot.name
+    except Exception as error:  # offline, not cached, refused, damaged: client and reader have a dozen types for it
+        raise FileNotFoundError(
+            f"{repo_id} is not in the Hub cache ({constants.HF_HUB_CACHE}) and cannot be downloaded: "
+            f"connect once, or point HF_HUB_CACHE at a cache that has it ({type(error).__name__})"
+        ) from error
+
+
+def _fetch_plays() -> Path:
+    """The plays' CSV, from kagglehub's cache or, once, from Kaggle."""
+    import kagglehub  # 1 s to import
+
+    try:
+        folder = Path(kagglehub.dataset_download(PLAYS))
+        return next(folder.glob("*.csv"))
+    except Exception as error:  # offline, refused, another layout: kagglehub, too, has a dozen types for it
+        where = os.environ.get("KAGGLEHUB_CACHE", "~/.cache/kagglehub")
+        raise FileNotFoundError(
+            f"{PLAYS} is not in kagglehub's cache ({where}) and cannot be downloaded from Kaggle: connect once, "
+            f"or give a CSV with the columns {', '.join(COLUMNS)} as --data FILE ({type(error).__name__})"
+        ) from error
+
+
+def read_plays(path: Path) -> tuple[dict[str, list[str]], str]:
+    """A CSV with the columns Play and PlayerLine -> the lines of each play, in order, and the file's SHA-256.
+
+    Raises:
+        ValueError: it is no such CSV. FileNotFoundError: there is none.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {str(path)!r}: give a CSV with the columns {', '.join(COLUMNS)}")
+    told = f"{path} is no CSV in UTF-8 with the columns {', '.join(COLUMNS)}"
+    plays: dict[str, list[str]] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file)
+            require(set(COLUMNS) <= set(rows.fieldnames or ()), f"{told}: it has {rows.fieldnames}")
+            for row in rows:
+                plays.setdefault(row["Play"] or "", []).append(" ".join((row["PlayerLine"] or "").split()))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{told}: {error}") from error
+    require(sum(map(len, plays.values())) > 0, f"{told}: it has no lines")
+    return plays, fingerprint(path)
+
+
+def load_text(name: str, split: str, file: str | None = None) -> TextData:
+    """One split of a text; `held-out` is what validation and test are together.
+
+    Args:
+        name: a key of TEXTS.
+        split: "train", "validation", "test" or "held-out".
+        file: of the plays, a CSV instead of Kaggle's.
+
+    Raises:
+        FileNotFoundError: it is neither in a cache nor reachable. ValueError: the file is none of the kind.
+    """
+    raw, revision = _raw(name, file)
+    parts = TEXTS[name].parts(raw)
+    if split == "held-out":
+        return TextData(name, ["".join(parts["validation"] + parts["test"])], revision)
+    return TextData(name, parts[split], revision)
