@@ -4,7 +4,8 @@ Nats, bits and perplexity a token and a character, top-k accuracy, the share of 
 Kneser-Ney 5-gram on the same tokens, fitted on the training split. Every token counts, line ends too, each given all
 that comes before it in the text. The symbol for unknown words counts as any other, and as it is easier to predict than
 the words it stands for, the figures are bounds from below where there are such; of what a model has no symbol for, none
-can be given, and it is left out.
+can be given, and it is left out. Of models over words the same follows without line ends and unknown words, but that an
+unknown word counts as never guessed.
 """
 
 import argparse
@@ -71,14 +72,20 @@ def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measur
         right = (likelier[possible] < k).double()
         entries.append(entry(f"top_{k}_accuracy", "%", right, lambda value: 100 * value))
     entries.append(entry("unknown", "%", unknown.double(), lambda value: 100 * value))
-    if unknown.any() and possible.all():
-        entries.append(entry("perplexity_of_known", "a token, without the unknown", nats[~unknown], perplexity))
     training = load_split(data.name, "train", args.data)
     fitted = torch.cat([model.encode(text) for text in training.texts])
     fitted = fitted[fitted < model.config.vocab_size].numpy()
     grams = KneserNey(fitted, model.config.vocab_size, ORDER)
-    theirs = torch.from_numpy(grams.log_probabilities(tokens[possible].numpy()))
-    entries.append(entry(f"perplexity_kneser_ney_{ORDER}_gram", "a token", -theirs, perplexity))
+    theirs = -torch.from_numpy(grams.log_probabilities(tokens[possible].numpy()))
+    entries.append(entry(f"perplexity_kneser_ney_{ORDER}_gram", "a token", theirs, perplexity))
+    if possible.all():
+        word = tokens != model.encode("\n")
+        known = word & ~unknown
+        entries.append(entry("perplexity_of_words", "a known word", nats[known], perplexity))
+        entries.append(entry(f"perplexity_of_words_kneser_ney_{ORDER}_gram", "a known word", theirs[known], perplexity))
+        for k in TOP:
+            right = ((likelier < k) & ~unknown)[word].double()
+            entries.append(entry(f"top_{k}_accuracy_of_words", "%", right, lambda value: 100 * value))
     return entries
 
 

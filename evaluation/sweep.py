@@ -4,6 +4,8 @@ ablation: the CNN study's, by learning rate, batch size, filters and layers; cum
           keeping the last one's winner, and one at a time from the baseline
 tricks:   what each trick of `cifar10-fast` gains: the recipe without it, seed by seed
 depth:    the Row LSTM with 1, 2, 4 and 8 layers, half as wide as the recipe's, beside the paper's depths
+characters, words: whole recipes of language models, and what they score on test text
+grid, claims: the word study's four networks, and what it says without figures, at one budget
 
 Each run is one of `training.train`, under runs/sweeps; a sweep that was stopped goes on where it was. The results go
 to `evaluation/sweeps/NAME.json` and, as a picture, to `docs/sweep-NAME.png`; `evaluation.table` makes README's tables.
@@ -20,14 +22,16 @@ import torch
 from matplotlib import pyplot as plt
 from tqdm import tqdm
 
+from evaluation import text_sweeps
 from evaluation.accuracy import log_probabilities
 from evaluation.metrics import seeds_interval, wilson_interval
 from evaluation.table import published
 from hub_models import ImageClassifier, load
 from hub_models.base import require, write_json
 from training.dashboard import save_figure
-from training.data import ImageData, load_split
+from training.data import TEXTS, ImageData, load_split
 from training.machine import hardware
+from training.recipe import find
 from training.train import DivergedError, train
 
 ROOT = Path(__file__).parents[1]
@@ -148,13 +152,20 @@ SWEEPS = {
     "ablation": ("cnn5x32-cifar10-study", ablation),
     "tricks": ("cifar10-fast", tricks),
     "depth": ("row-lstm-cifar10", depth),
+    "characters": ("char-lstm-shakespeare", text_sweeps.characters),
+    "words": ("word-lstm-plays", text_sweeps.words),
+    "grid": (text_sweeps.STUDY, text_sweeps.grid),
+    "claims": (text_sweeps.STUDY, text_sweeps.claims),
 }
+WHOLE = ("characters", "words")  # of recipes as they are, whatever --epochs says
 
 
 def draw(name: str, found: dict, path: Path) -> None:
     """The rows of a sweep as one picture."""
     rows = found["rows"]
-    if name == "depth":
+    if name in text_sweeps.TITLES:
+        figure = text_sweeps.draw(name, rows, found["budget"])
+    elif name == "depth":
         figure, axis = plt.subplots(figsize=(7, 4.5), layout="constrained")
         for key, label in ("bits_per_dim", "ours, small and short"), ("published", "the paper's (h = 128)"):
             own = [row for row in rows if key in row]
@@ -212,25 +223,30 @@ def main(argv: list[str]) -> dict:
     budget = ["--num_train_epochs", str(args.epochs), *(["--limit", str(args.limit)] if args.limit else [])]
     bar = tqdm(desc=args.name, unit="run")
 
-    def run(variant: str, changes: tuple[str, ...], seed: int) -> dict:
+    def run(variant: str, changes: tuple[str, ...] = (), seed: int = 0) -> dict:
         folder = args.runs / args.name / f"{variant}-seed{seed}"
-        command = [recipe, *budget, *changes, "--seed", str(seed), "--output_dir", str(folder), "--report_to", "none"]
+        options = [*budget, *changes, "--seed", str(seed), "--output_dir", str(folder), "--report_to", "none"]
+        command = [recipe, *options, "--disable_tqdm", "True"]
+        if args.name in WHOLE:  # a recipe's own run, as `training.train` alone makes it
+            folder, command = Path("runs", variant), [variant, "--disable_tqdm", "True"]
         bar.update()
         try:
-            train([*command, "--disable_tqdm", "True", *(["--resume"] if folder.exists() else [])])
+            train([*command, *(["--resume"] if folder.exists() else [])])
         except DivergedError:
             tqdm.write(f"{variant}, seed {seed}, diverged: it counts as 0 %, or as infinitely many bits")
             worst = {"eval_accuracy": 0.0, "eval_loss": math.inf}
             return {"best_validation": worst, "parameters": None, "minutes": 0.0}
         return json.loads((folder / "train_results.json").read_text()) | {"folder": str(folder)}
 
-    train_data, data = (load_split("cifar10", split).first(args.limit) for split in ("train", "validation"))
+    source = find(recipe).data
+    train_data, data = (load_split(source, split).first(args.limit) for split in ("train", "validation"))
     rows = compare(run, args.seeds, data)
-    told = f"{args.epochs} epoch{'s' if args.epochs > 1 else ''} of {len(train_data):,} training images"
-    told += f", {args.seeds} seed{'s' if args.seeds > 1 else ''}"
+    things = "characters" if source in TEXTS else "images"
+    told = f"{args.epochs} epoch{'s' if args.epochs > 1 else ''} of {len(train_data):,} training {things}"
+    told += f", {args.seeds} seed{'s' if args.seeds > 1 else ''}, {len(data):,} validation {things}"
     found = {
         "recipe": recipe,
-        "budget": f"{told}, {len(data):,} validation images",
+        "budget": "each recipe as it is" if args.name in WHOLE else told,
         "hardware": hardware(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
         "command": f"python -m evaluation.sweep {' '.join(argv)}",
         "rows": rows,
