@@ -57,7 +57,23 @@ def facts(model: TextModel, texts: list[str], training: str) -> dict[str, tuple[
         span = longest_copied_span(text, training)[0]
         found.append({name: 100 * share for name, share in shares.items()} | {"longest_copied_span": span})
     units = {name: "characters" if name == "longest_copied_span" else "%" for name in found[0]}
-    return {name: (unit, torch.tensor([own[name] for own in found])) for name, unit in units.items()}
+    return {name: (unit, torch.tensor([float(own[name]) for own in found])) for name, unit in units.items()}
+
+
+def statistics(model: TextModel, data: TextData) -> dict:
+    """What a split holds: characters, lines, tokens, different ones of them, and in % those that are unknown."""
+    text = "".join(data.texts)
+    tokens = torch.cat([model.encode(own) for own in data.texts])
+    return {
+        "split": data.split,
+        "characters": len(text),
+        "lines": text.count("\n"),
+        "words": len(words_of(text)),
+        "different_words": len(set(words_of(text))),
+        "tokens": len(tokens),
+        "different_tokens": len(tokens.unique()),
+        "unknown": 100 * float((tokens == model.unknown).double().mean()),
+    }
 
 
 def from_nothing(model: TextModel, seed: int) -> list[str]:
@@ -113,7 +129,13 @@ def report(
         for temperature in sorted({*TEMPERATURES, own})
         for continued in [write(model, prompt, length, temperature, args.seed)]
     ]
-    shown = {"n": len(data), "written": WRITTEN[isinstance(model, CharLSTM)], "temperature": TEMPERATURE}
+    corpus = [statistics(model, load_split(data.name, split, args.data)) for split in ("train", "validation", "test")]
+    shown = {
+        "corpus": corpus,
+        "n": len(data),
+        "written": WRITTEN[isinstance(model, CharLSTM)],
+        "temperature": TEMPERATURE,
+    }
     return shown | {"rows": rows, "texts": texts, "prompts": prompts}, {}
 
 

@@ -46,8 +46,8 @@ class TextSource:
 class TextData:
     """Texts, each of which is read from its start; in training they are one after another."""
 
-    def __init__(self, name: str, texts: list[str], revision: str = "", whole: int | None = None):
-        self.name, self.texts, self.revision = name, texts, revision
+    def __init__(self, name: str, split: str, texts: list[str], revision: str = "", whole: int | None = None):
+        self.name, self.split, self.texts, self.revision = name, split, texts, revision
         self.whole = len(self) if whole is None else whole  # characters of the split that these are the first of
 
     def __len__(self) -> int:
@@ -58,7 +58,7 @@ class TextData:
         if count is None:
             return self
         lines = "".join(self.texts[0].splitlines(keepends=True)[:count])
-        return TextData(self.name, [lines], self.revision, self.whole)
+        return TextData(self.name, self.split, [lines], self.revision, self.whole)
 
     @property
     def part(self) -> str:
@@ -253,5 +253,5 @@ def load_text(name: str, split: str, file: str | None = None) -> TextData:
     raw, revision = _raw(name, file)
     parts = TEXTS[name].parts(raw)
     if split == "held-out":
-        return TextData(name, ["".join(parts["validation"] + parts["test"])], revision)
-    return TextData(name, parts[split], revision)
+        parts[split] = ["".join(parts["validation"] + parts["test"])]
+    return TextData(name, split, parts[split], revision)
