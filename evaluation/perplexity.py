@@ -27,12 +27,16 @@ ORDER = 5
 
 
 def ranks(model: TextModel, text: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Text -> of each token its log p in nats (N,), how many are likelier, int64 (N,), and the token, int64 (N,)."""
-    found = []
+    """Text -> of each token its log p in nats (N,), how many are likelier, int64 (N,), and the token, int64 (N,).
+
+    Of equally likely ones, those with lower numbers are taken for likelier.
+    """
+    found, numbers = [], torch.arange(model.config.vocab_size)
     for tokens, log_p in tqdm(model.scores(text), "perplexity", unit="part", leave=False):
         known = tokens < model.config.vocab_size
         own = log_p.gather(1, tokens.where(known, 0)[:, None])
-        found.append((own[:, 0].where(known, -math.inf), (log_p > own).sum(1), tokens))
+        likelier = (log_p > own) | ((log_p == own) & (numbers < tokens[:, None]))
+        found.append((own[:, 0].where(known, -math.inf), likelier.sum(1), tokens))
     return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
 
 

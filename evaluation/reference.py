@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageOps
 from torch.utils.data import DataLoader, Dataset
 
-from hub_models import AutoregressiveImageModel, DiagonalBiLSTM, RowLSTM
+from hub_models import AutoregressiveImageModel, DiagonalBiLSTM, RowLSTM, TextModel
 from hub_models.layers.masked import MaskedConv2d
 from hub_models.layers.spatial import DiagonalLayer, RowLayer, lstm_cell
 from hub_models.masked_image import MaskedImageModel
@@ -39,6 +39,47 @@ def plain_sampling(model: AutoregressiveImageModel) -> Iterator[None]:
         yield
     finally:
         del model._stream
+
+
+@contextlib.contextmanager
+def plain_generation(model: TextModel) -> Iterator[None]:
+    """A context in which `generate` reads the prompt and all it has written anew for every token."""
+    read, so_far = model._read, []
+
+    def all_of_it(tokens: torch.Tensor, state: object) -> tuple[torch.Tensor, object]:
+        if state is None:
+            so_far.clear()
+        so_far.append(tokens)
+        return read(torch.cat(so_far), None)
+
+    model._read = all_of_it  # shadows the class's own
+    try:
+        yield
+    finally:
+        del model._read
+
+
+class ShuffledWindows(Dataset):
+    """Every window of a text, from each of its tokens on, one by one: input and target, as most tutorials do it."""
+
+    def __init__(self, tokens: torch.Tensor, window: int):
+        self.tokens, self.window = tokens.tolist(), window
+
+    def __len__(self) -> int:
+        return len(self.tokens) - self.window
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        own = self.tokens[index : index + self.window + 1]
+        return torch.tensor(own[:-1]), torch.tensor(own[1:])
+
+
+def shuffled_loss(model: TextModel, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Mean nats of a batch of windows (B, T), each from an empty state, by PyTorch's own layers and loss."""
+    x = model.embedding(inputs)
+    for layer in model.rnn.layers:
+        x = layer(x.transpose(0, 1))[0].transpose(0, 1)
+    logits = model.logits_of(model.head(x))
+    return torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), targets.reshape(-1))
 
 
 class PillowImages(Dataset):

@@ -10,6 +10,8 @@ from hub_models.card import format_value, read_results
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
+TINY_BEST = "char-lstm-shakespeare"  # on the Hub's own split; the others' test text is the last fifth
+TITLES = {"words": "ours", "grid": "the word study's networks", "claims": "its claims"}
 
 
 def results_table() -> str:
@@ -118,6 +120,58 @@ def depth_table() -> str:
     return "\n".join(lines)
 
 
+def characters_table() -> str:
+    """Language models over characters, by `evaluation.sweep`, beside what was published of the same nets."""
+    found = json.loads((HERE / "sweeps" / "characters.json").read_text())
+    lines = [f"{found['hardware']}; `{found['command']}`", ""]
+    lines += ["| model | parameters, epochs | split | perplexity | bits a character | accuracy (%) | published |"]
+    lines += ["| --- " * 7 + "|"]
+    for row in found["rows"]:
+        theirs = row["published"]
+        beside = f"{theirs['perplexity']}, {theirs['accuracy']} %" if theirs else ""
+        for split in (key for key in ("validation", "test", "held-out") if key in row):
+            of = {"test": "its last 20 %, unseen"} if split == "test" and row["name"] != TINY_BEST else {}
+            of |= {"validation": "windows dealt out at random"} if row["name"].endswith("-random") else {}
+            figures = [_ranged(row[split]["perplexity"], "value", ".3f")]
+            figures += [f"{row[split]['bits_per_character']['value']:.3f}"]
+            figures += [_ranged(row[split]["top_1_accuracy"], "value")]
+            lines.append(
+                f"| {_linked(row['name'])} | {row['parameters']:,}, {row['epochs']:g} | {of.get(split, split)} "
+                f"| {' | '.join(figures)} | {beside if split in ('validation', 'test') else ''} |"
+            )
+    return "\n".join(lines)
+
+
+def words_table() -> str:
+    """Language models over words, ours and the word study's networks, each beside the 5-gram on its own tokens."""
+    columns = ("model", "parameters, epochs", "unknown (%)", "perplexity", "5-gram", "of known words", "5-gram")
+    columns += ("top-1, top-3 of words (%)",)
+    lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
+    for name in ("words", "grid", "claims"):
+        found = json.loads((HERE / "sweeps" / f"{name}.json").read_text())
+        told = f"{found['budget']}; {found['hardware']}; `{found['command']}`"
+        lines.append(f"| *{TITLES[name]}: {told}* |" + " |" * 7)
+        for row in found["rows"]:
+            test = row["test"]
+            gram, words = "kneser_ney_5_gram", "perplexity_of_words"
+            shown = [f"{test['unknown']['value']:.2f}", _ranged(test["perplexity"], "value", ".1f")]
+            shown += [f"{test[f'perplexity_{gram}']['value']:.1f}", _ranged(test[words], "value", ".1f")]
+            shown += [f"{test[f'{words}_{gram}']['value']:.1f}"]
+            top = ", ".join(f"{test[f'top_{k}_accuracy_of_words']['value']:.2f}" for k in (1, 3))
+            lines.append(
+                f"| {_linked(row['name'])} | {row['parameters']:,}, {row['epochs']:g} | {' | '.join(shown)} | {top} |"
+            )
+    theirs = published()["words"]
+    top = f"{theirs['accuracy']}, {theirs['top_3']}"
+    lines.append(f"| {theirs['where']} | | | {theirs['perplexity']} | | | | {top} |")
+    return "\n".join(lines)
+
+
+def _linked(name: str) -> str:
+    """A name, with a link to its card where it ships."""
+    return f"[{name}](hub_models/pretrained/{name}/README.md)" if (PRETRAINED / name).is_dir() else name
+
+
 def _ranged(row: dict, key: str, form: str = ".2f") -> str:
     low, high = row["interval"]
     return f"{row[key]:{form}} ({low:{form}} to {high:{form}})"
@@ -147,16 +201,21 @@ def speed_table() -> str:
     lines = ["| what | ours | bound | the plain way | ratio | hardware |", "| --- " * 6 + "|"]
     for row in json.loads((HERE / "speed.json").read_text()):
         ours, plain = (
-            f"{row['images'] / row[key]:,.0f} images/s" if "images" in row else _seconds(row[key])
+            f"{row[unit] / row[key]:,.0f} {unit}/s" if (unit := _unit(row)) else _seconds(row[key])
             for key in ("seconds", "plain_seconds")
         )
         bound = ""
         if "bound_seconds" in row:
             bound = _seconds(row["bound_seconds"])
-            if "images" in row:
+            if _unit(row):
                 bound = f"{row['images'] / row['bound_seconds']:,.0f} images/s"
         lines.append(f"| {row['pair']} | {ours} | {bound} | {plain} | {row['ratio']:,.1f} | {row['hardware']} |")
     return "\n".join(lines)
+
+
+def _unit(row: dict) -> str | None:
+    """What a rate of a row counts, if it tells one."""
+    return next((unit for unit in ("images", "tokens") if unit in row), None)
 
 
 def _seconds(value: float) -> str:
@@ -193,6 +252,8 @@ def filled(text: str) -> str:
         "ablation": ablation_table(),
         "tricks": tricks_table(),
         "depth": depth_table(),
+        "characters": characters_table(),
+        "words": words_table(),
         "inpainting": inpainting_table(),
         "speed": speed_table(),
         "load": load_table(),

@@ -134,8 +134,8 @@ def _leaderboard(results: list[dict], repo_id: str | None) -> str:
             task_id=metric,
             value=result["value"],
             dataset_revision=result["revision"],
-            notes=f"{result['unit']}, {_images(result)}{'' if 'of' in result else ' test images'}, seed {result['seed']}"
-            + (f", {result['prepared']}" if "prepared" in result else ""),
+            notes=f"{result['unit']}, {_images(result)}{'' if 'of' in result else ' test images'}"
+            + f", seed {result['seed']}{', ' + result['prepared'] if 'prepared' in result else ''}",
             **source,
         )
         for metric, result in tested.items()
@@ -145,7 +145,8 @@ def _leaderboard(results: list[dict], repo_id: str | None) -> str:
 
 def _images(result: dict) -> str:
     """How many images, or what else, a figure is of, and which where they are not all of the split."""
-    return f"{result['n']:,}" + (f" {result['of']}" if "of" in result else "") + (f" ({result['part']})" if "part" in result else "")
+    named = f"{result['n']:,}" + (f" {result['of']}" if "of" in result else "")
+    return named + (f" ({result['part']})" if "part" in result else "")
 
 
 def _named(result: dict) -> str:

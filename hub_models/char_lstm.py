@@ -27,6 +27,7 @@ class CharLSTM(TextModel):
     """A language model over characters."""
 
     config_class = CharLSTMConfig
+    predicts_unknown = False
     title = "recurrent language model over characters"
     about = (
         "A recurrent net reads a text character by character and gives the probability of each next one: it scores "

@@ -12,7 +12,7 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +72,7 @@ def read_picture(
         return prepare(picture)
 
 
-def pick(examples: list[Path], index: float, error: type[Exception]) -> Path:
+def pick(examples: Sequence, index: float, error: type[Exception]):
     """The example of that index, which is a visitor's."""
     if index not in range(len(examples)):
         raise error(f"There are {len(examples)} examples: choose one of 0 to {len(examples) - 1}.")

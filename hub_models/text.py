@@ -9,7 +9,7 @@ before.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -64,6 +64,7 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
     """
 
     abstract = True
+    predicts_unknown = True  # the symbol for what the vocabulary lacks is one of the tokens that it predicts
     tokenizer: Tokenizer | None = None
 
     def __init__(self, config: TextModelConfig):
@@ -88,6 +89,15 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
     def fit(cls, config: TextModelConfig, texts: list[str]) -> Tokenizer:
         """The tokenizer of training texts, of at most `config.vocab_size` tokens that the model predicts."""
         raise NotImplementedError
+
+    @classmethod
+    def fitted(cls, config: TextModelConfig, texts: list[str]) -> "TextModel":
+        """An untrained model with the tokenizer of training texts, whose tokens may be fewer than the config allows."""
+        tokenizer = cls.fit(config, texts)
+        predicted = tokenizer.get_vocab_size() - (not cls.predicts_unknown)
+        model = cls(replace(config, vocab_size=predicted))
+        model.tokenizer = tokenizer
+        return model
 
     @property
     def unknown(self) -> int:
@@ -314,7 +324,8 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         except Exception as error:  # the reader's own, of no type
             raise ValueError(f"{told} ({error}): download or save it again") from error
         most = model.config.vocab_size
-        fits = unknown is not None and ids == list(range(size)) and size == most + (unknown == most)
+        fits = unknown is not None and ids == list(range(size)) and size == most + (not cls.predicts_unknown)
+        fits = fits and (unknown < most) == cls.predicts_unknown
         require(fits, f"{told}: it has {size} tokens, the model predicts {most}: download or save it again")
         model.tokenizer = tokenizer
         return model

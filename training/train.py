@@ -368,11 +368,7 @@ def prepare_text(
     Raises:
         ValueError: the text is too short.
     """
-    kind = MODELS[config.model_type]
-    tokenizer = kind.fit(config, splits["train"].texts)
-    predicted = {token for token in tokenizer.get_vocab().values() if token < config.vocab_size}
-    model = kind(dataclasses.replace(config, vocab_size=len(predicted)))  # a short text has fewer tokens than asked for
-    model.tokenizer = tokenizer
+    model = MODELS[config.model_type].fitted(config, splits["train"].texts)
     batches = {"train": args.train_batch_size * args.world_size, "validation": args.eval_batch_size}
     tokens = {split: [model.encode(text) for text in data.texts] for split, data in splits.items()}
     lanes = {split: batch if run.carry else 0 for split, batch in batches.items()}
