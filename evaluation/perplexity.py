@@ -82,7 +82,7 @@ def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measur
     grams = KneserNey(fitted, model.config.vocab_size, ORDER)
     theirs = -torch.from_numpy(grams.log_probabilities(tokens[possible].numpy()))
     entries.append(entry(f"perplexity_kneser_ney_{ORDER}_gram", "a token", theirs, perplexity))
-    if possible.all():
+    if model.predicts_unknown:  # one over words
         word = tokens != model.encode("\n")
         known = word & ~unknown
         entries.append(entry("perplexity_of_words", "a known word", nats[known], perplexity))

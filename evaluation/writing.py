@@ -89,6 +89,7 @@ def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measur
     entries = []
     for name, (unit, values) in facts(model, from_nothing(model, args.seed), training).items():
         value, *ends = mean_interval(values)
+        ends = [max(0.0, ends[0]), min(100.0, ends[1])] if unit == "%" else ends
         entries.append({"metric": name, "value": value, "unit": unit, "n": TEXTS, "of": "texts", "interval": ends})
     length = CONTINUED[isinstance(model, CharLSTM)]
     candidates, references = [], []

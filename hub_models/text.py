@@ -173,7 +173,7 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         In nats, given all that comes before it in the text.
         """
         tokens, state, last = self.encode(text), None, self._start()
-        for part in tokens.split(max(1, PART // self.config.vocab_size)):
+        for part in tokens.split(max(1, PART // self.config.vocab_size)) if len(tokens) else ():
             with self.exact(), self.evaluating():
                 x, state = self.features(torch.cat([last, part[:-1]])[:, None], state)
                 log_p = wide(self.logits_of(x[:, 0])).log_softmax(-1)

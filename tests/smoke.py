@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TOY = "--limit 64 --max_steps 2 --eval_strategy steps --eval_steps 1 --save_strategy steps --save_steps 1 "
 TOY += "--per_device_train_batch_size 8 --per_device_eval_batch_size 64"
-SCRIPTS = ("accuracy", "bits_per_dim", "inpainting")  # each says by itself which models it is for
+SCRIPTS = ("accuracy", "bits_per_dim", "inpainting", "perplexity")  # each says by itself which models it is for
 
 
 def sh(*arguments: str, cwd: Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess:

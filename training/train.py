@@ -86,7 +86,7 @@ class RunArguments:
     def windows(self) -> tuple[int, ...]:
         """`window` as numbers; none where it is empty."""
         parts = self.window.split(",") if self.window else []
-        require(all(part.isdigit() for part in parts), f"--window is {self.window!r}: give 64, or stages 8,64")
+        require(all(part.isdecimal() for part in parts), f"--window is {self.window!r}: give 64, or stages 8,64")
         return tuple(map(int, parts))
 
 
@@ -322,16 +322,16 @@ def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData |
     write_card(folder)
 
 
-def check_batches(model: HubModel, args: TrainingArguments, images: int) -> None:
+def check_batches(model: HubModel, args: TrainingArguments, count: int, what: str = "images") -> None:
     """Refuse what no epoch can be made of, and what the model does not offer or its own optimiser would not heed.
 
     Raises:
         ValueError: with one sentence on what is wrong.
     """
     batch = args.train_batch_size * args.world_size
-    told = f"{images:,} training images do not fill one batch of {batch:,}: give a larger --limit or smaller batches"
-    require(images >= batch or not args.dataloader_drop_last, told)
-    least = batch if args.dataloader_drop_last else images % batch or batch
+    told = f"{count:,} training {what} do not fill one batch of {batch:,}: give a larger --limit or smaller batches"
+    require(count >= batch or not args.dataloader_drop_last, told)
+    least = batch if args.dataloader_drop_last else count % batch or batch
     normed = any(isinstance(part, torch.nn.BatchNorm1d) for part in model.modules())
     told = "a batch leaves a process a single image, which batch norm cannot take: change the batch size or --limit"
     require(not normed or least >= 2 * args.world_size, told)
@@ -366,13 +366,15 @@ def prepare_text(
     """The model of a config with a tokenizer of the training text, and both splits as windows.
 
     Raises:
-        ValueError: the text is too short.
+        ValueError: the text is too short, or an option is not for this model.
     """
     model = MODELS[config.model_type].fitted(config, splits["train"].texts)
     batches = {"train": args.train_batch_size * args.world_size, "validation": args.eval_batch_size}
     tokens = {split: [model.encode(text) for text in data.texts] for split, data in splits.items()}
     lanes = {split: batch if run.carry else 0 for split, batch in batches.items()}
-    return model, {split: Windows(tokens[split], run.windows[-1], lanes[split]) for split in splits}
+    windows = {split: Windows(tokens[split], run.windows[-1], lanes[split]) for split in splits}
+    check_batches(model, args, len(windows["train"]), "windows")
+    return model, windows
 
 
 def train(argv: list[str]) -> Path:

@@ -128,9 +128,8 @@ class HubTrainer(Trainer):
     def _get_dataloader(self, dataset, description: str, batch_size: int, **kwargs) -> DataLoader:
         """Batches of all processes together, in each of them: accelerate's own shares differ in what the last holds."""
         train, processes = kwargs.get("is_training", False), self.args.world_size
-        lanes = getattr(dataset, "lanes", 0)  # of all processes
-        batch_size = lanes // (processes if train else 1) or batch_size
-        loader = super()._get_dataloader(dataset, description, batch_size * (processes if train else 1), **kwargs)
+        batch_size = getattr(dataset, "lanes", 0) or batch_size * (processes if train else 1)  # lanes: of all processes
+        loader = super()._get_dataloader(dataset, description, batch_size, **kwargs)
         shards = loader.batch_sampler
         if not train:  # --dataloader_drop_last is of training, where Trainer drops validation images, too
             for sampler in shards, getattr(shards, "batch_sampler", shards):

@@ -82,8 +82,9 @@ class Windows(torch.utils.data.Dataset):
         self.tokens, self.window = torch.cat(texts), window
         begun, parts = 0, []
         for count in [len(self.tokens)] if lanes else map(len, texts):
-            per_lane = (count - 1) // max(1, min(lanes, (count - 1) // window))
-            starts = begun + torch.arange(0, count - per_lane, max(1, per_lane))  # of the lanes; of one without any
+            own = max(1, min(lanes, (count - 1) // window))  # lanes; one without any
+            per_lane = (count - 1) // own
+            starts = begun + per_lane * torch.arange(own)
             steps = torch.arange(0, per_lane - window + 1, window) if per_lane >= window else torch.empty(0).long()
             parts.append((steps[:, None] + starts).flatten())
             begun += count
