@@ -1,0 +1,22 @@
+"""The Space `text`: recurrent language models of Shakespeare that complete, write and score texts."""
+
+import os
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported: it then asks no other host
+
+import gradio as gr  # noqa: E402
+from starlette.middleware import Middleware  # noqa: E402
+from tabs import compare, complete, surprise, write  # noqa: E402
+
+from hub_models import public  # noqa: E402
+
+with gr.Blocks(title="Scanline text", delete_cache=(3600, 3600)) as demo:
+    gr.Markdown("# Texts, word by word")
+    for tab in (complete, write, surprise, compare):
+        with gr.Tab(tab.TITLE):
+            tab.build()
+demo.queue(**public.QUEUE)
+public.guard(demo, gr.Error)
+
+if __name__ == "__main__":
+    public.launch(demo, Middleware)

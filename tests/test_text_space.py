@@ -1,0 +1,489 @@
+"""The theme `text` without a browser: its tabs' handlers, directly and through `gradio_client`."""
+
+import itertools
+import json
+import math
+import re
+import sys
+import time
+import types
+import urllib.request
+from html.parser import HTMLParser
+
+import gradio as gr
+import orjson
+import pytest
+import torch
+from gradio_client import Client
+from test_spaces import PLAY, SPACES, all_tabs, wait_for
+
+from hub_models.text import valid
+
+WORDS, LETTERS, GRU = "word-lstm-plays", "char-lstm-shakespeare", "char-gru512-shakespeare-study"
+ALL = (WORDS, LETTERS, GRU)
+ODD = {  # texts that nobody trained on
+    "empty": "",
+    "blanks": " \n\t \r\n  ",
+    "unknown words": "Zeppelin quark xylophone",
+    "right to left": "שלום עולם \u202eabc",
+    "emoji": "🎭 👨\u200d👩\u200d👧 🏴\U000e0067\U000e007f",
+    "control": "To\x00 be\x07 or\x1b[31m\x7f\u0085 not",
+    "half a pair": "To be \ud83d or \udc00",
+    "zero width": "To\u200bbe\ufeff\u2060 e\u0301\u0323",
+    "markup": "<img src=x onerror=alert(1)> **be** ${be} {{be}} </p></div><script>be</script> \" ' &lt;",
+}
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    """The all-tabs app."""
+    with all_tabs(tmp_path_factory) as app:
+        yield app
+
+
+@pytest.fixture(scope="module")
+def tabs(app) -> types.SimpleNamespace:
+    """The tabs' modules by name, and what they share."""
+    named = {tab.__name__.rpartition(".")[2]: tab for tab in app.themes["text"]}
+    return types.SimpleNamespace(**named, shared=sys.modules["text_tabs._text"])
+
+
+@pytest.fixture(scope="module")
+def url(app):
+    _, url, _ = app.demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    yield url
+    app.demo.close()
+
+
+def continued(net, prompt: str, length: int, seed: int, **options) -> str:
+    """What the model itself adds to a prompt, up to the token that makes it so many characters."""
+    text, generator = "", torch.Generator().manual_seed(seed)
+    for piece in net.generate(prompt, max_tokens=length, generator=generator, **options):
+        text += piece
+        if len(text) >= length:
+            break
+    return text
+
+
+def sendable(value) -> bool:
+    """Whether Gradio can send this to a page: it wants valid Unicode."""
+    return bool(orjson.dumps(value))
+
+
+def slowed(net, seconds: float, drawn: list):
+    """A `generate` like the model's, which takes so long a token and counts them."""
+
+    def generate(*args, **options):
+        for piece in type(net).generate(net, *args, **options):
+            time.sleep(seconds)
+            drawn.append(piece)
+            yield piece
+
+    return generate
+
+
+def test_themes_and_endpoints(app, tabs):
+    titles = {"Complete a sentence", "Write like Shakespeare", "Surprise", "Compare"}
+    assert {tab.TITLE for tab in app.themes["text"]} == titles
+    names = [fn.api_name for fn in app.demo.fns.values()]
+    assert len(set(names)) == len(names)
+    readme = (SPACES / "text" / "README.md").read_text()
+    told = re.findall(r"`(\w+)`", readme.partition("The endpoints")[2].partition("serve")[0])
+    public = {fn.api_name for fn in app.demo.fns.values() if fn.api_visibility == "public"}
+    assert len(told) == 5 and set(told) <= public
+    assert tuple(tabs.shared.NAMES) == ALL and tabs.shared.FIRST == WORDS
+    for limit in (tabs.shared.PROMPT, tabs.shared.LENGTH, tabs.surprise.MOST):
+        assert f"{limit:,}" in readme
+
+
+# --- Complete a sentence
+
+
+@pytest.mark.parametrize("top_k", [0, 1, 3, 50])
+@pytest.mark.parametrize("temperature", [0.5, 1, 1.5])
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("text", ["To be or not to", "O Romeo, ", "", "xyzzy"])
+def test_suggestions_are_the_models_at_the_temperature_and_after_top_k(tabs, text, name, temperature, top_k):
+    likely, offered = tabs.complete.suggest(text, name, temperature, top_k)
+    net = tabs.shared.model(name)
+    whole = net.next_tokens(text, net.config.vocab_size)  # likeliest first
+    assert sum(p for _, p in whole) == pytest.approx(1)
+    warmed = [p ** (1 / temperature) for _, p in whole[: top_k or None]]
+    wanted = [p / sum(warmed) for p in warmed[:5]]
+    assert list(likely.values()) == pytest.approx(wanted, rel=1e-6)
+    assert offered == [added for added, _ in whole[: len(wanted)]]
+    assert [tabs.complete.SIGNS.get(added, added) for added in offered] == list(likely)
+
+
+def test_each_suggestion_is_drawn_as_often_as_told(tabs):
+    likely, offered = tabs.complete.suggest("To be", LETTERS, 0.7, 4)
+    net, generator = tabs.shared.model(LETTERS), torch.Generator().manual_seed(0)
+    options = {"max_tokens": 1, "temperature": 0.7, "top_k": 4, "generator": generator}
+    drawn = [next(net.generate("To be", **options)) for _ in range(2000)]
+    assert set(drawn) <= set(offered) and len(offered) == 4
+    for added, p in zip(offered, likely.values(), strict=True):
+        assert abs(drawn.count(added) / 2000 - p) < 4 * math.sqrt(p * (1 - p) / 2000) + 1e-9
+
+
+CHOSEN = (WORDS, 0.8, 3)
+
+
+def bar(i) -> gr.EventData:
+    return gr.EventData(None, {"index": i, "value": "whatever the page says"})
+
+
+def test_bars_are_taken_and_taken_back(tabs):
+    complete = tabs.complete
+    likely, offered = complete.suggest("To be", *CHOSEN)
+    text, past, then, after, earlier = complete.take_bar("To be", [], *CHOSEN, offered, bar(1))
+    assert text == "To be" + offered[1] and (then, after) == complete.suggest(text, *CHOSEN)
+    assert earlier == ["To be"] and past == gr.update(samples=[["To be"]], visible=True)
+    long = f"To be\n{'or ' * 20}not"
+    past = complete.take_bar(long, ["To be\nor"], *CHOSEN, offered, bar(1))[1]
+    assert past["samples"] == [["To be⏎or"], [f"…{long[-50:]}"]]  # what tells them apart
+    # of what was shown, though the text has gone on meanwhile
+    later, _, _, _, earlier = complete.take_bar(f"{text}, ", earlier, *CHOSEN, after, bar(0))
+    assert later == f"{text}, {after[0]}" and earlier == ["To be", f"{text}, "]
+    assert complete.undo(earlier, *CHOSEN)[0] == f"{text}, "
+    back, past, again, _, earlier = complete.go_back(0, earlier, *CHOSEN)
+    assert (back, again, earlier, past) == ("To be", likely, [], gr.update(samples=[], visible=False))
+    with pytest.raises(gr.Error, match="nothing to undo"):
+        complete.undo([], *CHOSEN)
+    for index in (1, -1, None, "0", 0.5):
+        with pytest.raises(gr.Error, match="no such earlier text"):
+            complete.go_back(index, ["a"], *CHOSEN)
+    for data in (None, {}, {"index": None}, {"index": 3}, {"index": -1}, {"index": "0"}, [0]):
+        with pytest.raises(gr.Error, match="click on one of the bars"):
+            complete.take_bar("To be", [], *CHOSEN, offered, gr.EventData(None, data))
+
+
+def test_an_example_begins_anew_and_the_last_20_texts_are_kept(tabs):
+    text, _, _, _, earlier = tabs.complete.begin(3, "mine", [str(i) for i in range(20)], *CHOSEN)
+    assert text == "Friends, Romans, country-men," and earlier == [*map(str, range(1, 20)), "mine"]
+    for index in (4, -1, None, "0"):
+        with pytest.raises(gr.Error, match="choose one of 0 to 3"):
+            tabs.complete.begin(index, "", [], *CHOSEN)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_writing_on_draws_one_token(tabs, name, monkeypatch):
+    for seed in range(5):
+        monkeypatch.setattr(tabs.complete.random, "randrange", lambda most, seed=seed: seed)
+        text, _, likely, _, earlier = tabs.complete.write_on("O Romeo ", [], name, 1.5, 0)
+        generator = torch.Generator().manual_seed(seed)
+        added = next(tabs.shared.model(name).generate("O Romeo ", temperature=1.5, generator=generator))
+        assert text == f"O Romeo {added}" and earlier == ["O Romeo "]
+        assert likely == tabs.complete.suggest(text, name, 1.5, 0)[0]
+
+
+# --- Write like Shakespeare
+
+
+def test_a_text_is_streamed_and_is_the_models(tabs, monkeypatch):
+    options = {"temperature": 1.2, "top_k": 7, "top_p": 0.9}
+    for name, pause in itertools.product(ALL, (0, 0.05)):
+        monkeypatch.setattr(tabs.shared, "PAUSE", pause)
+        texts = list(tabs.write.write("O Romeo", name, 1.2, 60, 7, 0.9, 4))
+        added = continued(tabs.shared.model(name), "O Romeo", 60, 4, **options)
+        assert texts[-1] == f"O Romeo{added}" and len(added) >= 60
+        assert all(now.startswith(before) for before, now in itertools.pairwise(["O Romeo", *texts]))
+        if not pause:  # each token on its own
+            assert len(texts) > (60 if name != WORDS else 8)
+        assert texts[-1] == list(tabs.write.write("O Romeo", name, 1.2, 60, 7, 0.9, 4))[-1]
+        assert texts[-1] != list(tabs.write.write("O Romeo", name, 1.2, 60, 7, 0.9, 5))[-1]
+
+
+def test_at_most_20_updates_a_second_are_sent(tabs, monkeypatch):
+    net, drawn = tabs.shared.model(LETTERS), []
+    monkeypatch.setattr(net, "generate", slowed(net, 0.002, drawn), raising=False)
+    begun = time.monotonic()
+    texts = list(tabs.write.write("", LETTERS, 1, 200, 0, 1, 0))
+    assert len(drawn) == 200 and texts[-1] == "".join(drawn)
+    assert 2 < len(texts) <= 20 * (time.monotonic() - begun) + 1
+
+
+def test_a_text_that_nobody_reads_on_is_not_written_on(tabs, monkeypatch):
+    net, drawn = tabs.shared.model(LETTERS), []
+    monkeypatch.setattr(net, "generate", slowed(net, 0.002, drawn), raising=False)
+    texts = tabs.write.write("", LETTERS, 1, 2000, 0, 1, 0)
+    next(texts)
+    texts.close()
+    done = len(drawn)
+    time.sleep(0.05)
+    assert 0 < done == len(drawn) < 100
+
+
+def test_temperature_0_and_nothing_to_begin_with(tabs):
+    for name in ALL:
+        *_, text = tabs.write.write(None, name, 0, 30, 0, 1, 0)
+        assert text == continued(tabs.shared.model(name), "", 30, 9, temperature=0)
+
+
+# --- Surprise
+
+
+class Spans(HTMLParser):
+    """What a browser makes of our HTML: its tags, and of the text's spans class, title and content."""
+
+    def __init__(self, source: str):
+        super().__init__()
+        self.tags, self.spans, self.inside = set(), [], False
+        self.feed(source)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        attributes = dict(attributes)
+        self.inside |= attributes.get("class") == "text"
+        if self.inside and tag == "span":
+            self.spans.append([attributes["class"], attributes["title"], ""])
+
+    def handle_data(self, data):
+        if self.inside:
+            self.spans[-1][2] += data
+
+
+def shown(text: str) -> str:
+    """A text as it stands in the page."""
+    signs = ("⏎\n" if c == "\n" else c if c.isprintable() else f"U+{ord(c):04X}" for c in valid(text))
+    return "".join(signs)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_token_has_its_colour_and_its_bits(tabs, name):
+    net = tabs.shared.model(name)
+    source, note = tabs.surprise.surprise(PLAY, name)
+    parts, log_p = net.token_log_prob(PLAY)
+    page = Spans(source)
+    assert page.tags == {"p", "span"} and [part for *_, part in page.spans] == [shown(part) for part in parts]
+    most = math.log2(net.config.vocab_size)
+    for (kind, title, _), cost in zip(page.spans, (-log_p.double() / math.log(2)).tolist(), strict=True):
+        assert title == f"{cost:.2f} bits" and kind == f"b{min(8, round(8 * cost / most))}"
+    bits = -net.log_prob(PLAY) / math.log(2)
+    kind = "word" if name == WORDS else "character"
+    assert note.startswith(f"**{bits:,.1f} bits** for {len(parts):,} {kind}s")
+    assert f"a perplexity of **{2 ** (bits / len(parts)):.2f}** a {kind}, " in note
+    assert f"**{bits / len(PLAY):.3f} bits a character**" in note and "vocabulary" not in source + note
+
+
+def test_unknown_characters_are_left_out_and_counted(tabs):
+    net, text = tabs.shared.model(LETTERS), "To be ☃ or 7not"
+    source, note = tabs.surprise.surprise(text, LETTERS)
+    log_p = net.token_log_prob(text)[1]
+    assert (log_p == -math.inf).tolist() == [c in "☃7" for c in text]
+    bits = float(-log_p[log_p.isfinite()].double().sum()) / math.log(2)
+    assert note.startswith(f"**{bits:.1f} bits** for 13 characters: a perplexity of **{2 ** (bits / 13):.2f}**")
+    assert f"{bits / 13:.3f} bits a character" in note and "left out" in note
+    assert "2 of its 15 characters are not in the vocabulary" in note
+    strange = [span for span in Spans(source).spans if "unknown" in span[0]]
+    assert [(title, part) for _, title, part in strange] == [
+        ("unknown: probability 0", "☃"),
+        ("unknown: probability 0", "7"),
+    ]
+    _, note = tabs.surprise.surprise("☃", LETTERS)
+    assert note.startswith("1 of its 1 characters is not in the vocabulary") and "bits" not in note
+
+
+def test_unknown_words_are_counted_in_and_told(tabs):
+    net, text = tabs.shared.model(WORDS), "To be Zeppelin or quark"
+    source, note = tabs.surprise.surprise(text, WORDS)
+    bits = -net.log_prob(text) / math.log(2)
+    assert note.startswith(f"**{bits:.1f} bits** for 5 words") and "of 23 characters" in note
+    assert "2 of its 5 words are not in the vocabulary" in note and "lower bounds" in note
+    strange = [span for span in Spans(source).spans if "unknown" in span[0]]
+    assert [part.strip() for *_, part in strange] == ["Zeppelin", "quark"]
+    assert all(title.endswith(" bits") for _, title, _ in strange)
+
+
+def test_examples_and_other_models_are_scored_anew(tabs):
+    for i, text in enumerate(tabs.surprise.EXAMPLES):
+        assert tabs.surprise.take_text(i, GRU) == (text, *tabs.surprise.surprise(text, GRU))
+    with pytest.raises(gr.Error, match="choose one of 0 to 2"):
+        tabs.surprise.take_text(3, GRU)
+    assert tabs.surprise.turn_surprise("To be", WORDS) == tabs.surprise.surprise("To be", WORDS)
+    assert tabs.surprise.turn_surprise("", WORDS) == (gr.skip(), gr.skip())
+    for text in ("", None):
+        with pytest.raises(gr.Error, match="no text: paste or type one"):
+            tabs.surprise.surprise(text, WORDS)
+
+
+# --- Compare
+
+
+def test_the_same_beginning_by_each_model_at_each_temperature(tabs):
+    *_, last = tabs.compare.compare("If music be", [GRU, WORDS], [0.5, 1.3], 40, 9, 0.95, 3)
+    options = {"top_k": 9, "top_p": 0.95}
+    for column, (name, temperature) in zip(last, itertools.product((GRU, WORDS), (0.5, 1.3)), strict=True):
+        text = "If music be" + continued(
+            tabs.shared.model(name), "If music be", 40, 3, temperature=temperature, **options
+        )
+        title = f"{tabs.shared.NAMES[name]} at {temperature}"
+        assert column == gr.update(label=title, value=text, visible=True)
+        assert text == list(tabs.write.write("If music be", name, temperature, 40, 9, 0.95, 3))[-1]
+
+
+def test_columns_that_are_not_needed_go(tabs, monkeypatch):
+    monkeypatch.setattr(tabs.shared, "PAUSE", 0)
+    frames = list(tabs.compare.compare("", [LETTERS], [1], 5, 0, 1, 0))
+    assert [len(frame[0]["value"]) for frame in frames] == [1, 2, 3, 4, 5, 5]
+    assert all(frame[1:] == (gr.update(visible=False),) * 3 for frame in frames)
+    # the shorter text waits, whole, for the longer
+    *_, last = tabs.compare.compare("", [WORDS, LETTERS], [1], 12, 0, 1, 0)
+    assert [len(column["value"]) >= 12 for column in last[:2]] == [True, True]
+
+
+@pytest.mark.parametrize(("names", "warmth"), [([], [1]), ([WORDS], []), ([WORDS, GRU], [0.5, 0.8, 1])])
+def test_too_few_and_too_many_texts(tabs, names, warmth):
+    n = len(names) * len(warmth)
+    with pytest.raises(gr.Error, match=f"makes {n} texts: choose models and temperatures that make 1 to 4"):
+        next(tabs.compare.compare("", names, warmth, 9, 0, 1, 0))
+
+
+# --- what visitors send
+
+
+WRITE = {"prompt": "To be", "name": WORDS, "temperature": 1, "length": 5, "top_k": 0, "top_p": 1, "seed": 0}
+BAD = [
+    *(({"name": v}, "no such model: choose word-lstm-plays, char") for v in ("word-lstm", "", None, 3, ["a"])),
+    *(({"prompt": v}, "is too long: give at most 2,000 characters") for v in ("a" * 2001, "a" * 1_000_000)),
+    *(({"temperature": v}, "temperature must be a number from 0") for v in (-1, 2.1, math.nan, None, "1")),
+    *(({"top_k": v}, "Top-k must be a whole number from 0 to 50") for v in (-1, 51, 0.5, math.inf, None, "1")),
+    *(({"length": v}, "The number of characters must be a whole number from 1 to 2000") for v in (0, 2001, 1.5, None)),
+    *(({"top_p": v}, "Top-p must be a number from 0 to 1") for v in (-0.1, 1.1, math.nan, None, "1")),
+    *(({"seed": v}, "The seed must be a whole number from 0 to 2147483647") for v in (-1, 2**31, 0.5, None, "0")),
+]
+
+
+@pytest.mark.parametrize(("bad", "match"), BAD)
+def test_bad_settings(tabs, bad, match, monkeypatch):
+    for name in ALL:  # all is refused before it is read
+        monkeypatch.setattr(tabs.shared.model(name), "encode", None, raising=False)
+    given = WRITE | bad
+    with pytest.raises(gr.Error, match=match):
+        next(tabs.write.write(**given))
+    name, warmth = given.pop("name"), given.pop("temperature")
+    with pytest.raises(gr.Error, match=match):
+        next(tabs.compare.compare(names=[name], temperatures=[warmth], **given))
+    if bad.keys() & {"prompt", "name", "temperature", "top_k"}:
+        with pytest.raises(gr.Error, match=match):
+            tabs.complete.suggest(given["prompt"], name, warmth, given["top_k"])
+        with pytest.raises(gr.Error, match=match):
+            tabs.complete.write_on(given["prompt"], [], name, warmth, given["top_k"])
+
+
+def test_longest_texts(tabs, monkeypatch):
+    with pytest.raises(gr.Error, match="temperature must be a number from 0.5 to 1.5"):
+        tabs.complete.suggest("", WORDS, 0.4, 0)
+    assert tabs.complete.suggest("a" * 2000, LETTERS, 1, 0)[1]
+    assert len(Spans(tabs.surprise.surprise("ab " * 6666 + "ab", LETTERS)[0]).spans) == 20_000
+    for name in ALL:
+        monkeypatch.setattr(tabs.shared.model(name), "encode", None, raising=False)
+    with pytest.raises(gr.Error, match="The text is too long: give at most 2,000 characters"):
+        tabs.complete.take_bar("a" * 2000, [], WORDS, 1, 0, ["b"], bar(0))
+    for text in ("a" * 20_001, "\ud800" * 1_000_000):
+        with pytest.raises(gr.Error, match="The text is too long: give at most 20,000 characters"):
+            tabs.surprise.surprise(text, LETTERS)
+
+
+@pytest.mark.parametrize("text", ODD.values(), ids=ODD)
+@pytest.mark.parametrize("name", ALL)
+def test_odd_texts_are_answered(tabs, name, text):
+    likely, offered = tabs.complete.suggest(text, name, 1, 0)
+    assert len(likely) == 5 and sendable(likely) and sendable(offered)
+    assert sendable(tabs.complete.write_on(text, [], name, 1, 0))
+    *_, written = tabs.write.write(text, name, 1, 20, 0, 1, 0)
+    assert written.startswith(valid(text)) and len(written) >= len(valid(text)) + 20 and sendable(written)
+    *_, columns = tabs.compare.compare(text, [name], [1], 20, 0, 1, 0)
+    assert columns[0]["value"] == written
+    if text:
+        source, note = tabs.surprise.surprise(text, name)
+        page = Spans(source)
+        assert page.tags == {"p", "span"} and sendable([source, note])
+        assert "".join(part for *_, part in page.spans) == shown(text)
+
+        assert not re.search("[<>{&]", note)  # it echoes nothing
+
+
+# --- through gradio_client
+
+
+def test_two_visitors_stream_and_do_not_mix(url, tabs):
+    clients = {seed: Client(url, verbose=False) for seed in (3, 7)}
+    jobs = {
+        seed: client.submit(f"O Romeo {seed}", LETTERS, 1, 300, 0, 1, seed, api_name="/write")
+        for seed, client in clients.items()
+    }
+    for seed, job in jobs.items():
+        prompt = f"O Romeo {seed}"
+        texts = list(job)
+        assert texts[-1] == prompt + continued(tabs.shared.model(LETTERS), prompt, 300, seed)
+        assert all(now.startswith(before) for before, now in itertools.pairwise([prompt, *texts]))
+    for _ in range(2):  # each has its own earlier texts
+        begun = {
+            seed: client.submit(f"Mine is {seed}", WORDS, 1, 0, api_name="/write_on")
+            for seed, client in clients.items()
+        }
+        answers = {seed: job.result() for seed, job in begun.items()}
+    for seed, (text, past, likely) in answers.items():
+        assert text.startswith(f"Mine is {seed}") and past["samples"] == [[f"Mine is {seed}"]] * 2
+        assert len(likely["confidences"]) == 5
+
+
+def test_suggestions_and_surprise_through_the_client(url, tabs):
+    client = Client(url, verbose=False)
+    given = client.predict("To be or not to", WORDS, 0.7, 0, api_name="/suggest")
+    told = {entry["label"]: entry["confidence"] for entry in given["confidences"]}
+    assert told == pytest.approx(tabs.complete.suggest("To be or not to", WORDS, 0.7, 0)[0])
+    assert tuple(client.predict(PLAY, GRU, api_name="/surprise")) == tabs.surprise.surprise(PLAY, GRU)
+
+
+@pytest.mark.parametrize("text", ODD.values(), ids=ODD)
+def test_odd_texts_arrive_and_come_back(url, text):
+    def ask(name: str, *data):
+        body = json.dumps({"data": data}).encode()  # plain ASCII: gradio_client cannot send half a pair
+        request = urllib.request.Request(f"{url}gradio_api/run/{name}", body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request) as reply:
+            return json.load(reply)["data"]
+
+    assert len(ask("suggest", text, LETTERS, 1, 0)[0]["confidences"]) == 5
+    assert ask("write_on", text, None, WORDS, 1, 0)[0].startswith(valid(text))
+    if text:
+        assert "bits" in ask("surprise", text, WORDS)[0]
+
+
+def test_errors_reach_the_client(url):
+    client = Client(url, verbose=False)
+    for arguments, name, told in (
+        (("a" * 2001, WORDS, 1, 0), "/suggest", "The text is too long"),
+        (("a", WORDS, 3, 0), "/suggest", "3"),
+        (("a", "word-lstm", 1, 0), "/write_on", "word-lstm"),
+        (("a" * 1_000_000, WORDS, 1, 9, 0, 1, 0), "/write", "The beginning is too long"),
+        (("a", WORDS, 1, 2001, 0, 1, 0), "/write", "2001"),
+        (("a" * 1_000_000, WORDS), "/surprise", "The text is too long: give at most 20,000 characters"),
+        (("", WORDS), "/surprise", "There is no text"),
+        (("a", [WORDS], [], 9, 0, 1, 0), "/compare_texts", "That makes 0 texts"),
+        (("a", ["b"], [1], 9, 0, 1, 0), "/compare_texts", "'b'"),
+    ):
+        with pytest.raises(Exception, match=re.escape(told)):
+            client.predict(*arguments, api_name=name)
+
+
+def test_cancelled_jobs_stop_the_model(url, tabs, monkeypatch):
+    net, drawn = tabs.shared.model(LETTERS), []
+    monkeypatch.setattr(net, "generate", slowed(net, 0.005, drawn), raising=False)
+    client = Client(url, verbose=False)
+    for arguments, name in (
+        (("", LETTERS, 1, 2000, 0, 1, 0), "/write"),
+        (("", [LETTERS], [0.8, 1.0], 2000, 0, 1, 0), "/compare_texts"),
+    ):
+        drawn.clear()
+        job = client.submit(*arguments, api_name=name)
+        wait_for(lambda job=job: len(job.outputs()) > 1)
+        job.cancel()
+
+        def at_rest() -> bool:
+            before = len(drawn)
+            time.sleep(0.2)  # uncancelled it would draw 40 in that time, and go on for 10 s
+            return len(drawn) == before
+
+        wait_for(at_rest, 3)
+        assert 0 < len(drawn) < 1000
