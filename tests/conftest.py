@@ -19,6 +19,7 @@ import torch
 from hub_models import (
     MODELS,
     AutoregressiveImageModel,
+    CharLSTMConfig,
     CNNConfig,
     DiagonalBiLSTMConfig,
     FastCNNConfig,
@@ -28,6 +29,8 @@ from hub_models import (
     PixelCNNConfig,
     PixelPredictorConfig,
     RowLSTMConfig,
+    TextModel,
+    WordLSTMConfig,
 )
 from hub_models.base import ModelConfig
 
@@ -52,11 +55,23 @@ TINY: dict[str, ModelConfig] = {
         RowLSTMConfig("row_lstm", 2, 3, 4, 3, 99, 2, 5, 7, skip=True),
         DiagonalBiLSTMConfig("diagonal_bilstm", 2, 3, 4, 3, 99, 2, 5, 7, skip=True),
         GatedPixelCNNConfig("gated_pixel_cnn", 2, 3, 4, 3, 99, 2, 7, 11),  # unconditional: the only default among them
+        CharLSTMConfig(
+            *("char_lstm", 20, "gru", 5, (7, 6), 0.1, 0.2, True, 0.3, True, 9),  # the head joins widths 6 and 5
+        ),
+        WordLSTMConfig(
+            *("word_lstm", 15, "gru", 5, (7, 6), 0.1, 0.2, True, 0.3, True, 9),
+            **{"dense": 8, "dense_dropout": 0.1, "cleaned": True},
+        ),
     )
 }
 if set(TINY) != set(MODELS):
     raise pytest.UsageError(f"TINY in tests/conftest.py and hub_models.MODELS differ: {set(TINY) ^ set(MODELS)}")
 IMAGE_MODELS = [name for name, model in MODELS.items() if issubclass(model, AutoregressiveImageModel)]
+TEXT_MODELS = [name for name, model in MODELS.items() if issubclass(model, TextModel)]
+LINES = [  # to which tokenizers are fitted; of more characters and words than the tiny vocabularies have room for
+    "ROMEO:\nO, she doth teach the torches to burn bright!\n\n'Tis the east, and Juliet's the sun.\n",
+    "[Enter the\nGhost] To be, or not to be:  that is the question.\nTo sleep, to dream; and the sun to rise.\n",
+]
 
 
 def absent(reason: str) -> NoReturn:
@@ -68,8 +83,14 @@ def absent(reason: str) -> NoReturn:
 
 def build(model_type: str, **changes) -> HubModel:
     """The tiny model of a type, with these fields of its config changed, from a fixed seed, in train() mode."""
+    return from_config(dataclasses.replace(TINY[model_type], **changes))
+
+
+def from_config(config: ModelConfig, lines: list[str] = LINES) -> HubModel:
+    """A model from a fixed seed; one of text has the tokenizer of these lines, and as many tokens as that."""
     torch.manual_seed(0)
-    return MODELS[model_type](dataclasses.replace(TINY[model_type], **changes))
+    kind = MODELS[config.model_type]
+    return kind.fitted(config, lines) if issubclass(kind, TextModel) else kind(config)
 
 
 def enliven(model: HubModel) -> HubModel:
@@ -89,8 +110,21 @@ def random_images(model: HubModel, n: int, seed: int = 0) -> torch.Tensor:
     return torch.randint(256, (n, *model.shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
 
 
+def random_tokens(model: TextModel, *shape: int, seed: int = 0) -> torch.Tensor:
+    """int64 of a shape: any tokens of a text model but the symbol for what its vocabulary lacks."""
+    known = torch.tensor([token for token in range(model.config.vocab_size) if token != model.unknown])
+    return known[torch.randint(len(known), shape, generator=torch.Generator().manual_seed(seed))]
+
+
+def random_text(model: TextModel, n: int = 30, seed: int = 0) -> str:
+    """A text of so many of a text model's own tokens."""
+    return model.decode(random_tokens(model, n, seed=seed))
+
+
 def random_batch(model: HubModel, n: int = 4) -> dict[str, torch.Tensor]:
     """What the model's forward takes, by name."""
+    if isinstance(model, TextModel):
+        return {"tokens": random_tokens(model, n, 8)}
     makers = {
         "images": lambda: random_images(model, n),
         "labels": lambda: torch.arange(n) % model.config.classes,

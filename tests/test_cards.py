@@ -11,12 +11,12 @@ import yaml
 from huggingface_hub import ModelCard, constants, parse_eval_result_entries
 
 from evaluation.runner import record
-from hub_models import MODELS, ImageClassifier, load, shipped
+from hub_models import MODELS, ImageClassifier, TextModel, load, shipped
 from hub_models.base import PRETRAINED
 from hub_models.card import LEADERBOARD, PUBLISHED, REPORT, SPLITS, format_value, read_report, read_results, write_card
 from hub_models.masked_image import MaskedImageModel
 from hub_models.upload import check_card
-from training.data import DATASETS
+from training.publish import SOURCES
 from training.recipe import find
 
 *ANSWERS, NEIGHBOURS = REPORT  # of a classifier's answers, and what a generator's has besides its figures and picture
@@ -30,6 +30,11 @@ def folder(request):
     return PRETRAINED / request.param
 
 
+def on_the_hub(folder) -> bool:
+    """Whether a checkpoint's data set is the Hub's; the others have an address of their own."""
+    return "url" not in json.loads((folder / "recipe.json").read_text())["data"]
+
+
 def test_something_of_each_family_ships():
     assert {load(name).config.model_type for name in shipped()} == set(MODELS)
 
@@ -39,6 +44,9 @@ def test_a_shipped_folder_is_whole_small_and_its_own_cards_source(folder, tmp_pa
     found = {str(path.relative_to(folder)) for path in files}
     model = load(folder)
     wanted = FILES | (REPORTS["test"] if hasattr(model, "predict") else set())
+    if isinstance(model, TextModel):
+        wanted = FILES - {"samples.png"} | {"tokenizer.json", "report-test.json"}
+        wanted -= set() if on_the_hub(folder) else {LEADERBOARD}
     if isinstance(model, MaskedImageModel):
         wanted |= {"stages.png"}  # the recurrent ones were trained before such were drawn
         wanted |= GENERATED["test"] if model.config.levels == 256 else set()
@@ -46,11 +54,12 @@ def test_a_shipped_folder_is_whole_small_and_its_own_cards_source(folder, tmp_pa
     assert sum(path.stat().st_size for path in files) < 10 * 2**20
     copy = tmp_path / folder.name
     shutil.copytree(folder, copy)
-    (copy / "README.md").unlink(), (copy / LEADERBOARD).unlink()
+    (copy / "README.md").unlink(), (copy / LEADERBOARD).unlink(missing_ok=True)
     assert f'load("{tmp_path.name}/{folder.name}")' in write_card(copy).read_text()  # as `runs/NAME`
     monkeypatch.setattr("hub_models.card.PRETRAINED", tmp_path)
     assert write_card(copy).read_text() == (folder / "README.md").read_text(), "run an evaluation: the card is stale"
-    assert (copy / LEADERBOARD).read_text() == (folder / LEADERBOARD).read_text(), "run an evaluation"
+    if LEADERBOARD in wanted:
+        assert (copy / LEADERBOARD).read_text() == (folder / LEADERBOARD).read_text(), "run an evaluation"
 
 
 def test_shipped_results_are_of_the_shipped_weights_and_name_their_command(folder):
@@ -77,15 +86,16 @@ def test_shipped_checkpoints_are_of_their_recipes(folder):
     recorded, recipe = json.loads((folder / "recipe.json").read_text()), find(folder.name)
     assert recorded["about"] == recipe.about
     assert recorded["model"] == json.loads(recipe.model.to_json_string())
-    for field in ("exact_from", "flip", "shift", "ema", "half", "patience"):
+    for field in ("exact_from", "flip", "shift", "ema", "half", "patience", "carry", "clip_value"):
         assert recorded.get(field, 0) == getattr(recipe, field), field
+    assert recorded.get("window", []) == list(recipe.window)
     said = shlex.split(recorded["command"])[4:]
     for field, value in recipe.training.items():
         if field != "bf16" and f"--{field}" not in said and field in recorded["training"]:
             assert recorded["training"][field] == value, field
 
 
-@pytest.mark.parametrize("kind, most", [(ImageClassifier, 8), (MaskedImageModel, 11)])
+@pytest.mark.parametrize("kind, most", [(ImageClassifier, 8), (MaskedImageModel, 11), (TextModel, 6)])
 def test_what_ships_of_a_kind_is_small_together(kind, most):
     """In MiB, cards and pictures too."""
     types = {path.parent: json.loads(path.read_text())["model_type"] for path in PRETRAINED.glob("*/config.json")}
@@ -96,13 +106,17 @@ def test_what_ships_of_a_kind_is_small_together(kind, most):
 
 def test_metadata_is_what_the_hub_reads(folder):
     card = ModelCard((folder / "README.md").read_text())
-    assert check_card(str(card), "model", {source.repo_id for source in DATASETS.values()})
+    assert check_card(str(card), "model", SOURCES if on_the_hub(folder) else None)
+    assert (card.data.datasets or []) == [json.loads((folder / "recipe.json").read_text())["data"]["repo_id"]][
+        : on_the_hub(folder)
+    ]
     assert card.data.license == "apache-2.0" and card.data.library_name == "scanline"
     listed = {(r.metric_type, r.dataset_split, r.metric_value) for r in card.data.eval_results}
     assert listed == {(e["metric"], e["split"], e["value"]) for e in read_results(folder)}
     for entry in read_results(folder):
         assert f"{format_value(entry['value'])} {entry['unit']}" in card.text
-        assert ("prepared" in entry) == folder.name.endswith("-drawn")
+        prepared = json.loads((folder / "recipe.json").read_text())["data"].get("prepared")
+        assert entry.get("prepared") == prepared and (prepared or not folder.name.endswith("-drawn"))
     if folder.name.endswith("-drawn"):  # other images than those of the data set as it is
         draw = "binarised by one stochastic draw, seed 0, of the test part 1"
         assert {r.dataset_name for r in card.data.eval_results} == {f"ylecun/mnist ({draw})"}
@@ -143,6 +157,12 @@ def test_a_report_agrees_with_the_figures_and_is_shown_only_beside_its_own_weigh
         assert report["n"] == figures["bits_per_dim"]["n"]
         assert all(f"({name})" in (folder / "README.md").read_text() for name in GENERATED["test"] if "png" in name)
         return
+    if "prompts" in report:
+        told = {row["name"].partition(" (")[0].replace(" ", "_"): row["written"] for row in report["rows"]}
+        assert told == {name: figures[name]["value"] for name in told} and len(told) == 6
+        card = (folder / "README.md").read_text()
+        assert all(f"| {row['prompt']} | {row['temperature']} | {row['text']} |" in card for row in report["prompts"])
+        return
     counts = torch.tensor(report["confusion"])
     assert counts.sum() == report["n"] == figures["accuracy"]["n"]
     assert 100 * counts.trace() / counts.sum() == pytest.approx(figures["accuracy"]["value"])
@@ -170,6 +190,9 @@ def test_a_report_agrees_with_the_figures_and_is_shown_only_beside_its_own_weigh
 
 
 def test_the_hubs_leaderboards_get_the_test_figures(folder):
+    if not on_the_hub(folder):
+        assert not (folder / LEADERBOARD).exists()
+        return
     tested = parse_eval_result_entries(yaml.safe_load((folder / LEADERBOARD).read_text()))
     figures = {entry["metric"]: entry for entry in read_results(folder) if entry["split"] == "test"}
     assert {entry.task_id: entry.value for entry in tested} == {m: e["value"] for m, e in figures.items()}

@@ -8,11 +8,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import IMAGE_MODELS, TINY, build, enliven, random_batch, random_images
+from conftest import (
+    IMAGE_MODELS,
+    TEXT_MODELS,
+    TINY,
+    build,
+    enliven,
+    from_config,
+    random_batch,
+    random_images,
+    random_text,
+)
 from torch import nn
 
 import hub_models
-from hub_models import MODELS, HubModel, ImageClassifier, load
+from hub_models import MODELS, HubModel, ImageClassifier, TextModel, load
 from training.machine import has_bf16
 
 CLASSIFIERS = [name for name, model in MODELS.items() if hasattr(model, "predict")]
@@ -22,6 +32,8 @@ LOOKERS = [name for name, model in MODELS.items() if issubclass(model, ImageClas
 
 def questions(model):
     """The calls by which a trained model is used: name -> what it answers, always from the same noise."""
+    if model.config.model_type in TEXT_MODELS:
+        return questions_of_text(model)
     images, known = random_images(model, 3), None
     if model.config.model_type in LOOKERS:
         asked = {f"predict in {views} views": functools.partial(model.predict, images, views) for views in (1, 2, 6)}
@@ -38,6 +50,25 @@ def questions(model):
         "complete": lambda: model.complete(images, known, 2, generator=noise.manual_seed(0)),
         "most_probable": lambda: model.most_probable(images[:1], hole)[2],
     }
+
+
+def questions_of_text(model):
+    """The same of a text model; two answer with tensors."""
+    text, noise = random_text(model), torch.Generator()
+    return {
+        "token_log_prob": lambda: model.token_log_prob(text)[1],
+        "log_prob": lambda: model.log_prob(text),
+        "pieces": lambda: model.token_log_prob(text)[0],
+        "scores": lambda: torch.cat([log_p for _, log_p in model.scores(text)]),
+        "next_tokens": lambda: model.next_tokens(text, 3),
+        "generate": lambda: list(model.generate(text, max_tokens=12, generator=noise.manual_seed(0))),
+        "generate greedily": lambda: list(model.generate(text, max_tokens=5, temperature=0)),
+    }
+
+
+def same(answer, other) -> bool:
+    """Equal to the last bit; of images all answers are tensors."""
+    return torch.equal(answer, other) if isinstance(answer, torch.Tensor) else answer == other
 
 
 def test_loss_comes_first_and_is_finite(model):
@@ -90,7 +121,7 @@ def test_a_model_in_train_mode_answers_as_in_eval_mode(model):
     for module in model.modules():
         module.register_forward_pre_hook(lambda module, _: seen.append(module.training))
     for name, ask in questions(model).items():
-        assert torch.equal(ask(), answers[name]), name
+        assert same(ask(), answers[name]), name
     assert seen and not any(seen)
 
 
@@ -99,13 +130,15 @@ def test_answers_under_an_outer_autocast_are_those_of_full_precision(model):
     for name, ask in questions(model).items():
         alone = ask()
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            assert torch.equal(ask(), alone), name
+            assert same(ask(), alone), name
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_weights_of_another_width_work_and_probabilities_are_never_narrower_than_float32(model, dtype):
     model.eval()
     wanted = {name: ask() for name, ask in questions(model).items() if name not in ("sample", "complete")}
+    wanted = {name: answer for name, answer in wanted.items() if isinstance(answer, torch.Tensor)}
+    assert wanted
     model.to(dtype)
     assert model(**random_batch(model))["loss"].dtype == max(dtype, torch.float32, key=lambda d: d.itemsize)
     for name, ask in questions(model).items():
@@ -149,7 +182,8 @@ def test_loss_falls_far_when_one_batch_is_learned_by_heart(model):
 def test_a_saved_model_comes_back_exactly(model, loader, tmp_path):
     model(**random_batch(model))  # running statistics leave their start
     model.save_pretrained(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
+    files = {"config.json", "model.safetensors"} | ({"tokenizer.json"} if isinstance(model, TextModel) else set())
+    assert {path.name for path in tmp_path.iterdir()} == files
     again = load(tmp_path) if loader == "load" else type(model).from_pretrained(str(tmp_path))
     assert type(again) is type(model) and again.config == model.config and not again.training
     state = model.state_dict()
@@ -158,14 +192,14 @@ def test_a_saved_model_comes_back_exactly(model, loader, tmp_path):
         assert value.dtype == state[key].dtype and torch.equal(value, state[key]), key
     answers = questions(model.eval())
     for name, ask in questions(again).items():
-        assert torch.equal(ask(), answers[name]()), name
+        assert same(ask(), answers[name]()), name
 
 
 def test_saving_twice_writes_the_same_bytes(model, tmp_path):
-    files = [tmp_path / part / name for part in "ab" for name in ("config.json", "model.safetensors")]
     for part in "ab":
         model.save_pretrained(tmp_path / part)
-    assert [f.read_bytes() for f in files[:2]] == [f.read_bytes() for f in files[2:]]
+    written = [{path.name: path.read_bytes() for path in (tmp_path / part).iterdir()} for part in "ab"]
+    assert written[0] == written[1] and written[0].keys() >= {"config.json", "model.safetensors"}
 
 
 def test_every_field_of_a_config_survives_json(model, tmp_path):
@@ -233,8 +267,7 @@ def test_the_registry_holds_every_model_of_the_package():
 
 
 def test_the_usage_on_the_card_runs_on_a_model_of_default_size(model):
-    torch.manual_seed(0)
-    model = type(model)(type(model.config)()).eval()
+    model = from_config(type(model.config)()).eval()
     exec(model.usage, {"torch": torch, "model": model})
 
 
@@ -308,7 +341,9 @@ def test_training_loss_of_a_reader_scores_whole_image_and_prefixes_half_and_half
     assert torch.allclose(loss, by_hand[:, -1].mean() / 2 + by_hand[torch.arange(4), ends].mean() / 2)
 
 
-def test_every_image_question_refuses_what_is_no_batch_of_images(model):
+@pytest.mark.parametrize("name", [*CLASSIFIERS, *IMAGE_MODELS])
+def test_every_image_question_refuses_what_is_no_batch_of_images(name):
+    model = build(name)
     good = random_images(model, 2)
     channels, height, width = model.shape
     wrong = {
@@ -333,6 +368,24 @@ def test_every_image_question_refuses_what_is_no_batch_of_images(model):
             assert "give" in str(refused.value) and "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("name", TEXT_MODELS)
+def test_every_text_question_refuses_what_is_no_text(name):
+    model = build(name)
+    calls = (model.encode, model.log_prob, model.token_log_prob, lambda text: list(model.scores(text)))
+    for wrong in (None, b"To be", 5, ["To be"], torch.zeros(3, dtype=torch.int64)):
+        for call in (*calls, model.next_tokens, model.generate):
+            with pytest.raises(ValueError, match=f"text is a {type(wrong).__name__}: give a string"):
+                call(wrong)
+    good = random_batch(model)["tokens"]
+    bad = {"float32": good.float(), "int32": good.int(), "bool": good > 1, "list": good.tolist(), "NoneType": None}
+    bad |= {r"\(9,\)": good[0].repeat(2)[:9], r"\(4, 8, 1\)": good[..., None], r"\(0, 8\)": good[:0]}
+    bad |= {r"\(4, 1\)": good[:, :1], r"\(4, 0\)": good[:, :0], "float64": good.double()}
+    for said, tokens in bad.items():
+        with pytest.raises(ValueError, match=said) as refused:
+            model(tokens)
+        assert "give an int64 tensor" in str(refused.value) and "\n" not in str(refused.value)
+
+
 def test_no_model_file_postpones_annotations():
     """With `from __future__ import annotations` the Hub mixin hands a plain dict to a model that it loads."""
     files = list(Path(hub_models.__file__).parent.rglob("*.py"))
@@ -341,6 +394,6 @@ def test_no_model_file_postpones_annotations():
         assert "import annotations" not in path.read_text(), path.name
 
 
-def test_all_models_here_take_images():
-    """`questions` asks about images; a model of something else must be taught to it."""
-    assert set(MODELS) == {*CLASSIFIERS, *IMAGE_MODELS} and set(CLASSIFIERS) == {*READERS, *LOOKERS}
+def test_all_models_here_take_images_or_text():
+    """`questions` asks about these; a model of something else must be taught to it."""
+    assert set(MODELS) == {*CLASSIFIERS, *IMAGE_MODELS, *TEXT_MODELS} and set(CLASSIFIERS) == {*READERS, *LOOKERS}

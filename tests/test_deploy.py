@@ -32,9 +32,14 @@ HANDLERS = {  # of a theme, with arguments: between them they ask all its models
         "/likely_example": [3, "diagonal-bilstm-mnist", "likeliest"],
         "/show_field": ["pixelcnn-mnist", 20, 12],
     },
+    "text": {
+        "/suggest": ["O Romeo", "word-lstm-plays", 1, 0],
+        "/surprise": ["O Romeo", "char-lstm-shakespeare"],
+        "/compare_texts": ["O Romeo", ["char-gru512-shakespeare-study"], [0.5, 1.3], 50, 0, 1, 0],
+    },
     "vision": {"/compare_example": [6], "/show_mistakes": ["cat", "dog"]},
 }
-HANDLERS["scanline"] = HANDLERS["digits"] | HANDLERS["pixels"] | HANDLERS["vision"]
+HANDLERS["scanline"] = {name: given for handlers in HANDLERS.values() for name, given in handlers.items()}
 
 
 def deploy(hub: StandIn, home: Path, *arguments: str, token: str | None = "hf_writer") -> subprocess.CompletedProcess:
@@ -140,6 +145,7 @@ def test_a_gpu_is_asked_for_where_it_is_lent(monkeypatch):
     assert hosted.on_gpu(len) is len
     methods = ("predict_prefixes(", ".log_prob(", ".complete,", ".predict(", ".feature_maps(", ".grad_cam(")
     methods += (".sample,", ".sub_pixel_log_prob(", ".receptive_field(")
+    methods += (".next_tokens(", ".generate(", ".token_log_prob(")
     for tab in SPACES.glob("*/tabs/*.py"):
         for method in methods:
             for part in tab.read_text().split("\n\n\n"):

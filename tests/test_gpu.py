@@ -4,9 +4,9 @@ import json
 
 import pytest
 import torch
-from conftest import IMAGE_MODELS, build, random_batch, random_images
+from conftest import IMAGE_MODELS, TEXT_MODELS, build, enliven, random_batch, random_images, random_text
 
-from hub_models import load
+from hub_models import TextModel, load
 from training import train as module
 from training.data import ImageData
 
@@ -26,11 +26,32 @@ def test_a_checkpoint_of_the_cpu_runs_on_the_gpu_and_comes_back_equal(model, tmp
     with torch.no_grad():
         wanted = model(**batch)
         found = there(**{name: value.cuda() for name, value in batch.items()})
+    if isinstance(model, TextModel):
+        states = [{f"state {i}": torch.cat(part) for i, part in enumerate(out.pop("state"))} for out in (wanted, found)]
+        wanted, found = wanted | states[0], found | states[1]
     for key, value in wanted.items():
         assert torch.allclose(found[key].cpu(), value, rtol=1e-4, atol=1e-5), key
     there.save_pretrained(tmp_path / "gpu")
-    for name in "model.safetensors", "config.json":
-        assert (tmp_path / "gpu" / name).read_bytes() == (tmp_path / "cpu" / name).read_bytes()
+    assert {path.name for path in (tmp_path / "gpu").iterdir()} >= {"model.safetensors", "config.json"}
+    for path in (tmp_path / "cpu").iterdir():
+        assert (tmp_path / "gpu" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("name", TEXT_MODELS)
+def test_the_gpu_writes_and_scores_texts_as_the_cpu_does(name, cell):
+    """In float64, where rounding flips no draw."""
+    told = []
+    for device in "cpu", "cuda":
+        model = enliven(build(name, cell=cell)).eval().to(device)
+        text, noise = random_text(model), torch.Generator().manual_seed(0)
+        written = "".join(model.generate(text, max_tokens=30, temperature=0.8, top_p=0.9, generator=noise))
+        likely = [added for added, _ in model.next_tokens(text, 3)]
+        told.append((written, likely, pytest.approx(model.token_log_prob(text)[1].tolist())))
+        loss = model.train()(**random_batch(model))["loss"]  # weight_drop and all: the layers' own kernels take it
+        loss.backward()
+        assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+    assert told[0] == told[1]
 
 
 @pytest.mark.parametrize("name", IMAGE_MODELS)
@@ -51,7 +72,7 @@ def test_the_gpu_draws_and_completes_what_the_cpu_does(name):
 
 @pytest.mark.parametrize("recipe", ["gru128-mnist-predict", "gru128-mnist-classify"])
 def test_training_in_bf16_tells_the_gpu_and_its_memory(recipe, tmp_path, monkeypatch):
-    def images(name: str, split: str) -> ImageData:
+    def images(name: str, split: str, file: str | None = None) -> ImageData:
         noise = torch.Generator().manual_seed(0)
         shape = (64, 1, 28, 28)
         pixels = torch.randint(256, shape, dtype=torch.uint8, generator=noise)

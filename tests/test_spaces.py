@@ -21,6 +21,7 @@ import gradio as gr
 import numpy as np
 import pytest
 import torch
+from conftest import from_config
 from gradio_client import Client, handle_file
 from PIL import Image, ImageDraw
 
@@ -32,6 +33,18 @@ ROOT = Path(__file__).parents[1]
 SPACES = ROOT / "spaces"
 SMALL = {"layers": 2, "hidden": 4, "head": 4}
 PHOTO = SMALL | {"channels": 3, "height": 8, "width": 8, "levels": 256}
+PLAY = """HAMLET:
+To be, or not to be, that is the question:
+Whether 'tis nobler in the mind to suffer
+The slings and arrows of outrageous fortune,
+Or to take arms against a sea of troubles.
+
+JULIET:
+O Romeo, Romeo! wherefore art thou Romeo?
+If music be the food of love, play on.
+"""
+TEXT = {"embedding": 8, "widths": (12, 8)}
+LETTERS = TEXT | {"vocab_size": len(set(PLAY))}  # of more, the sign for unknown ones would be among those predicted
 
 
 def tiny_models() -> dict[str, hub_models.HubModel]:
@@ -55,6 +68,15 @@ def tiny_models() -> dict[str, hub_models.HubModel]:
     for layer in models["gated-pixelcnn-cifar10"].layers:
         layer.label.weight.data.normal_(0, 3)
     models["gated-pixelcnn-cifar10"].head.last.weight.data *= 20
+    texts = {
+        "word-lstm-plays": hub_models.WordLSTMConfig(tied=True, **TEXT),
+        "char-lstm-shakespeare": hub_models.CharLSTMConfig(**LETTERS),
+        "char-gru512-shakespeare-study": hub_models.CharLSTMConfig(cell="gru", **LETTERS),
+    }
+    models |= {name: from_config(config, [PLAY]).eval() for name, config in texts.items()}
+    for name in texts:
+        for parameter in models[name].parameters():
+            parameter.data *= 4
     return models
 
 

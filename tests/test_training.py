@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import Trainer, TrainingArguments
 
-from hub_models import MODELS, load
+from hub_models import MODELS, TextModel, load
+from training.data import TEXTS
 from training.recipe import recipes
 from training.train import parse, train
 from training.trainer import HubTrainer, newest_checkpoint
@@ -205,7 +206,7 @@ def test_a_checkpoint_cut_short_is_passed_over(run, fault, tmp_path):
     ("argv", "message"),
     [
         (["gru128-mnist-predct"], "did you mean 'gru128-mnist-predict'"),
-        (["zzz"], "known are: cifar10-fast"),
+        (["zzz"], "known are: char-gru1024"),
         (["gru128-mnist-predict", "--learning_rat", "1"], "did you mean '--learning_rate'"),
         (["gru128-mnist-predict", "--model.hidden", "1"], "did you mean '--model.hidden_size'"),
         (["gru128-mnist-predict", "--learning_rate", "fast"], "invalid float value: 'fast'"),
@@ -322,16 +323,20 @@ def test_every_recipe_builds_at_full_size_and_takes_a_step(name):
     recipe, _, args, config = parse([name, "--use_cpu", "True"])
     torch.manual_seed(0)
     model = MODELS[config.model_type](config)
-    count = 2 if hasattr(model, "predict") else 1  # batch norm wants two
-    images = torch.randint(0, 256, (count, *model.shape), dtype=torch.uint8)
-    batch = {"labels": torch.arange(count)} if hasattr(model, "predict") or model.classes else {}
+    if isinstance(model, TextModel):
+        assert recipe.window and recipe.data in TEXTS
+        batch = {"tokens": torch.randint(config.vocab_size, (1, 4))}
+    else:
+        count = 2 if hasattr(model, "predict") else 1  # batch norm wants two
+        batch = {"images": torch.randint(0, 256, (count, *model.shape), dtype=torch.uint8)}
+        batch |= {"labels": torch.arange(count)} if hasattr(model, "predict") or model.classes else {}
     kind, options = Trainer.get_optimizer_cls_and_kwargs(args)
     said = dict(pair.split("=") for pair in recipe.training.get("optim_args", "").split(",") if pair)
     assert all(options[key] == float(value) for key, value in said.items())
     optimizer = kind(model.parameters(), **options)
     losses = []
     for _ in range(2):
-        loss = model(images, **batch)["loss"]
+        loss = model(**batch)["loss"]
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
