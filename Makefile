@@ -6,7 +6,7 @@ demo: $(READY)  ## the app with all tabs on 127.0.0.1:7860
 	HF_HUB_OFFLINE=1 .venv/bin/python spaces/scanline/app.py
 
 test: $(READY)  ## all tests
-	$(RUN)/pytest -n 2 --dist loadfile
+	$(RUN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 smoke: $(READY)  ## a toy run of each kind of model through the real commands
 	$(RUN)/python tests/smoke.py

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from torch import nn
 
-from .text import TextModel, TextModelConfig
+from .text import LARGEST_VOCABULARY, TextModel, TextModelConfig
 
 UNKNOWN = "<unk>"
 WORDS = Regex(r" ?\p{L}+(?:['’]\p{L}+)*| ?[^\s\p{L}]|\s")  # a word or a sign with the space before it, or a blank
@@ -45,6 +45,7 @@ class WordLSTMConfig(TextModelConfig):
 
     def __post_init__(self):
         super().__post_init__()
+        self.check_int("vocab_size", 2, LARGEST_VOCABULARY)  # one for unknown words, and something to write
         self.check_int("dense", 0, 8192)
         self.check_float("dense_dropout", 0, 0.99)
         self.check_bool("cleaned")
