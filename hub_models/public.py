@@ -112,6 +112,7 @@ class _Latest(dict):
     """The drawings that pages have sent ahead; Gradio itself would keep for ever those that no handler asks for."""
 
     def __setitem__(self, key, value):
+        self.pop(key, None)  # or one sent again would stay where the first was, and be taken for old
         super().__setitem__(key, value)
         while len(self) > DRAWINGS:
             self.pop(next(iter(self)), None)
