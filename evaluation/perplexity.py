@@ -19,6 +19,7 @@ from evaluation.metrics import mean_interval, perplexity
 from evaluation.runner import Measures, command, spread
 from hub_models import HubModel, TextModel
 from hub_models.base import require
+from hub_models.text import of_tokens
 from training.data import TextData, load_split
 
 TOP = (1, 3, 5)
@@ -33,10 +34,9 @@ def ranks(model: TextModel, text: str) -> tuple[torch.Tensor, torch.Tensor, torc
     """
     found, numbers = [], torch.arange(model.config.vocab_size)
     for tokens, log_p in tqdm(model.scores(text), "perplexity", unit="part", leave=False):
-        known = tokens < model.config.vocab_size
-        own = log_p.gather(1, tokens.where(known, 0)[:, None])
-        likelier = (log_p > own) | ((log_p == own) & (numbers < tokens[:, None]))
-        found.append((own[:, 0].where(known, -math.inf), likelier.sum(1), tokens))
+        own = of_tokens(log_p, tokens)
+        likelier = (log_p > own[:, None]) | ((log_p == own[:, None]) & (numbers < tokens[:, None]))
+        found.append((own, likelier.sum(1), tokens))
     return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
 
 

@@ -111,7 +111,7 @@ def tricks(run: Run, seeds: int, data: ImageData) -> list[dict]:
 
     rows = []
     for trick, (source, changes) in (TRICKS | ADDED).items():
-        other = validation([run(trick.replace(" ", "-").replace(",", ""), changes, seed) for seed in range(seeds)])
+        other = validation([run(trick, changes, seed) for seed in range(seeds)])
         sign = -1 if trick in ADDED else 1
         gains = [sign * (a - b) for a, b in zip(validation(full), other, strict=True)]
         rows.append(row(trick, source, gains))
@@ -224,7 +224,7 @@ def main(argv: list[str]) -> dict:
     bar = tqdm(desc=args.name, unit="run")
 
     def run(variant: str, changes: tuple[str, ...] = (), seed: int = 0) -> dict:
-        folder = args.runs / args.name / f"{variant}-seed{seed}"
+        folder = args.runs / args.name / f"{variant.replace(' ', '-').replace(',', '')}-seed{seed}"
         options = [*budget, *changes, "--seed", str(seed), "--output_dir", str(folder), "--report_to", "none"]
         command = [recipe, *options, "--disable_tqdm", "True"]
         if args.name in WHOLE:  # a recipe's own run, as `training.train` alone makes it

@@ -40,7 +40,7 @@ def scored(name: str, found: dict, splits: tuple[str, ...] = ("test",)) -> dict:
     """A run's row: what training said, and of each split what `evaluation.perplexity` measures, intervals beside."""
     row = {"name": name} | {key: found[key] for key in ("parameters", "epochs", "minutes", "best_validation")}
     for split in splits:
-        done = [e for e in read_results(found["folder"]) if e["split"] == split]
+        done = [e for e in read_results(found["folder"]) if e["split"] == split and e["metric"] in SHOWN]
         if not done:  # one that was stopped has measured the others
             done = evaluate(perplexity.measure, perplexity.__doc__, [str(found["folder"]), "--split", split])
         figures = {e["metric"]: {"value": e["value"], "interval": e["interval"]} for e in done if e["metric"] in SHOWN}
@@ -76,11 +76,7 @@ def grid(run: Run, seeds: int, data: TextData) -> list[dict]:
 
 def claims(run: Run, seeds: int, data: TextData) -> list[dict]:
     """What the word study claims without figures, each against its baseline at one budget."""
-    return [scored(name, run(_folder(name), changes)) for name, changes in CLAIMS.items()]
-
-
-def _folder(name: str) -> str:
-    return "study" if not CLAIMS[name] else name.replace(", ", "-").replace(",", "").replace(" ", "-")
+    return [scored(name, run(name, changes)) for name, changes in CLAIMS.items()]
 
 
 def draw(name: str, rows: list[dict], told: str) -> plt.Figure:

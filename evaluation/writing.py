@@ -7,6 +7,7 @@ stands there. The study's prompts, continued at several temperatures, are a tabl
 """
 
 import argparse
+import functools
 
 import torch
 from tqdm import tqdm
@@ -14,7 +15,7 @@ from tqdm import tqdm
 from evaluation.metrics import bootstrap_intervals, mean_interval
 from evaluation.runner import Measures, command
 from evaluation.text_metrics import bleu, distinct_n, known_words, longest_copied_span, repetition
-from hub_models import CharLSTM, HubModel, TextModel
+from hub_models import HubModel, TextModel
 from hub_models.base import require
 from training.data import TextData, load_split
 
@@ -27,8 +28,8 @@ PROMPTS = {  # the study's, and the temperatures at which it tried them
 TEMPERATURES = (0.5, 0.8, 1.0)
 TEMPERATURE = 0.8
 TEXTS = 10
-WRITTEN = {True: 1000, False: 200}  # tokens of a text from nothing: characters, words
-CONTINUED = {True: 120, False: 25}  # tokens of a continuation
+WRITTEN = {"char_lstm": 1000, "word_lstm": 200}  # tokens of a text from nothing
+CONTINUED = {"char_lstm": 120, "word_lstm": 25}  # tokens of a continuation
 PLACES = 100  # at which the split's text is continued
 BEFORE = 400  # characters before each such place that the model reads
 WINDOW = 64  # tokens among which a repetition counts
@@ -76,9 +77,10 @@ def statistics(model: TextModel, data: TextData) -> dict:
     }
 
 
+@functools.lru_cache(maxsize=1)
 def from_nothing(model: TextModel, seed: int) -> list[str]:
-    """Texts that the model writes without a prompt."""
-    length = WRITTEN[isinstance(model, CharLSTM)]
+    """Texts that the model writes without a prompt; kept, since the report shows those that were measured."""
+    length = WRITTEN[model.config.model_type]
     return [write(model, "", length, TEMPERATURE, seed + i) for i in tqdm(range(TEXTS), "writing")]
 
 
@@ -91,7 +93,7 @@ def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measur
         value, *ends = mean_interval(values)
         ends = [max(0.0, ends[0]), min(100.0, ends[1])] if unit == "%" else ends
         entries.append({"metric": name, "value": value, "unit": unit, "n": TEXTS, "of": "texts", "interval": ends})
-    length = CONTINUED[isinstance(model, CharLSTM)]
+    length = CONTINUED[model.config.model_type]
     candidates, references = [], []
     for i in tqdm(range(PLACES), "continuing"):
         place = BEFORE + i * max(1, (len(text) - 3 * BEFORE) // PLACES)
@@ -116,7 +118,7 @@ def report(
 ) -> tuple[dict, dict[str, bytes]]:
     """The figures beside those of true text, and the study's prompts as the model goes on with them."""
     training, text = "".join(load_split(data.name, "train", args.data).texts), "".join(data.texts)
-    texts, length = from_nothing(model, args.seed), CONTINUED[isinstance(model, CharLSTM)]
+    texts, length = from_nothing(model, args.seed), CONTINUED[model.config.model_type]
     size, apart = max(map(len, texts)), len(text) // TEXTS
     true = facts(model, [text[i * apart :][:size] for i in range(TEXTS)], training)
     told = {entry["metric"]: entry["value"] for entry in results}
@@ -134,7 +136,7 @@ def report(
     shown = {
         "corpus": corpus,
         "n": len(data),
-        "written": WRITTEN[isinstance(model, CharLSTM)],
+        "written": WRITTEN[model.config.model_type],
         "temperature": TEMPERATURE,
     }
     return shown | {"rows": rows, "texts": texts, "prompts": prompts}, {}

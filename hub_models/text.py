@@ -190,9 +190,7 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         """
         found = [torch.empty(0)]
         for tokens, log_p in self.scores(text):
-            known = tokens < self.config.vocab_size
-            own = log_p.gather(1, tokens.where(known, 0)[:, None])[:, 0]
-            found.append(own.where(known, -math.inf))
+            found.append(of_tokens(log_p, tokens))
         return self.pieces(text), torch.cat(found)
 
     def pieces(self, text: str) -> list[str]:
@@ -334,6 +332,12 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
 def valid(text: str) -> str:
     """Text with lone halves of surrogate pairs, which no file can hold, made the sign for what cannot be read."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def of_tokens(log_p: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """Log p (N, vocab_size) -> that of each place's token int64 (N,), (N,); -inf of one that is never predicted."""
+    known = tokens < log_p.shape[1]
+    return log_p.gather(1, tokens.where(known, 0)[:, None])[:, 0].where(known, -math.inf)
 
 
 def narrowed(logits: torch.Tensor, temperature: float, top_k: int = 0, top_p: float = 1.0) -> torch.Tensor:

@@ -121,7 +121,7 @@ def test_what_is_written_is_counted_and_always_the_same(plays):
 
 
 def test_a_toy_run_is_measured_and_its_card_tells_it(plays, tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "WRITTEN", {True: 60, False: 20})
+    monkeypatch.setattr(writing, "WRITTEN", {"char_lstm": 60, "word_lstm": 20})
     monkeypatch.setattr(writing, "PLACES", 4)
     monkeypatch.setattr(writing, "BEFORE", 40)
     folder = tmp_path / "run"
@@ -182,6 +182,7 @@ def test_sweeps_of_text_score_each_run_and_draw_it(plays, tmp_path, monkeypatch)
     assert [row["name"] for row in found["rows"]] == ["windows of 6", "windows of 3, then 6"]
     for row in found["rows"]:
         assert row["test"]["perplexity"]["value"] > 1 and row["test"]["n"] > 0 and row["parameters"] > 0
-        assert load(tmp_path / "runs" / "claims" / f"{text_sweeps._folder(row['name'])}-seed0") if row["name"] else True
+    for folder in ("windows-of-6-seed0", "windows-of-3-then-6-seed0"):
+        assert load(tmp_path / "runs" / "claims" / folder)
     assert (tmp_path / "docs" / "sweep-claims.png").stat().st_size > 1000
     assert found["budget"].startswith("1 epoch of ") and "training characters" in found["budget"]

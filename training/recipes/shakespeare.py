@@ -15,6 +15,8 @@ OURS = COMMON | {
     "lr_scheduler_type": "cosine",
     "warmup_steps": 0.05,  # of the run
     "max_grad_norm": 1.0,
+    "weight_decay": 0.01,  # AdamW's own standard
+    "per_device_train_batch_size": 32,
     "adam_beta2": 0.99,  # short runs: a memory of 100 steps for the gradient's scale
 }
 STUDY_E = "a study of 2025 (a CNN, a character RNN and three PixelRNNs)"
@@ -41,11 +43,7 @@ def expected(name: str) -> dict:
 
 
 # The study gives neither rate, nor batch, nor window.
-STUDY_CHARACTERS = OURS | {
-    "learning_rate": 2e-3,
-    "weight_decay": 0.01,  # AdamW's own standard, which the study names
-    "per_device_train_batch_size": 32,
-}
+STUDY_CHARACTERS = OURS | {"learning_rate": 2e-3}
 GRU_UNITS = {256: 10, 512: 6, 1024: 4}  # epochs: the larger, the sooner it overfits
 CHARACTERS = {
     f"char-gru{units}-shakespeare-study": Recipe(
@@ -86,13 +84,7 @@ CHARACTERS_BEST = {
         ),
         model=CharLSTMConfig(variational=True, input_dropout=0.05, **model),
         data=data,
-        training=OURS
-        | {
-            "learning_rate": 4e-3,
-            "weight_decay": 0.01,
-            "per_device_train_batch_size": 32,
-            "num_train_epochs": epochs,
-        },
+        training=OURS | {"learning_rate": 4e-3, "num_train_epochs": epochs},
         window=(128,),
         carry=True,
         ema=0.999,
@@ -160,13 +152,7 @@ WORDS_BEST = {
         ),
         model=model,
         data=data,
-        training=OURS
-        | {
-            "learning_rate": 5e-3,
-            "weight_decay": 0.01,
-            "per_device_train_batch_size": 32,
-            "num_train_epochs": epochs,
-        },
+        training=OURS | {"learning_rate": 5e-3, "num_train_epochs": epochs},
         window=(48,),
         carry=True,
         ema=0.999,
