@@ -20,7 +20,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from test_spaces import SPACES, all_tabs, slowed, threads, wait_for
+from test_spaces import SPACES, all_tabs, served, slowed, threads, wait_for
 
 BROWSER, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 FLAGS = (
@@ -160,11 +160,10 @@ def browser(app):
     for flag in FLAGS:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    _, url, _ = app.demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
-    driver = webdriver.Chrome(options, Service(DRIVER))
-    yield Page(driver, url)
-    driver.quit()
-    app.demo.close()
+    with served(app) as url:
+        driver = webdriver.Chrome(options, Service(DRIVER))
+        yield Page(driver, url)
+        driver.quit()
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 import math
 import re
-import sys
 import types
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 import torch
 from gradio_client import Client, handle_file
 from PIL import Image
-from test_spaces import SPACES, all_tabs, editor, seven, slowed, threads, value_of, wait_for
+from test_spaces import SPACES, all_tabs, editor, served, seven, slowed, tabs_of, threads, value_of, wait_for
 
 from hub_models.image_classifier import CIFAR10
 from hub_models.images import to_digit, to_photo
@@ -37,15 +36,13 @@ def app(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tabs(app) -> types.SimpleNamespace:
     """The tabs' modules by name, and what they share."""
-    named = {tab.__name__.rpartition(".")[2]: tab for tab in app.themes["pixels"]}
-    return types.SimpleNamespace(**named, shared=sys.modules["pixels_tabs._pixels"])
+    return tabs_of(app, "pixels", shared="_pixels")
 
 
 @pytest.fixture(scope="module")
 def url(app):
-    _, url, _ = app.demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
-    yield url
-    app.demo.close()
+    with served(app) as url:
+        yield url
 
 
 def pixels(path: str, scale: int) -> torch.Tensor:

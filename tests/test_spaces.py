@@ -101,6 +101,20 @@ def all_tabs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[types.ModuleT
         yield load_app(SPACES / "scanline" / "app.py", monkeypatch)
 
 
+def tabs_of(app: types.ModuleType, theme: str, **shared: str) -> types.SimpleNamespace:
+    """The modules of a theme's tabs by name, and others of its folder, by the name to call them."""
+    named = {tab.__name__.rpartition(".")[2]: tab for tab in app.themes[theme]}
+    return types.SimpleNamespace(**named, **{key: sys.modules[f"{theme}_tabs.{name}"] for key, name in shared.items()})
+
+
+@contextlib.contextmanager
+def served(app: types.ModuleType) -> Iterator[str]:
+    """The address of an app while it runs."""
+    _, url, _ = app.demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    yield url
+    app.demo.close()
+
+
 def slowed(model: torch.nn.Module, seconds: float):
     """A `complete` like the model's, which `sample` calls too, that takes so long a sub-pixel."""
 
@@ -149,9 +163,8 @@ def inpaint(app):
 
 @pytest.fixture(scope="module")
 def url(app):
-    _, url, _ = app.demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
-    yield url
-    app.demo.close()
+    with served(app) as url:
+        yield url
 
 
 def seven(size: int = 280) -> Image.Image:

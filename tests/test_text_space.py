@@ -4,7 +4,6 @@ import itertools
 import json
 import math
 import re
-import sys
 import time
 import types
 import urllib.request
@@ -15,7 +14,7 @@ import orjson
 import pytest
 import torch
 from gradio_client import Client
-from test_spaces import PLAY, SPACES, all_tabs, wait_for
+from test_spaces import PLAY, SPACES, all_tabs, served, tabs_of, wait_for
 
 from hub_models.text import valid
 
@@ -44,15 +43,13 @@ def app(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tabs(app) -> types.SimpleNamespace:
     """The tabs' modules by name, and what they share."""
-    named = {tab.__name__.rpartition(".")[2]: tab for tab in app.themes["text"]}
-    return types.SimpleNamespace(**named, shared=sys.modules["text_tabs._text"])
+    return tabs_of(app, "text", shared="_text")
 
 
 @pytest.fixture(scope="module")
 def url(app):
-    _, url, _ = app.demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
-    yield url
-    app.demo.close()
+    with served(app) as url:
+        yield url
 
 
 def continued(net, prompt: str, length: int, seed: int, **options) -> str:

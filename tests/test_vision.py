@@ -1,7 +1,6 @@
 """The theme `vision` without a browser: its tabs' handlers, directly and through `gradio_client`."""
 
 import re
-import sys
 import types
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 import torch
 from gradio_client import Client, handle_file
 from PIL import Image
-from test_spaces import SPACES, all_tabs
+from test_spaces import SPACES, all_tabs, served, tabs_of
 
 from hub_models import card, locate
 from hub_models.image_classifier import CIFAR10
@@ -31,15 +30,13 @@ def app(tmp_path_factory):
 @pytest.fixture(scope="module")
 def tabs(app) -> types.SimpleNamespace:
     """The tabs' modules by name, and what they share."""
-    named = {tab.__name__.rpartition(".")[2]: tab for tab in app.themes["vision"]}
-    return types.SimpleNamespace(**named, photo=sys.modules["vision_tabs._photo"])
+    return tabs_of(app, "vision", photo="_photo")
 
 
 @pytest.fixture(scope="module")
 def client(app):
-    _, url, _ = app.demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
-    yield Client(url, verbose=False)
-    app.demo.close()
+    with served(app) as url:
+        yield Client(url, verbose=False)
 
 
 def example(i: int) -> torch.Tensor:
