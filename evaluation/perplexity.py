@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from evaluation.kneser_ney import KneserNey
-from evaluation.metrics import mean_interval, perplexity
+from evaluation.metrics import perplexity, seeds_interval
 from evaluation.runner import Measures, command, spread
 from hub_models import HubModel, TextModel
 from hub_models.base import require
@@ -23,7 +23,7 @@ from hub_models.text import of_tokens
 from training.data import TextData, load_split
 
 TOP = (1, 3, 5)
-BLOCK = 1000  # tokens: neighbours depend on one another, so intervals are over blocks of so many
+PASSAGES = 20  # of a text, over which intervals are: neighbours depend on one another, and so do pages of a play
 ORDER = 5
 
 
@@ -40,26 +40,32 @@ def ranks(model: TextModel, text: str) -> tuple[torch.Tensor, torch.Tensor, torc
     return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
 
 
-def by_blocks(values: torch.Tensor) -> tuple[float, float, float]:
-    """Values (N,) of neighbouring tokens -> their mean and its 95 % interval over blocks of them, in their unit."""
-    values = values.double()
-    blocks = torch.stack([block.mean() for block in values.split(BLOCK) if len(block) == BLOCK] or [values.mean()])
-    mean, (_, low, high) = values.mean().item(), mean_interval(blocks)
+def by_passages(values: torch.Tensor) -> tuple[float, float, float]:
+    """Values (N,) of neighbouring tokens -> their mean and its 95 % interval over passages, by Student's t."""
+    passages = values.double().tensor_split(min(PASSAGES, len(values)))
+    mean, (_, low, high) = (
+        values.double().mean().item(),
+        seeds_interval([passage.mean().item() for passage in passages]),
+    )
     return mean, min(low, mean), max(high, mean)
 
 
 def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measures:
-    """Every figure, with its 95 % interval over blocks of tokens."""
+    """Every figure, with its 95 % interval over passages of the text."""
     require(isinstance(model, TextModel), f"{args.name} is no text model: measure it with evaluation.bits_per_dim")
+    require(len(data) > 0, f"the {args.split} split has no text: give a larger --limit")
     scored = [part for part in spread(data.texts, lambda text: ranks(model, text), "perplexity") if len(part[0])]
     log_p, likelier, tokens = (torch.cat(parts) for parts in zip(*scored, strict=True))
     lengths = torch.cat([torch.tensor([len(piece) for piece in model.pieces(text)]) for text in data.texts])
     unknown, possible = tokens == model.unknown, tokens < model.config.vocab_size
-    require(bool(possible.any()), f"the model knows no symbol of the {args.split} text: give it text of its own kind")
+    told = (
+        f"the model knows {int(possible.sum())} symbols of the {args.split} text, and 2 are the least for an interval"
+    )
+    require(int(possible.sum()) > 1, f"{told}: give it more text, of its own kind")
     nats = -log_p[possible]
 
     def entry(metric: str, unit: str, values: torch.Tensor, convert=lambda value: value) -> dict:
-        value, low, high = map(convert, by_blocks(values))
+        value, low, high = map(convert, by_passages(values))
         interval = [low, high]
         return {"metric": metric, "value": value, "unit": unit, "n": len(values), "of": "tokens", "interval": interval}
 
@@ -85,6 +91,8 @@ def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measur
     if model.predicts_unknown:  # one over words
         word = tokens != model.encode("\n")
         known = word & ~unknown
+        if int(known.sum()) < 2:
+            return entries
         entries.append(entry("perplexity_of_words", "a known word", nats[known], perplexity))
         entries.append(entry(f"perplexity_of_words_kneser_ney_{ORDER}_gram", "a known word", theirs[known], perplexity))
         for k in TOP:

@@ -12,7 +12,7 @@ import functools
 import torch
 from tqdm import tqdm
 
-from evaluation.metrics import bootstrap_intervals, mean_interval
+from evaluation.metrics import bootstrap_intervals, seeds_interval
 from evaluation.runner import Measures, command
 from evaluation.text_metrics import bleu, distinct_n, known_words, longest_copied_span, repetition
 from hub_models import HubModel, TextModel
@@ -28,11 +28,16 @@ PROMPTS = {  # the study's, and the temperatures at which it tried them
 TEMPERATURES = (0.5, 0.8, 1.0)
 TEMPERATURE = 0.8
 TEXTS = 10
-WRITTEN = {"char_lstm": 1000, "word_lstm": 200}  # tokens of a text from nothing
-CONTINUED = {"char_lstm": 120, "word_lstm": 25}  # tokens of a continuation
+WRITTEN = {"characters": 1000, "words": 200}  # tokens of a text from nothing
+CONTINUED = {"characters": 120, "words": 25}  # tokens of a continuation
 PLACES = 100  # at which the split's text is continued
 BEFORE = 400  # characters before each such place that the model reads
 WINDOW = 64  # tokens among which a repetition counts
+
+
+def kind(model: TextModel) -> str:
+    """What its tokens are."""
+    return "words" if model.predicts_unknown else "characters"
 
 
 def words_of(text: str) -> list[str]:
@@ -80,7 +85,7 @@ def statistics(model: TextModel, data: TextData) -> dict:
 @functools.lru_cache(maxsize=1)
 def from_nothing(model: TextModel, seed: int) -> list[str]:
     """Texts that the model writes without a prompt; kept, since the report shows those that were measured."""
-    length = WRITTEN[model.config.model_type]
+    length = WRITTEN[kind(model)]
     return [write(model, "", length, TEMPERATURE, seed + i) for i in tqdm(range(TEXTS), "writing")]
 
 
@@ -90,15 +95,15 @@ def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measur
     training, text = "".join(load_split(data.name, "train", args.data).texts), "".join(data.texts)
     entries = []
     for name, (unit, values) in facts(model, from_nothing(model, args.seed), training).items():
-        value, *ends = mean_interval(values)
+        value, *ends = seeds_interval(values.tolist())  # ten texts are few, as seeds are
         ends = [max(0.0, ends[0]), min(100.0, ends[1])] if unit == "%" else ends
         entries.append({"metric": name, "value": value, "unit": unit, "n": TEXTS, "of": "texts", "interval": ends})
-    length = CONTINUED[model.config.model_type]
+    length = CONTINUED[kind(model)]
     candidates, references = [], []
     for i in tqdm(range(PLACES), "continuing"):
         place = BEFORE + i * max(1, (len(text) - 3 * BEFORE) // PLACES)
-        before = text[:place].rpartition(" ")[0][-BEFORE:]
-        continued = write(model, before, length, TEMPERATURE, args.seed + i)
+        place = max(0, text.rfind(" ", 0, place))  # so that the model begins with a word, and the true text, too
+        continued = write(model, text[max(0, place - BEFORE) : place], length, TEMPERATURE, args.seed + i)
         true = words_of(text[place : place + len(continued)])
         if true and words_of(continued):
             candidates.append(words_of(continued)), references.append(true)
@@ -118,7 +123,7 @@ def report(
 ) -> tuple[dict, dict[str, bytes]]:
     """The figures beside those of true text, and the study's prompts as the model goes on with them."""
     training, text = "".join(load_split(data.name, "train", args.data).texts), "".join(data.texts)
-    texts, length = from_nothing(model, args.seed), CONTINUED[model.config.model_type]
+    texts, length = from_nothing(model, args.seed), CONTINUED[kind(model)]
     size, apart = max(map(len, texts)), len(text) // TEXTS
     true = facts(model, [text[i * apart :][:size] for i in range(TEXTS)], training)
     told = {entry["metric"]: entry["value"] for entry in results}
@@ -136,7 +141,7 @@ def report(
     shown = {
         "corpus": corpus,
         "n": len(data),
-        "written": WRITTEN[model.config.model_type],
+        "written": WRITTEN[kind(model)],
         "temperature": TEMPERATURE,
     }
     return shown | {"rows": rows, "texts": texts, "prompts": prompts}, {}

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -229,6 +230,29 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         raise ValueError(f"{path} {why}: download or save it again") from error
 
 
+_exactly, _inside, _allowed = threading.Lock(), [], []  # contexts without TF32 that are open; what was allowed before
+
+
+@contextlib.contextmanager
+def _without_tf32() -> Iterator[None]:
+    """A context without TF32, a setting of the whole process: it comes back when the last thread is out."""
+    backends = torch.backends.cudnn, torch.backends.cuda.matmul
+    with _exactly:
+        if not _inside:
+            _allowed[:] = [backend.allow_tf32 for backend in backends]
+            for backend in backends:
+                backend.allow_tf32 = False
+        _inside.append(None)
+    try:
+        yield
+    finally:
+        with _exactly:
+            _inside.pop()
+            if not _inside:
+                for backend, was in zip(backends, _allowed, strict=True):
+                    backend.allow_tf32 = was
+
+
 class HubModel(
     nn.Module,
     PyTorchModelHubMixin,
@@ -270,16 +294,8 @@ class HubModel(
     @contextlib.contextmanager
     def exact(self) -> Iterator[None]:
         """A context in which nothing is computed in less than the weights' own precision: no autocast, no TF32."""
-        backends = torch.backends.cudnn, torch.backends.cuda.matmul
-        allowed = [backend.allow_tf32 for backend in backends]
-        for backend in backends:
-            backend.allow_tf32 = False
-        try:
-            with torch.autocast(self.device.type, enabled=False):
-                yield
-        finally:
-            for backend, was in zip(backends, allowed, strict=True):
-                backend.allow_tf32 = was
+        with _without_tf32(), torch.autocast(self.device.type, enabled=False):
+            yield
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:

@@ -2,8 +2,9 @@
 
 As "a CNN, a character RNN and three PixelRNNs" (2025) has it, whose nets are an embedding of 256, one GRU layer of 256,
 512 or 1,024 units (though it calls them LSTMs) and a softmax over the 65 characters of tiny Shakespeare: 428,097,
-1,232,705 and 4,021,569 parameters. Added, all off by default: more layers, dropout within and between them, weights
-shared by embedding and softmax.
+1,232,705 and 4,021,569 parameters: `cell="gru"`; the default is what the model is called. Added, all off by default:
+more layers; dropout of what goes in, of what comes out and of state-to-state weights, with one mask for all steps if
+wanted; weights shared by embedding and softmax; an initialisation that remembers.
 """
 
 from collections import Counter
@@ -46,15 +47,19 @@ likely = model.next_tokens("To be, or not to b", 5)  # [(character, probability)
 text = "".join(model.generate("ROMEO:", max_tokens=200, temperature=0.8))"""
 
     @classmethod
-    def fit(cls, config: CharLSTMConfig, texts: list[str]) -> Tokenizer:
-        """The most frequent characters, in Unicode's order; all others are one unknown symbol, after the last."""
-        counts = Counter()
-        for text in texts:
-            counts.update(text)
-        counts.pop(UNKNOWN, None)
-        symbols = sorted(symbol for symbol, _ in counts.most_common(config.vocab_size))
-        vocabulary = {symbol: i for i, symbol in enumerate([*symbols, UNKNOWN])}
+    def tokenizer_of(cls, config: CharLSTMConfig, tokens: list[str]) -> Tokenizer:
+        """Each character is a token, in Unicode's order; all others are one unknown symbol, after the last."""
+        vocabulary = {symbol: i for i, symbol in enumerate([*sorted({*tokens} - {UNKNOWN}), UNKNOWN])}
         tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
         tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
         tokenizer.decoder = decoders.Fuse()
         return tokenizer
+
+    @classmethod
+    def fit(cls, config: CharLSTMConfig, texts: list[str]) -> Tokenizer:
+        """That of the most frequent characters."""
+        counts = Counter()
+        for text in texts:
+            counts.update(text)
+        counts.pop(UNKNOWN, None)
+        return cls.tokenizer_of(config, [symbol for symbol, _ in counts.most_common(config.vocab_size)])

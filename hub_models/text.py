@@ -3,8 +3,8 @@
     tokens -> embedding -> stacked LSTM or GRU layers -> head -> softmax over the vocabulary
 
 A text is read as if a line end stood before it, so that its first token, too, has a probability, and the probabilities
-of all texts of a length sum to 1. The state is carried from token to token: each costs the same, however many came
-before.
+of all sequences of so many tokens sum to 1. The state is carried from token to token: each costs the same, however many
+came before. A CPU reads some 10,000 characters a second: `scores` gives long texts part by part.
 """
 
 import math
@@ -22,7 +22,7 @@ from .layers.cross_entropy import CrossEntropy
 from .layers.recurrent import CELLS, RecurrentStack, State, dropped
 
 TOKENIZER = "tokenizer.json"
-PART = 2**22  # logits at a time: 16 MiB in float32
+PART = 2**20  # logits at a time: 4 MiB in float32
 LARGEST_VOCABULARY = 1_000_000
 
 
@@ -30,7 +30,7 @@ LARGEST_VOCABULARY = 1_000_000
 class TextModelConfig(ModelConfig):
     """Architecture of a TextModel; its tokens are in `tokenizer.json`."""
 
-    vocab_size: int = 65  # of a recipe: at most, if the training text has so many
+    vocab_size: int = 65  # tokens that it predicts; of a recipe, the most of them: a text may have fewer
     cell: str = "lstm"  # "lstm" or "gru"
     embedding: int = 256
     widths: tuple = (512,)  # of the recurrent layers
@@ -59,8 +59,8 @@ class TextModelConfig(ModelConfig):
 class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-generation", "shakespeare"]):
     """p(text) as a product over its tokens.
 
-    A subclass gives `fit` and may put a `head` of its own before the softmax. `tokenizer` is None until
-    `training.train` or loading sets it; all that takes or gives text needs it.
+    A subclass gives `fit` and `tokenizer_of` and may put a `head` of its own before the softmax. `tokenizer` is None
+    until `training.train` or loading sets it; all that takes or gives text needs it.
     """
 
     abstract = True
@@ -86,6 +86,11 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         return nn.Sequential(), width
 
     @classmethod
+    def tokenizer_of(cls, config: TextModelConfig, tokens: list[str]) -> Tokenizer:
+        """The tokenizer that has these tokens."""
+        raise NotImplementedError
+
+    @classmethod
     def fit(cls, config: TextModelConfig, texts: list[str]) -> Tokenizer:
         """The tokenizer of training texts, of at most `config.vocab_size` tokens that the model predicts."""
         raise NotImplementedError
@@ -102,9 +107,10 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
     @property
     def unknown(self) -> int:
         """The token of what the vocabulary lacks."""
-        return self._tokens().token_to_id(self._tokens().model.unk_token)
+        tokenizer = self._own_tokenizer()
+        return tokenizer.token_to_id(tokenizer.model.unk_token)
 
-    def _tokens(self) -> Tokenizer:
+    def _own_tokenizer(self) -> Tokenizer:
         require(self.tokenizer is not None, "the model has no tokenizer: load it, or train it with training.train")
         return self.tokenizer
 
@@ -115,11 +121,11 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
             ValueError: no string.
         """
         require(isinstance(text, str), f"text is a {type(text).__name__}: give a string")
-        return torch.tensor(self._tokens().encode(valid(text)).ids, dtype=torch.int64)
+        return torch.tensor(self._own_tokenizer().encode(valid(text)).ids, dtype=torch.int64)
 
     def decode(self, tokens: torch.Tensor) -> str:
         """int64 (N,) -> text; of what `encode` makes of a text over the vocabulary, exactly that text."""
-        return self._tokens().decode(tokens.tolist(), skip_special_tokens=False)
+        return self._own_tokenizer().decode(tokens.tolist(), skip_special_tokens=False)
 
     def features(self, tokens: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
         """int64 (T, B) and the state before them -> what the softmax takes, (T, B, width), and the state after them."""
@@ -142,12 +148,15 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
             `logits` (B, T, vocab_size); `state` after the last but one token; `right`, how many are the likeliest.
 
         Raises:
-            ValueError: tokens of another type or shape.
+            ValueError: tokens of another type or shape, or that there are none of.
         """
         fits = isinstance(tokens, torch.Tensor) and tokens.dtype == torch.int64 and tokens.dim() == 2
         fits = fits and len(tokens) > 0 and tokens.shape[1] > 1
         told = f"{tokens.dtype} {tuple(tokens.shape)}" if isinstance(tokens, torch.Tensor) else type(tokens).__name__
         require(fits, f"tokens is {told}: give an int64 tensor (B, T + 1), with at least one of each")
+        if tokens.device.type == "cpu":  # a GPU would have to be waited for
+            low, high, most = int(tokens.min()), int(tokens.max()), self.config.vocab_size - self.predicts_unknown
+            require(low >= 0 and high <= most, f"tokens are {low} to {high}: give those of `encode`, 0 to {most}")
         x, state = self.features(tokens[:, :-1].t(), state)
         logits = self.logits_of(x)  # (T, B, vocab_size)
         rows, targets = logits.flatten(0, 1), tokens[:, 1:].t().flatten().to(logits.device)
@@ -196,7 +205,7 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
     def pieces(self, text: str) -> list[str]:
         """Text -> the part of it that each of its tokens stands for."""
         text = valid(text)
-        spans = self._tokens().encode(text).offsets
+        spans = self._own_tokenizer().encode(text).offsets
         ends = [0, *(end for _, end in spans)]  # a space that normalising put in counts from the character before it
         return [text[max(begin, ends[i]) : end] for i, (begin, end) in enumerate(spans)]
 
@@ -206,26 +215,38 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         Raises:
             ValueError: no string.
         """
-        return self.token_log_prob(text)[1].double().sum().item()
+        return sum(of_tokens(log_p, tokens).double().sum().item() for tokens, log_p in self.scores(text))
 
     def _start(self) -> torch.Tensor:
         """What stands before every text, int64 (1,): a line end."""
         return self.encode("\n")
 
-    def _prompt(self, prompt: str) -> torch.Tensor:
-        return torch.cat([self._start(), self.encode(prompt)])
+    def split(self, prompt: str) -> tuple[str, str]:
+        """A prompt -> what of it can be read, and its end, with which the token to come begins."""
+        return prompt, ""
 
-    def _added(self, before: int, token: int) -> str:
-        """What a token adds to a text that ends in another."""
-        decode = self._tokens().decode
-        return decode([before, token], skip_special_tokens=False)[len(decode([before], skip_special_tokens=False)) :]
+    def possible(self, before: int, begun: str = "") -> torch.Tensor:
+        """Which tokens can come after another, and begin with this, bool (vocab_size,).
 
-    def _allowed(self, log_p: torch.Tensor) -> torch.Tensor:
-        """Log p (vocab_size,) without the symbol for what the vocabulary lacks, which is no text."""
-        if self.unknown < len(log_p):
-            log_p = log_p.clone()
-            log_p[self.unknown] = -math.inf
-        return log_p
+        The symbol for what the vocabulary lacks cannot: it is no text.
+        """
+        return torch.arange(self.config.vocab_size) != self.unknown
+
+    def _prompt(self, prompt: str) -> tuple[torch.Tensor, str]:
+        """A prompt -> its tokens, a line end before them, and what the token to come begins with."""
+        require(isinstance(prompt, str), f"prompt is a {type(prompt).__name__}: give a string")
+        read, begun = self.split(prompt)
+        return torch.cat([self._start(), self.encode(read)]), begun
+
+    def _next(self, log_p: torch.Tensor, before: int, begun: str) -> torch.Tensor:
+        """Log p (vocab_size,) of what comes after a token -> float64 on the CPU, -inf of what cannot come."""
+        return log_p.cpu().double().where(self.possible(before, begun), -math.inf)
+
+    def _added(self, before: int, token: int, begun: str) -> str:
+        """What a token adds to a text that ends in another, and in what it begins with."""
+        decode = self._own_tokenizer().decode
+        both, one = (decode(ids, skip_special_tokens=False) for ids in ([before, token], [before]))
+        return both[len(one) + len(begun) :]
 
     def next_tokens(
         self, prompt: str, k: int = 5, *, temperature: float = 1.0, top_k: int = 0
@@ -241,11 +262,12 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         ModelConfig.check_number("k", k, int, 1, most)
         ModelConfig.check_number("temperature", temperature, float, 0.01, 100)
         ModelConfig.check_number("top_k", top_k, int, 0, LARGEST_VOCABULARY)
-        tokens = self._prompt(prompt)
-        logits = self._allowed(self._read(tokens, None)[0]).cpu().double()
-        best = narrowed(logits, temperature, top_k).softmax(-1).topk(k)
+        tokens, begun = self._prompt(prompt)
+        before = int(tokens[-1])
+        log_p = self._next(self._read(tokens, None)[0], before, begun)
+        best = narrowed(log_p, temperature, top_k).softmax(-1).topk(k)
         pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        return [(self._added(int(tokens[-1]), token), p) for token, p in pairs if p > 0]
+        return [(self._added(before, token, begun), p) for token, p in pairs if p > 0]
 
     def generate(
         self,
@@ -259,7 +281,7 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
     ) -> Iterator[str]:
         """Continue a prompt, token by token: what each adds to the text.
 
-        The symbol for what the vocabulary lacks is never drawn.
+        What is not `possible` is never drawn.
 
         Args:
             prompt: may be empty, and longer than any window of training; all of it is read.
@@ -278,11 +300,12 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         ModelConfig.check_number("top_p", top_p, float, 0, 1)
         on_cpu = generator is None or (isinstance(generator, torch.Generator) and generator.device.type == "cpu")
         require(on_cpu, f"generator is {generator!r}: give a torch.Generator on the CPU; every device then draws alike")
-        return self._generated(self._prompt(prompt), max_tokens, temperature, top_k, top_p, generator)
+        return self._generated(*self._prompt(prompt), max_tokens, temperature, top_k, top_p, generator)
 
     def _generated(
         self,
         tokens: torch.Tensor,
+        begun: str,
         max_tokens: int,
         temperature: float,
         top_k: int,
@@ -292,12 +315,12 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         before, state = int(tokens[-1]), None
         for _ in range(max_tokens):
             log_p, state = self._read(tokens, state)
-            logits = narrowed(self._allowed(log_p).cpu().double(), temperature, top_k, top_p)
+            logits = narrowed(self._next(log_p, before, begun), temperature, top_k, top_p)
             noise = torch.rand(1, generator=generator, dtype=torch.float64)
-            tokens = draw(logits[None], temperature and 1.0, noise)
+            tokens = draw(logits[None], 1.0 if temperature else 0.0, noise)  # they are divided by it already
             token = int(tokens)
-            yield self._added(before, token)
-            before = token
+            yield self._added(before, token, begun)
+            before, begun = token, ""
 
     def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
         """Write `model.safetensors`, `config.json` and `tokenizer.json`.
@@ -317,13 +340,13 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         told = f"{stored.source}: {TOKENIZER} is damaged or another model's"
         try:
             tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-            unknown, size = tokenizer.token_to_id(tokenizer.model.unk_token), tokenizer.get_vocab_size()
-            ids = sorted(tokenizer.get_vocab().values())
+            ids = tokenizer.get_vocab()
+            ours = cls.tokenizer_of(model.config, sorted(ids, key=ids.get))
         except Exception as error:  # the reader's own, of no type
             raise ValueError(f"{told} ({error}): download or save it again") from error
-        most = model.config.vocab_size
-        fits = unknown is not None and ids == list(range(size)) and size == most + (not cls.predicts_unknown)
-        fits = fits and (unknown < most) == cls.predicts_unknown
+        require(tokenizer.to_str() == ours.to_str(), f"{told}: it does not read as ours do: download or save it again")
+        size, most = len(ids), model.config.vocab_size
+        fits = size == most + (not cls.predicts_unknown)
         require(fits, f"{told}: it has {size} tokens, the model predicts {most}: download or save it again")
         model.tokenizer = tokenizer
         return model

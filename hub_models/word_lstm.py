@@ -7,9 +7,11 @@ embedding and softmax, dropout on the state-to-state weights, masks shared by al
 backward half has read the very word that is to be predicted.
 """
 
+import functools
 from collections import Counter
 from dataclasses import dataclass
 
+import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from torch import nn
 
@@ -80,31 +82,45 @@ text = "".join(model.generate("O Romeo, Romeo", max_tokens=50, temperature=0.8))
         return nn.Sequential(nn.Linear(width, config.dense), nn.ReLU(), nn.Dropout(config.dense_dropout)), config.dense
 
     @classmethod
-    def fit(cls, config: WordLSTMConfig, texts: list[str]) -> Tokenizer:
-        """The symbol for all unknown words, then the most frequent words, signs and blanks of the texts."""
-        tokenizer = Tokenizer(models.WordLevel({UNKNOWN: 0}, unk_token=UNKNOWN))
+    def tokenizer_of(cls, config: WordLSTMConfig, tokens: list[str]) -> Tokenizer:
+        """Words, signs and blanks are tokens, after the symbol for all unknown words."""
+        vocabulary = {word: i for i, word in enumerate([UNKNOWN, *(word for word in tokens if word != UNKNOWN)])}
+        tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
         tokenizer.normalizer = normalizers.Sequence([*(CLEANING if config.cleaned else ()), SPACED])
         tokenizer.pre_tokenizer = pre_tokenizers.Split(WORDS, "isolated")
         tokenizer.decoder = decoders.Sequence([decoders.Fuse(), UNSPACED])
-        counts = Counter()
+        return tokenizer
+
+    @classmethod
+    def fit(cls, config: WordLSTMConfig, texts: list[str]) -> Tokenizer:
+        """That of the most frequent words, signs and blanks."""
+        tokenizer, counts = cls.tokenizer_of(config, []), Counter()
         for text in texts:
             text = tokenizer.normalizer.normalize_str(text)
             counts.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text))
-        words = [UNKNOWN, *(word for word, _ in counts.most_common(config.vocab_size - 1))]
-        tokenizer.model = models.WordLevel({word: i for i, word in enumerate(words)}, unk_token=UNKNOWN)
-        return tokenizer
+        return cls.tokenizer_of(config, [word for word, _ in counts.most_common(config.vocab_size - 1)])
 
-    def _ends_in_space(self, prompt: str) -> bool:
-        return isinstance(prompt, str) and prompt.endswith(" ") and not prompt.endswith(("  ", "\n "))
+    def split(self, prompt: str) -> tuple[str, str]:
+        """As every text model's: a space at the end belongs to the word that is to come."""
+        ends = prompt.endswith(" ") and not prompt.endswith(("  ", "\n "))
+        return (prompt[:-1], " ") if ends else (prompt, "")
 
-    # A space at a prompt's end belongs to the word that is to come.
-    def next_tokens(self, prompt: str, k: int = 5, **options) -> list[tuple[str, float]]:
-        if not self._ends_in_space(prompt):
-            return super().next_tokens(prompt, k, **options)
-        return [(added.removeprefix(" "), p) for added, p in super().next_tokens(prompt[:-1], k, **options)]
+    @functools.cached_property
+    def _kinds(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Of tokens, bool (vocab_size,) each: begins with a space, or a letter, ends in a letter, is a line end."""
+        ids = self._own_tokenizer().get_vocab()
+        words = sorted(ids, key=ids.get)
+        starts = ([word[0] == " " for word in words], [word[0].isalpha() for word in words])
+        return tuple(map(torch.tensor, (*starts, [word[-1].isalpha() for word in words], [w == "\n" for w in words])))
 
-    def generate(self, prompt: str = "", **options):
-        if not self._ends_in_space(prompt):
-            return super().generate(prompt, **options)
-        pieces = super().generate(prompt[:-1], **options)
-        return (piece if i else piece.removeprefix(" ") for i, piece in enumerate(pieces))
+    def possible(self, before: int, begun: str = "") -> torch.Tensor:
+        """As every text model's. In text as it is read, a line's first word has a space, as has a word after a word."""
+        spaced, letters, ends, lines = self._kinds
+        known = super().possible(before, begun)
+        if begun:
+            kept = known & spaced
+        elif lines[before]:
+            kept = known & (spaced | lines)
+        else:
+            kept = known & ~letters if ends[before] else known
+        return kept if kept.any() else known  # a vocabulary of a few words may have none

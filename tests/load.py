@@ -43,15 +43,20 @@ from training.machine import hardware
 ROOT = Path(__file__).parents[1]
 APP = ROOT / "spaces" / "scanline" / "app.py"
 # the app, which at one signal tells where each of its threads is, at another gives back the memory that it has free
-LAUNCH = """import ctypes, faulthandler, gc, runpy, signal, sys
+LAUNCH = """import ctypes, gc, runpy, signal, sys, traceback
 stacks = open(sys.argv[2], "w")
-faulthandler.register(signal.SIGUSR1, stacks)
+def tell(*_):
+    for frame in sys._current_frames().values():
+        traceback.print_stack(frame, file=stacks)
+    print("# told", file=stacks, flush=True)
+signal.signal(signal.SIGUSR1, tell)
 def give_back(*_):
     gc.collect()
     getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
     print("# given back", file=stacks, flush=True)
 signal.signal(signal.SIGUSR2, give_back)
 runpy.run_path(sys.argv[1], run_name="__main__")"""
+WORK = ("hub_models/live.py", "in work"), ("hub_models/text.py", "in _generated")  # what samples: file, function
 LIMIT = 120  # seconds after which a request counts as hung
 SECRET = "a secret beside the app"
 Row = dict[str, str]
@@ -125,16 +130,17 @@ class Server:
         return told
 
     def samplings(self) -> int:
-        """Threads that have a model's call running for `hub_models.live`."""
-        told = self.asked(signal.SIGUSR1, "in <module>\n")  # the main thread comes last, and that there
-        return sum("hub_models/live.py" in line and line.endswith("in work") for line in told.splitlines())
+        """Threads that sample for `hub_models.live`, or write a text."""
+        told = self.asked(signal.SIGUSR1, "# told\n").splitlines()
+        return sum(any(part in line and line.endswith(name) for part, name in WORK) for line in told)
 
     def settled(self) -> bool:
-        """Whether all samplings end soon."""
-        end = time.monotonic() + LIMIT
-        while (running := self.samplings()) and time.monotonic() < end:
-            time.sleep(0.1)
-        return not running
+        """Whether all samplings end soon; between two of its tokens a text is on no thread, so it looks often."""
+        end, quiet = time.monotonic() + LIMIT, 0
+        while quiet < 20 and time.monotonic() < end:
+            quiet = 0 if self.samplings() else quiet + 1
+            time.sleep(0.02)
+        return quiet == 20
 
     def tracebacks(self) -> list[str]:
         """Those in its log."""
@@ -300,6 +306,7 @@ def messages(server: Server, session: str, lines: Iterator[str]) -> Iterator[dic
 STREAMS = {  # endpoints that sample as long as somebody looks -> what they are asked
     "fill_last": lambda server, i: [editor(server), 300, 8, 1, i],
     "sample": lambda server, i: ["gated-pixelcnn-cifar10", 16, 1, "class after class", i],
+    "write": lambda server, i: ["To be", "char-lstm-shakespeare", 1, 2000, 0, 1, i],
 }
 
 
@@ -425,11 +432,10 @@ class Fuzz:
         taken = editor(server)
         digit, mask = taken["background"], server.upload("mask.png", encoded(layer))
         self.valid = {
-            "dataset": 3,
+            "dataset": 0,
             "uploadbutton": self.files["seven.png"],
             "image": self.files["seven.png"],
             "imageeditor": {"background": digit, "layers": [mask], "composite": self.files["seven.png"], "id": None},
-            "slider": 2,
             "radio": 300,
             "number": 0,
             "state": None,
@@ -474,15 +480,21 @@ class Fuzz:
             value[self.random.choice(("id", "path", "layers", "extra", ""))] = self.nasty()
         elif action < 0.2:
             value.insert(place, self.nasty())
+        elif action < 0.3 and isinstance(value, list) and len(value) < 100:
+            value *= 5000
         else:
             value[place] = self.mutated(value[place])
         return value
 
-    def body(self, index: int) -> dict:
-        """What is posted to an endpoint: its data mutated up to three times, sometimes what surrounds them too."""
+    def sound(self, index: int) -> dict:
+        """What a page posts to an endpoint."""
         values, types = self.server.values, self.server.types
         inputs = [self.valid.get(types[i], values[i]) for i in self.server.functions[index]["inputs"]]
-        body = {"data": copy.deepcopy(inputs), "fn_index": index, "session_hash": f"visitor{self.random.randrange(50)}"}
+        return {"data": copy.deepcopy(inputs), "fn_index": index, "session_hash": f"visitor{self.random.randrange(50)}"}
+
+    def body(self, index: int) -> dict:
+        """The same, its data mutated up to three times, sometimes what surrounds them too."""
+        body = self.sound(index)
         for _ in range(self.random.choice((1, 1, 2, 3))):
             chance, data = self.random.random(), body["data"]
             if chance < 0.02 or not isinstance(data, list):
@@ -576,6 +588,10 @@ def fuzz(server: Server, n: int, seed: int = 0) -> list[Row]:
             if outcome not in ("answered", "refused"):
                 faults.append((index, outcome, json.dumps(body)[:500]))
 
+        public = [i for i, d in server.functions.items() if d["backend_fn"] and d["api_visibility"] == "public"]
+        for i in public:  # else what is damaged would be refused for what it was before
+            name = server.functions[i]["api_name"]
+            assert posted(server, makers.sound(i), name, False) == "answered", name
         endpoints = [*server.functions, None]
         for k in range(0, n, 100):  # not all payloads at once in memory
             batch = range(k, min(k + 100, n))
@@ -695,6 +711,7 @@ def main() -> None:
         lambda server: visitors(server, 50) + crowd(server, 120),
         lambda server: cancellations(server, "fill_last", 150, 200, 200, 25),
         lambda server: cancellations(server, "sample", 150, 200, 200, 25),
+        lambda server: cancellations(server, "write", 150, 200, 200, 25),
         lambda server: fuzz(server, 5000),
         lambda server: uploads(server, 500),
     ):

@@ -205,6 +205,15 @@ def test_of_equal_ones_at_the_border_all_are_kept_and_the_likeliest_always_is():
     assert torch.equal(narrowed(logits, 0, 2, 0.1), logits)
 
 
+def follows(model, before: int, token: int) -> bool:
+    """Whether a text may have one token after another: of those over words a line's first has a space, as has a word
+    after a word."""
+    if not model.predicts_unknown:
+        return True
+    last, word = map(model.tokenizer.id_to_token, (before, token))
+    return word[0] in " \n" if last == "\n" else not (last[-1].isalpha() and word[0].isalpha())
+
+
 def plainly(model, prompt: str, count: int, temperature: float, top_k: int, top_p: float, noise) -> str:
     """What `generate` draws, by evaluating all of the text anew for each token; noise inverts the distribution."""
     tokens = torch.cat([model.encode("\n"), model.encode(prompt)])
@@ -212,7 +221,7 @@ def plainly(model, prompt: str, count: int, temperature: float, top_k: int, top_
     for _ in range(count):
         padded = torch.cat([tokens, tokens[:1]])[None]
         p = model(padded)["logits"][0, -1].softmax(-1).tolist()
-        p = [0.0 if i == model.unknown else q for i, q in enumerate(p)]
+        p = [q * (i != model.unknown and follows(model, int(tokens[-1]), i)) for i, q in enumerate(p)]
         if not temperature:
             token = max(range(len(p)), key=p.__getitem__)
         else:
@@ -286,14 +295,44 @@ def test_the_likeliest_continuations_are_those_that_are_drawn(net):
 
 def test_a_space_at_a_prompts_end_belongs_to_the_word_that_comes():
     model = make("word_gru_tied")
-    for prompt in "To be", "sun. To":
-        there = [(added.removeprefix(" "), p) for added, p in model.next_tokens(prompt, 5)]
-        assert model.next_tokens(f"{prompt} ", 5) == there
-        first, *others = model.generate(prompt, max_tokens=5, generator=seeded(0))
-        assert list(model.generate(f"{prompt} ", max_tokens=5, generator=seeded(0))) == [
-            first.removeprefix(" "),
-            *others,
-        ]
+    for prompt in "To be", "sun. To", "sun.":
+        there = model.next_tokens(prompt, model.config.vocab_size)
+        spaced = [(added[1:], p) for added, p in there if added.startswith(" ")]
+        whole = sum(p for _, p in spaced)  # given that it begins with a space
+        told = model.next_tokens(f"{prompt} ", model.config.vocab_size)
+        assert [added for added, _ in told] == [added for added, _ in spaced] and 0 < whole < 1
+        assert [p for _, p in told] == pytest.approx([p / whole for _, p in spaced])
+        first, *others = model.generate(f"{prompt} ", max_tokens=5, generator=seeded(0))
+        assert first in dict(told) and others == list(
+            model.generate(f"{prompt} {first}", max_tokens=4, generator=after_one(0))
+        )
+
+
+def after_one(seed: int) -> torch.Generator:
+    """A source of noise from which one draw was made."""
+    noise = seeded(seed)
+    torch.rand(1, generator=noise, dtype=torch.float64)
+    return noise
+
+
+def test_what_is_written_reads_as_the_tokens_that_were_drawn(monkeypatch):
+    model, drawn = load("word-lstm-plays"), []
+    added = model._added
+    monkeypatch.setattr(model, "_added", lambda *given: drawn.append(given[1]) or added(*given), raising=False)
+    for seed in range(10):
+        drawn.clear()
+        written = "".join(model.generate(max_tokens=100, temperature=1.2, generator=seeded(seed)))
+        assert model.encode(written).tolist() == drawn
+    for prompt in "", "Romeo,\n", "Romeo. ", "Romeo":
+        offered = [text for text, _ in model.next_tokens(prompt, model.config.vocab_size)]
+        assert len(set(offered)) == len(offered) > 100, prompt
+
+
+@pytest.mark.parametrize("bad", [-1, 99])
+def test_tokens_that_there_are_none_of_are_refused(net, bad):
+    most = net.config.vocab_size - net.predicts_unknown
+    with pytest.raises(ValueError, match=f"give those of `encode`, 0 to {most}"):
+        net(torch.tensor([[1, bad, 2]]))
 
 
 # 4. Tokenizers.
@@ -594,6 +633,29 @@ DAMAGE = {
     "two of one number": lambda model: foreign(model, lambda told: told["model"]["vocab"].update({"\n": 3})),
     "a hole": lambda model: foreign(model, lambda told: told["model"]["vocab"].update({"\n": 10**6})),
     "negative": lambda model: foreign(model, lambda told: told["model"]["vocab"].update({"\n": -1})),
+    "truncation": lambda model: foreign(
+        model,
+        lambda told: told.update(
+            truncation={"direction": "Right", "max_length": 5, "strategy": "LongestFirst", "stride": 0}
+        ),
+    ),
+    "lower case": lambda model: foreign(model, lambda told: told.update(normalizer={"type": "Lowercase"})),
+    "stripped": lambda model: foreign(
+        model, lambda told: told.update(normalizer={"type": "Strip", "strip_left": True, "strip_right": True})
+    ),
+    "without blanks": lambda model: foreign(model, lambda told: told.update(pre_tokenizer={"type": "Whitespace"})),
+    "no decoder": lambda model: foreign(model, lambda told: told.update(decoder=None)),
+    "an added token": lambda model: foreign(
+        model,
+        lambda told: told.update(
+            post_processor={
+                "type": "TemplateProcessing",
+                "single": [{"SpecialToken": {"id": "a", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                "pair": [],
+                "special_tokens": {"a": {"id": "a", "ids": [1], "tokens": ["a"]}},
+            }
+        ),
+    ),
     "no unknown": lambda model: foreign(model, lambda told: told["model"].update(unk_token="zzz")),
     "bad expression": lambda model: foreign(model, lambda told: told["pre_tokenizer"]["pattern"].update(Regex="(")),
 }

@@ -80,12 +80,57 @@ def test_figures_of_words_against_plain_counts(plays):
     newline = int(model.encode("\n"))
     known = [p for p, token in zip(log_p, tokens, strict=True) if token not in (newline, model.unknown)]
     assert found["perplexity_of_words"] == pytest.approx(math.exp(-sum(known) / len(known)))
-    right = words = 0
+    right, words = {1: 0, 3: 0, 5: 0}, 0
     for i, token in enumerate(tokens):  # the plain way: the prompt read anew for every word
         best = model._read(torch.cat([model.encode("\n"), torch.tensor(tokens[:i], dtype=torch.int64)]), None)[0]
         words += token != newline
-        right += token not in (newline, model.unknown) and int(best.argmax()) == token
-    assert found["top_1_accuracy_of_words"] == pytest.approx(100 * right / words)
+        for k in right:
+            right[k] += token not in (newline, model.unknown) and token in best.topk(k).indices
+    for k, count in right.items():
+        assert found[f"top_{k}_accuracy_of_words"] == pytest.approx(100 * count / words)
+    assert right[1] <= right[3] < right[5] < words
+
+
+def test_intervals_are_over_passages_as_of_few_independent_values():
+    means = torch.tensor([1.0, 2.0, 4.0] * 6 + [3.0, 5.0])
+    values = means.repeat_interleave(50)  # twenty passages of one value each
+    mean, low, high = perplexity.by_passages(values)
+    half = 2.093024 * means.double().std().item() / math.sqrt(20)  # Student's t of 19 degrees of freedom, from a table
+    assert [mean, low, high] == pytest.approx([means.mean().item(), mean - half, mean + half], rel=1e-6)
+    mean, low, high = perplexity.by_passages(torch.tensor([1.0, 3.0]))
+    assert [mean, low, high] == pytest.approx([2, 2 - 12.7062, 2 + 12.7062], rel=1e-5)  # of 1 degree
+    slow = torch.sin(torch.arange(20_000) / 3000)  # neighbours are alike: 20,000 values tell little
+    mean, low, high = perplexity.by_passages(slow)
+    assert high - low > 20 * 2 * 1.96 * slow.std().item() / math.sqrt(20_000)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "Zzqx\n"])
+def test_texts_too_small_for_a_figure_are_refused_or_tell_less(text, plays):
+    model = build("word_lstm", cleaned=False).eval()
+    if len(text) < 2:
+        with pytest.raises(ValueError, match="give" if text else "has no text: give a larger --limit"):
+            measured(model, text, plays)
+        return
+    found = measured(model, text, plays)
+    assert all(map(math.isfinite, found.values())) and "perplexity_of_words" not in found
+
+
+def test_bleu_of_the_true_text_is_100(plays, monkeypatch):
+    """What is compared stands where the prompt ends."""
+    text = " ".join(f"word{i}," for i in range(400))
+    model = build("word_lstm", cleaned=False).eval()
+    monkeypatch.setattr(writing, "PLACES", 5)
+    monkeypatch.setattr(writing, "BEFORE", 150)
+
+    def true(model, prompt: str, *_) -> str:
+        if not prompt:
+            return text[:50]
+        place = text.index(prompt) + len(prompt)
+        return text[place : place + 60]
+
+    monkeypatch.setattr(writing, "write", true)
+    data = TextData("plays-by-line", "test", [text])
+    assert by_metric(writing.measure(model, data, arguments(plays)))["bleu_2"] == pytest.approx(100)
 
 
 def test_the_five_gram_is_fitted_on_the_training_split_and_scores_the_same_tokens(plays):
@@ -103,7 +148,7 @@ def test_what_a_character_model_has_no_symbol_for_is_left_out_and_told(plays):
     log_p = model.token_log_prob(text)[1]
     assert found["unknown"] == pytest.approx(100 * 2 / len(text)) and log_p.isinf().sum() == 2
     assert found["nats_per_token"] == pytest.approx(-log_p[log_p.isfinite()].double().mean().item())
-    with pytest.raises(ValueError, match="knows no symbol of the test text"):
+    with pytest.raises(ValueError, match="knows 0 symbols of the test text, and 2 are the least"):
         measured(model, "Ω" * 9, plays)
 
 
@@ -121,7 +166,7 @@ def test_what_is_written_is_counted_and_always_the_same(plays):
 
 
 def test_a_toy_run_is_measured_and_its_card_tells_it(plays, tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "WRITTEN", {"char_lstm": 60, "word_lstm": 20})
+    monkeypatch.setattr(writing, "WRITTEN", {"characters": 60, "words": 20})
     monkeypatch.setattr(writing, "PLACES", 4)
     monkeypatch.setattr(writing, "BEFORE", 40)
     folder = tmp_path / "run"

@@ -1,5 +1,6 @@
 """The theme `text` without a browser: its tabs' handlers, directly and through `gradio_client`."""
 
+import html
 import itertools
 import json
 import math
@@ -99,78 +100,106 @@ def test_themes_and_endpoints(app, tabs):
 @pytest.mark.parametrize("top_k", [0, 1, 3, 50])
 @pytest.mark.parametrize("temperature", [0.5, 1, 1.5])
 @pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("text", ["To be or not to", "O Romeo, ", "", "xyzzy"])
+@pytest.mark.parametrize("text", ["To be or not to", "O Romeo, ", "you are Signior Vincentio. ", "", "xyzzy"])
 def test_suggestions_are_the_models_at_the_temperature_and_after_top_k(tabs, text, name, temperature, top_k):
-    likely, offered = tabs.complete.suggest(text, name, temperature, top_k)
+    likely = tabs.complete.suggest(text, name, temperature, top_k)
     net = tabs.shared.model(name)
-    whole = net.next_tokens(text, net.config.vocab_size)  # likeliest first
+    spaced = name == WORDS and text.endswith(" ")
+    whole = net.next_tokens(text[:-1] if spaced else text, net.config.vocab_size)  # likeliest first
     assert sum(p for _, p in whole) == pytest.approx(1)
+    if spaced:  # the space that is there begins what comes
+        whole = [(added[1:], p) for added, p in whole if added.startswith(" ")]
     warmed = [p ** (1 / temperature) for _, p in whole[: top_k or None]]
     wanted = [p / sum(warmed) for p in warmed[:5]]
     assert list(likely.values()) == pytest.approx(wanted, rel=1e-6)
-    assert offered == [added for added, _ in whole[: len(wanted)]]
-    assert [tabs.complete.SIGNS.get(added, added) for added in offered] == list(likely)
+    assert list(likely) == [tabs.complete.SIGNS.get(added, added) for added, _ in whole[: len(wanted)]]
+
+
+@pytest.mark.parametrize("text", ["To be or not to", "you are Signior Vincentio. ", "To be.\n"])
+@pytest.mark.parametrize("name", ALL)
+def test_each_bar_adds_what_it_shows(tabs, text, name):
+    likely = tabs.complete.suggest(text, name, 1.5, 0)
+    assert len(likely) == 5 and list(likely.values()) == sorted(likely.values(), reverse=True)
+    for i, entry in enumerate(gr.Label().postprocess(likely).confidences):  # as the page has them
+        added = {"⏎ line end": "\n", "␣ space": " "}.get(entry.label, entry.label)
+        chosen = gr.EventData(None, {"index": i, "value": entry.label})
+        assert tabs.complete.take_bar(text, [text], name, 1.5, 0, chosen)[0] == text + added
 
 
 def test_each_suggestion_is_drawn_as_often_as_told(tabs):
-    likely, offered = tabs.complete.suggest("To be", LETTERS, 0.7, 4)
+    likely = tabs.complete.suggest("To be", LETTERS, 0.7, 4)
     net, generator = tabs.shared.model(LETTERS), torch.Generator().manual_seed(0)
     options = {"max_tokens": 1, "temperature": 0.7, "top_k": 4, "generator": generator}
     drawn = [next(net.generate("To be", **options)) for _ in range(2000)]
-    assert set(drawn) <= set(offered) and len(offered) == 4
-    for added, p in zip(offered, likely.values(), strict=True):
+    assert {tabs.complete.SIGNS.get(added, added) for added in drawn} <= set(likely) and len(likely) == 4
+    for shown, p in likely.items():
+        added = tabs.complete.ADDED.get(shown, shown)
         assert abs(drawn.count(added) / 2000 - p) < 4 * math.sqrt(p * (1 - p) / 2000) + 1e-9
 
 
 CHOSEN = (WORDS, 0.8, 3)
 
 
-def bar(i) -> gr.EventData:
-    return gr.EventData(None, {"index": i, "value": "whatever the page says"})
+def bar(shown) -> gr.EventData:
+    return gr.EventData(None, {"index": "whatever the page says", "value": shown})
 
 
 def test_bars_are_taken_and_taken_back(tabs):
     complete = tabs.complete
-    likely, offered = complete.suggest("To be", *CHOSEN)
-    text, past, then, after, earlier = complete.take_bar("To be", [], *CHOSEN, offered, bar(1))
-    assert text == "To be" + offered[1] and (then, after) == complete.suggest(text, *CHOSEN)
-    assert earlier == ["To be"] and past == gr.update(samples=[["To be"]], visible=True)
+    first, second = list(complete.suggest("To be", *CHOSEN))[:2]
+    text, past, likely, texts = complete.take_bar("To be", ["To be"], *CHOSEN, bar(second))
+    assert text == "To be" + second and likely == complete.suggest(text, *CHOSEN)
+    assert texts == ["To be", text] and past == gr.update(samples=[["To be"]], visible=True)
     long = f"To be\n{'or ' * 20}not"
-    past = complete.take_bar(long, ["To be\nor"], *CHOSEN, offered, bar(1))[1]
-    assert past["samples"] == [["To be⏎or"], [f"…{long[-50:]}"]]  # what tells them apart
-    # of what was shown, though the text has gone on meanwhile
-    later, _, _, _, earlier = complete.take_bar(f"{text}, ", earlier, *CHOSEN, after, bar(0))
-    assert later == f"{text}, {after[0]}" and earlier == ["To be", f"{text}, "]
-    assert complete.undo(earlier, *CHOSEN)[0] == f"{text}, "
-    back, past, again, _, earlier = complete.go_back(0, earlier, *CHOSEN)
-    assert (back, again, earlier, past) == ("To be", likely, [], gr.update(samples=[], visible=False))
-    with pytest.raises(gr.Error, match="nothing to undo"):
-        complete.undo([], *CHOSEN)
-    for index in (1, -1, None, "0", 0.5):
+    past = complete.take_bar(long, ["", "To be\nor", "To"], *CHOSEN, bar("a"))[1]
+    assert past["samples"] == [["(nothing)"], ["To be⏎or"], ["To"], [f"…{long[-50:]}"]]  # what tells them apart
+    # what a bar says is added, though the text has gone on meanwhile
+    typed = f"{text}, "
+    later, _, _, texts = complete.take_bar(typed, texts, *CHOSEN, bar("⏎ line end"))
+    assert later == f"{typed}\n" and texts == ["To be", text, typed, later]
+    assert complete.undo(later, texts, *CHOSEN)[0] == typed
+    back, past, again, texts = complete.go_back(0, "mine", texts, *CHOSEN)
+    assert (back, again) == ("To be", complete.suggest("To be", *CHOSEN))
+    assert texts == ["To be", text, typed, later, "mine", "To be"]  # what was typed is not lost
+    assert len(past["samples"]) == 5
+    for index in (2, 1, -1, None, "0", 0.5):
         with pytest.raises(gr.Error, match="no such earlier text"):
-            complete.go_back(index, ["a"], *CHOSEN)
-    for data in (None, {}, {"index": None}, {"index": 3}, {"index": -1}, {"index": "0"}, [0]):
+            complete.go_back(index, "b", ["a", "b"], *CHOSEN)
+    for data in (None, {}, {"value": None}, {"value": ""}, {"value": 3}, {"index": 0}, {"value": ["a"]}, [0]):
         with pytest.raises(gr.Error, match="click on one of the bars"):
-            complete.take_bar("To be", [], *CHOSEN, offered, gr.EventData(None, data))
+            complete.take_bar("To be", ["To be"], *CHOSEN, gr.EventData(None, data))
+
+
+def test_undo_takes_back_what_was_typed_then_what_a_button_did(tabs):
+    undo, texts = tabs.complete.undo, ["a", "a b"]
+    text, past, _, texts = undo("a b and typed on", texts, *CHOSEN)
+    assert (text, texts, past["samples"]) == ("a b", ["a", "a b"], [["a"]])
+    text, past, _, texts = undo(text, texts, *CHOSEN)
+    assert (text, texts, past) == ("a", ["a"], gr.update(samples=[], visible=False))
+    assert undo("", texts, *CHOSEN)[0] == "a"
+    with pytest.raises(gr.Error, match="nothing to undo"):
+        undo("a", texts, *CHOSEN)
 
 
 def test_an_example_begins_anew_and_the_last_20_texts_are_kept(tabs):
-    text, _, _, _, earlier = tabs.complete.begin(3, "mine", [str(i) for i in range(20)], *CHOSEN)
-    assert text == "Friends, Romans, country-men," and earlier == [*map(str, range(1, 20)), "mine"]
+    text, _, _, texts = tabs.complete.begin(3, "mine", [str(i) for i in range(20)], *CHOSEN)
+    assert text == "Friends, Romans, country-men," and texts == [*map(str, range(2, 20)), "mine", text]
     for index in (4, -1, None, "0"):
         with pytest.raises(gr.Error, match="choose one of 0 to 3"):
-            tabs.complete.begin(index, "", [], *CHOSEN)
+            tabs.complete.begin(index, "", [""], *CHOSEN)
+    texts = tabs.complete.begin(0, "a" * 2001, [""], *CHOSEN)[-1]  # one that is too long is not in its way
+    assert texts == ["", "a" * 2000, "To be or not to"]
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_writing_on_draws_one_token(tabs, name, monkeypatch):
     for seed in range(5):
         monkeypatch.setattr(tabs.complete.random, "randrange", lambda most, seed=seed: seed)
-        text, _, likely, _, earlier = tabs.complete.write_on("O Romeo ", [], name, 1.5, 0)
+        text, _, likely, texts = tabs.complete.write_on("O Romeo ", ["O"], name, 1.5, 0)
         generator = torch.Generator().manual_seed(seed)
         added = next(tabs.shared.model(name).generate("O Romeo ", temperature=1.5, generator=generator))
-        assert text == f"O Romeo {added}" and earlier == ["O Romeo "]
-        assert likely == tabs.complete.suggest(text, name, 1.5, 0)[0]
+        assert text == f"O Romeo {added}" and texts == ["O", "O Romeo ", text]
+        assert likely == tabs.complete.suggest(text, name, 1.5, 0)
 
 
 # --- Write like Shakespeare
@@ -234,6 +263,9 @@ class Spans(HTMLParser):
         if self.inside and tag == "span":
             self.spans.append([attributes["class"], attributes["title"], ""])
 
+    def handle_endtag(self, tag):
+        self.inside &= tag != "p"
+
     def handle_data(self, data):
         if self.inside:
             self.spans[-1][2] += data
@@ -251,12 +283,15 @@ def test_each_token_has_its_colour_and_its_bits(tabs, name):
     source, note = tabs.surprise.surprise(PLAY, name)
     parts, log_p = net.token_log_prob(PLAY)
     page = Spans(source)
-    assert page.tags == {"p", "span"} and [part for *_, part in page.spans] == [shown(part) for part in parts]
+    assert page.tags == {"p", "span", "b"} and [part for *_, part in page.spans] == [shown(part) for part in parts]
     most = math.log2(net.config.vocab_size)
     for (kind, title, _), cost in zip(page.spans, (-log_p.double() / math.log(2)).tolist(), strict=True):
         assert title == f"{cost:.2f} bits" and kind == f"b{min(8, round(8 * cost / most))}"
     bits = -net.log_prob(PLAY) / math.log(2)
     kind = "word" if name == WORDS else "character"
+    dearest = sorted(zip((-log_p).tolist(), parts, strict=True), key=lambda pair: -pair[0])[:5]
+    wanted = ", ".join(f"<b>{html.escape(shown(part))}</b> {cost / math.log(2):.1f} bits" for cost, part in dearest)
+    assert source.endswith(f"<p>Dearest: {wanted}</p>")
     assert note.startswith(f"**{bits:,.1f} bits** for {len(parts):,} {kind}s")
     assert f"a perplexity of **{2 ** (bits / len(parts)):.2f}** a {kind}, " in note
     assert f"**{bits / len(PLAY):.3f} bits a character**" in note and "vocabulary" not in source + note
@@ -328,7 +363,11 @@ def test_columns_that_are_not_needed_go(tabs, monkeypatch):
     assert [len(column["value"]) >= 12 for column in last[:2]] == [True, True]
 
 
-@pytest.mark.parametrize(("names", "warmth"), [([], [1]), ([WORDS], []), ([WORDS, GRU], [0.5, 0.8, 1])])
+@pytest.mark.parametrize(
+    ("names", "warmth"),
+    [([], [1]), ([WORDS], []), ([WORDS, GRU], [0.5, 0.8, 1]), ([WORDS] * 10**5, [1] * 10**5)],
+    ids=["no model", "no temperature", "six", "10 billion"],
+)
 def test_too_few_and_too_many_texts(tabs, names, warmth):
     n = len(names) * len(warmth)
     with pytest.raises(gr.Error, match=f"makes {n} texts: choose models and temperatures that make 1 to 4"):
@@ -364,18 +403,18 @@ def test_bad_settings(tabs, bad, match, monkeypatch):
         with pytest.raises(gr.Error, match=match):
             tabs.complete.suggest(given["prompt"], name, warmth, given["top_k"])
         with pytest.raises(gr.Error, match=match):
-            tabs.complete.write_on(given["prompt"], [], name, warmth, given["top_k"])
+            tabs.complete.write_on(given["prompt"], [""], name, warmth, given["top_k"])
 
 
 def test_longest_texts(tabs, monkeypatch):
     with pytest.raises(gr.Error, match="temperature must be a number from 0.5 to 1.5"):
         tabs.complete.suggest("", WORDS, 0.4, 0)
-    assert tabs.complete.suggest("a" * 2000, LETTERS, 1, 0)[1]
+    assert tabs.complete.suggest("a" * 2000, LETTERS, 1, 0)
     assert len(Spans(tabs.surprise.surprise("ab " * 6666 + "ab", LETTERS)[0]).spans) == 20_000
     for name in ALL:
         monkeypatch.setattr(tabs.shared.model(name), "encode", None, raising=False)
-    with pytest.raises(gr.Error, match="The text is too long: give at most 2,000 characters"):
-        tabs.complete.take_bar("a" * 2000, [], WORDS, 1, 0, ["b"], bar(0))
+    with pytest.raises(gr.Error, match="The text is full: it has at most 2,000 characters"):
+        tabs.complete.take_bar("a" * 2000, [""], WORDS, 1, 0, bar("b"))
     for text in ("a" * 20_001, "\ud800" * 1_000_000):
         with pytest.raises(gr.Error, match="The text is too long: give at most 20,000 characters"):
             tabs.surprise.surprise(text, LETTERS)
@@ -384,9 +423,10 @@ def test_longest_texts(tabs, monkeypatch):
 @pytest.mark.parametrize("text", ODD.values(), ids=ODD)
 @pytest.mark.parametrize("name", ALL)
 def test_odd_texts_are_answered(tabs, name, text):
-    likely, offered = tabs.complete.suggest(text, name, 1, 0)
-    assert len(likely) == 5 and sendable(likely) and sendable(offered)
-    assert sendable(tabs.complete.write_on(text, [], name, 1, 0))
+    likely = tabs.complete.suggest(text, name, 1, 0)
+    assert len(likely) == 5 and sendable(likely)
+    assert sendable(tabs.complete.write_on(text, [valid(text)], name, 1, 0))
+    assert sendable(tabs.complete.take_bar(text, ["a"], name, 1, 0, bar("\ud800")))
     *_, written = tabs.write.write(text, name, 1, 20, 0, 1, 0)
     assert written.startswith(valid(text)) and len(written) >= len(valid(text)) + 20 and sendable(written)
     *_, columns = tabs.compare.compare(text, [name], [1], 20, 0, 1, 0)
@@ -394,7 +434,7 @@ def test_odd_texts_are_answered(tabs, name, text):
     if text:
         source, note = tabs.surprise.surprise(text, name)
         page = Spans(source)
-        assert page.tags == {"p", "span"} and sendable([source, note])
+        assert page.tags <= {"p", "span", "b"} and sendable([source, note])
         assert "".join(part for *_, part in page.spans) == shown(text)
 
         assert not re.search("[<>{&]", note)  # it echoes nothing
@@ -421,7 +461,8 @@ def test_two_visitors_stream_and_do_not_mix(url, tabs):
         }
         answers = {seed: job.result() for seed, job in begun.items()}
     for seed, (text, past, likely) in answers.items():
-        assert text.startswith(f"Mine is {seed}") and past["samples"] == [[f"Mine is {seed}"]] * 2
+        assert text.startswith(f"Mine is {seed}") and past["samples"][1] == [f"Mine is {seed}"]
+        assert not any(f"Mine is {other}" in row[0] for other in answers if other != seed for row in past["samples"])
         assert len(likely["confidences"]) == 5
 
 
@@ -429,7 +470,7 @@ def test_suggestions_and_surprise_through_the_client(url, tabs):
     client = Client(url, verbose=False)
     given = client.predict("To be or not to", WORDS, 0.7, 0, api_name="/suggest")
     told = {entry["label"]: entry["confidence"] for entry in given["confidences"]}
-    assert told == pytest.approx(tabs.complete.suggest("To be or not to", WORDS, 0.7, 0)[0])
+    assert told == pytest.approx(tabs.complete.suggest("To be or not to", WORDS, 0.7, 0))
     assert tuple(client.predict(PLAY, GRU, api_name="/surprise")) == tabs.surprise.surprise(PLAY, GRU)
 
 
@@ -451,14 +492,14 @@ def test_errors_reach_the_client(url):
     client = Client(url, verbose=False)
     for arguments, name, told in (
         (("a" * 2001, WORDS, 1, 0), "/suggest", "The text is too long"),
-        (("a", WORDS, 3, 0), "/suggest", "3"),
-        (("a", "word-lstm", 1, 0), "/write_on", "word-lstm"),
+        (("a", WORDS, 3, 0), "/suggest", "Value 3 is greater than maximum value 1.5"),
+        (("a", "word-lstm", 1, 0), "/write_on", "Value: word-lstm is not in the list of choices"),
         (("a" * 1_000_000, WORDS, 1, 9, 0, 1, 0), "/write", "The beginning is too long"),
-        (("a", WORDS, 1, 2001, 0, 1, 0), "/write", "2001"),
+        (("a", WORDS, 1, 2001, 0, 1, 0), "/write", "Value 2001 is greater than maximum value 2000"),
         (("a" * 1_000_000, WORDS), "/surprise", "The text is too long: give at most 20,000 characters"),
         (("", WORDS), "/surprise", "There is no text"),
         (("a", [WORDS], [], 9, 0, 1, 0), "/compare_texts", "That makes 0 texts"),
-        (("a", ["b"], [1], 9, 0, 1, 0), "/compare_texts", "'b'"),
+        (("a", ["b"], [1], 9, 0, 1, 0), "/compare_texts", "Value: 'b' (type: <class 'str'>) is not in"),
     ):
         with pytest.raises(Exception, match=re.escape(told)):
             client.predict(*arguments, api_name=name)

@@ -4,7 +4,6 @@ The plays are a small CSV, so that none of it needs Kaggle; the real ones, where
 """
 
 import csv
-import dataclasses
 import json
 import random
 import re
@@ -36,7 +35,7 @@ CALM = [f"--model.{name}" for name in ("dropout", "input_dropout", "weight_drop"
 CALM = [word for name in CALM for word in (name, "0")]
 
 
-def write_plays(path: Path, plays: int = 3, lines: int = 60) -> Path:
+def write_plays(path: Path, plays: int = 5, lines: int = 36) -> Path:
     chance = random.Random(0)
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
@@ -92,7 +91,8 @@ def check_splits(name: str, raw: dict[str, list[str]]) -> None:
             assert sorted(windows) == sorted(wanted) and windows != wanted
             assert len(parts["validation"]) == len(wanted) // 5
             return
-        assert joined["train"] + joined["validation"] + joined["test"] == whole  # in the order of the text
+        order = ("validation", "train", "test") if name == "tiny-shakespeare-80" else ("train", "validation", "test")
+        assert "".join(joined[split] for split in order) == whole
         if name == "tiny-shakespeare-80":
             shares = [len(joined[split]) / len(whole) for split in ("train", "validation", "test")]
             assert shares == pytest.approx([0.75, 0.05, 0.2], abs=0.001)
@@ -125,7 +125,8 @@ def test_splits_are_disjoint_whole_and_the_same_each_time(name):
 def test_splits_of_the_real_texts_are_too_and_held_out_is_validation_and_test(name):
     check_splits(name, raw_of(name))
     parts = {split: load_split(name, split) for split in ("train", "validation", "test", "held-out")}
-    assert parts["held-out"].texts == ["".join(parts["validation"].texts + parts["test"].texts)]
+    assert parts["held-out"].texts == parts["validation"].texts + parts["test"].texts
+    check_splits(name, raw_of(name))  # nobody has changed what is kept of them
     assert len({data.revision for data in parts.values()}) == 1 and len(parts["train"].revision) in (40, 64)
     if not TEXTS[name].kaggle:
         if name != "tiny-shakespeare-random":
@@ -139,7 +140,8 @@ def test_the_first_lines_of_a_text_are_told_as_such():
     assert len(data) == 9 and data.part == "" and data.first(None) is data
     first = data.first(2)
     assert first.texts == ["a\nbb\n"] and first.part == "first 5 of 9 characters" and first.revision == "1"
-    assert data.first(99).texts == ["a\nbb\n\nc"]
+    assert data.first(99).texts == data.texts and data.first(99).part == ""
+    assert data.first(5).texts == data.texts and data.first(4).texts == data.texts[:1]
 
 
 def test_every_text_is_described_and_another_split_is_refused():
@@ -166,7 +168,7 @@ def test_the_plays_lie_in_kagglehubs_cache_under_their_version(plays, tmp_path, 
     text._raw.cache_clear()
     try:
         found = load_split("plays-by-play", "train")
-        assert found.texts == load_split("plays-by-play", "train", str(plays)).texts
+        assert len(found) > 0 and found.texts == load_split("plays-by-play", "train", str(plays)).texts
         assert found.revision == fingerprint(plays)
 
         def refuse(*_, **__):
@@ -183,10 +185,14 @@ def test_the_plays_lie_in_kagglehubs_cache_under_their_version(plays, tmp_path, 
 
 
 WRONG = {
-    "other columns": (b"Play,Line\nA,hello\n", "with the columns Play, PlayerLine: it has ['Play', 'Line']"),
+    "other columns": (b"Play,Line\nA,hello\n", "Play, PlayerLine, once each: its first line is 'Play,Line'"),
+    "a column twice": (b"Play,PlayerLine,PlayerLine\nA,b,c\n", "once each: its first line is 'Play,PlayerLine,Play"),
+    "one line": (b"a," * 10**6, "once each: its first line is 'a,a,"),
+    "commas of a line": (b"Play,PlayerLine\nA,To be, or not\n", "line 2 has more fields than there are columns"),
+    "an open quote": (b'Play,PlayerLine\nA,"To be\nB,not\n', "unexpected end of data"),
     "no UTF-8": (b"Play,PlayerLine\nA,h\xe9llo\n", "is no CSV in UTF-8 with the columns Play, PlayerLine"),
     "UTF-16": ("Play,PlayerLine\nA,hello\n".encode("utf-16"), "is no CSV in UTF-8"),
-    "empty": (b"", "is no CSV in UTF-8 with the columns Play, PlayerLine: it has"),
+    "empty": (b"", "is no CSV in UTF-8 with the columns Play, PlayerLine, once each: its"),
     "no lines": (b"Play,PlayerLine\n", "it has no lines"),
     "a web page": (b"<!DOCTYPE html>\n<html></html>\n", "is no CSV in UTF-8 with the columns"),
     "a huge field": (b"Play,PlayerLine\nA," + b"x" * 200_000 + b"\n", "field larger than field limit"),
@@ -200,7 +206,14 @@ def test_a_wrong_csv_gets_one_sentence(kind, tmp_path):
     (tmp_path / "x.csv").write_bytes(data)
     with pytest.raises(ValueError) as refused:
         train([*TOY, "--data", str(tmp_path / "x.csv"), "--output_dir", str(tmp_path / "run")])
-    assert said in str(refused.value) and "\n" not in str(refused.value) and not (tmp_path / "run").exists()
+    told = str(refused.value)
+    assert said in told and "\n" not in told and len(told) < 600 and not (tmp_path / "run").exists()
+
+
+def test_three_plays_are_too_few_to_split_by_play(tmp_path):
+    argv = [*TOY, "--data", str(write_plays(tmp_path / "x.csv", 3)), "--output_dir", str(tmp_path / "run")]
+    with pytest.raises(ValueError, match="there are 3 plays: splitting by play needs at least 4"):
+        train(["word-lstm-plays-unseen", *argv[1:]])
 
 
 def test_a_csv_may_have_a_byte_order_mark_short_rows_and_quoted_lines(tmp_path):
@@ -467,6 +480,22 @@ def test_a_broken_carried_run_resumes_bit_for_bit(step, run, tmp_path, monkeypat
     assert_same_run(folder, tmp_path / "run")
 
 
+def test_a_run_without_its_carried_state_is_refused_and_a_lost_stage_is_done_without(run, tmp_path, monkeypatch, drawn):
+    argv = [*run[1], "--output_dir", str(tmp_path / "run")]
+    with monkeypatch.context() as patch:
+        broken_at(5, patch)
+        with pytest.raises(KillError):
+            train(argv)
+    carried = newest_checkpoint(tmp_path / "run") / "carried-0.safetensors"
+    kept = carried.rename(tmp_path / "kept")
+    with pytest.raises(ValueError, match="carried-0.safetensors is missing, the state to go on with: begin anew"):
+        train([*argv, "--resume"])
+    kept.rename(carried)
+    (tmp_path / "run" / "stages" / "0.txt").unlink()
+    written = json.loads((train([*argv, "--resume"]) / "train_results.json").read_text())["written"]
+    assert len(written) == 3 and not any(row["name"] == "untrained" for row in written)
+
+
 def test_a_broken_run_in_stages_resumes_bit_for_bit(plays, tmp_path, monkeypatch, drawn):
     argv = [*TOY, "--data", str(plays), "--carry", "False", "--window", "2,4,8", "--max_steps", "9"]
     argv += ["--per_device_train_batch_size", "7", "--model.cell", "gru"]
@@ -508,4 +537,3 @@ def test_recipes_of_texts_say_what_a_text_needs():
         assert bool(recipe.window) == is_text and (is_text or not (recipe.carry or recipe.clip_value)), name
         assert all(recipe.window[-1] % length == 0 for length in recipe.window)
         assert len(recipe.window) <= 1 or not recipe.carry
-        assert not is_text or dataclasses.replace(recipe.model) == recipe.model

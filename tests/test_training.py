@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 from transformers import Trainer, TrainingArguments
 
 from hub_models import MODELS, TextModel, load
+from training.arguments import parse
 from training.data import TEXTS
 from training.recipe import recipes
-from training.train import parse, train
+from training.train import train
 from training.trainer import HubTrainer, newest_checkpoint
 
 TOY = [

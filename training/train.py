@@ -8,7 +8,6 @@ Any field of the model's config (as `--model.FIELD`) and of transformers.Trainin
 never overwritten without --overwrite; --resume goes on after a crash and gives the weights of the unbroken run.
 """
 
-import argparse
 import contextlib
 import dataclasses
 import json
@@ -27,33 +26,23 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import EarlyStoppingCallback, HfArgumentParser, TrainerState, TrainingArguments, set_seed
+from transformers import EarlyStoppingCallback, TrainerState, TrainingArguments, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hub_models import MODELS, AutoregressiveImageModel, HubModel, TextModel
-from hub_models.base import WEIGHTS, ModelConfig, nearest, read_weights, require, write_json, write_text
+from hub_models.base import WEIGHTS, ModelConfig, read_weights, require, write_json, write_text
 from hub_models.card import write_card
+from training.arguments import RunArguments, parse
 from training.dashboard import draw_dashboard, write_history
 from training.data import ImageData, TextData, Windows, describe, load_split
-from training.machine import LOCK, hardware, has_bf16, launcher, locked, part
+from training.machine import LOCK, hardware, launcher, locked, part
 from training.pictures import draw_samples, draw_stage, draw_stages
-from training.recipe import Recipe, find, recipes
+from training.recipe import Recipe
 from training.trainer import HubTrainer, best_of, checkpoints, is_whole, newest_checkpoint
 
 logger = logging.getLogger(__name__)
 
-# What a recipe need not say: how a HubModel is trained at all.
-COMMON = {
-    "load_best_model_at_end": True,  # the best on validation is what is kept
-    "save_total_limit": 2,  # the best and the last
-    "restore_callback_states_from_checkpoint": True,  # patience already used up is remembered
-    "remove_unused_columns": False,  # batches arrive whole, as one look-up
-    "dataloader_pin_memory": torch.cuda.is_available(),
-    "use_cpu": not torch.accelerator.is_available(),  # else bf16 is refused where there is no GPU
-    "ddp_find_unused_parameters": False,  # there are none: a promise of all models
-    "report_to": "tensorboard",
-}
 WRITTEN = 200  # tokens of a text model's sample at each validation
 # Where and how loudly a run runs: no part of what it computes, so these may change when it is resumed.
 INCIDENTAL = {
@@ -62,115 +51,8 @@ INCIDENTAL = {
 }
 
 
-@dataclasses.dataclass
-class RunArguments:
-    """What the command line adds to a recipe."""
-
-    resume: bool = dataclasses.field(default=False, metadata={"help": "go on from the last whole checkpoint"})
-    overwrite: bool = dataclasses.field(default=False, metadata={"help": "delete the run that is there"})
-    limit: int | None = dataclasses.field(
-        default=None, metadata={"help": "use the first N images, or lines of text, of each split"}
-    )
-    data: str | None = dataclasses.field(default=None, metadata={"help": "a CSV of the plays, instead of Kaggle's"})
-    patience: int = dataclasses.field(default=0, metadata={"help": "validations without improvement; 0: never stop"})
-    exact_from: float = dataclasses.field(default=1.0, metadata={"help": "fraction of steps after which bf16 ends"})
-    flip: bool = dataclasses.field(default=False, metadata={"help": "mirror training images every other time"})
-    shift: int = dataclasses.field(default=0, metadata={"help": "shift training images by up to so many pixels"})
-    ema: float = dataclasses.field(default=0.0, metadata={"help": "decay of the weights' running average; 0: none"})
-    window: str = dataclasses.field(default="", metadata={"help": "tokens of a text's windows: 64, or stages 8,64"})
-    carry: bool = dataclasses.field(default=False, metadata={"help": "carry a text's state from batch to batch"})
-    clip_value: float = dataclasses.field(default=0.0, metadata={"help": "cut the gradient's components off; 0: never"})
-    half: bool = dataclasses.field(default=False, metadata={"help": "store the weights in float16"})
-
-    @property
-    def windows(self) -> tuple[int, ...]:
-        """`window` as numbers; none where it is empty."""
-        parts = self.window.split(",") if self.window else []
-        require(all(part.isdecimal() for part in parts), f"--window is {self.window!r}: give 64, or stages 8,64")
-        return tuple(map(int, parts))
-
-
 class DivergedError(ValueError):
     """No validation of a run gave a finite figure."""
-
-
-def parse(argv: list[str]) -> tuple[Recipe, RunArguments, TrainingArguments, ModelConfig]:
-    """Command line -> recipe, run arguments, training arguments and model config."""
-    known = "recipes:\n  " + "\n  ".join(sorted(recipes()))
-    if not argv or argv[0] in ("-h", "--help"):
-        print(f"{__doc__}\n{known}")
-        raise SystemExit(0 if argv else 2)
-    name, *rest = argv
-    recipe = find(name)
-    command = f"python -m training.train {name}"
-    usage = f"{command} [--resume | --overwrite] [--FIELD VALUE ...]"
-    parser = HfArgumentParser((RunArguments, TrainingArguments), usage=usage, allow_abbrev=False, exit_on_error=False)
-    for field in dataclasses.fields(recipe.model):
-        if field.name != "model_type":
-            kind = {bool: _flag, tuple: _list}.get(field.type, field.type)
-            parser.add_argument(f"--model.{field.name}", type=kind, default=getattr(recipe.model, field.name))
-    own = {
-        field.name: getattr(recipe, field.name)
-        for field in dataclasses.fields(RunArguments)
-        if hasattr(recipe, field.name) and field.name != "data"  # the option is a file
-    } | {"window": ",".join(map(str, recipe.window))}
-    parser.set_defaults(output_dir=str(Path("runs", name)), **own)
-    parser.set_defaults(**COMMON | recipe.training)
-    parser.set_defaults(bf16=recipe.training.get("bf16", False) and has_bf16())
-    try:
-        namespace, unknown = parser.parse_known_args(rest)
-    except argparse.ArgumentError as error:
-        raise ValueError(f"{error}: `{command} --help` lists all fields") from error
-    options = [
-        option for action in parser._actions for option in action.option_strings if "_" in option or "." in option
-    ]
-    require(not unknown, f"there is no option {unknown and unknown[0]!r}: {unknown and nearest(unknown[0], options)}")
-    given = vars(namespace)
-    model = {key.removeprefix("model."): value for key, value in given.items() if key.startswith("model.")}
-    config = dataclasses.replace(recipe.model, **model)
-    run = RunArguments(**{field.name: given[field.name] for field in dataclasses.fields(RunArguments)})
-    require(not given["fp16"], "fp16 training is not offered: use --bf16 True, which needs no loss scaling")
-    require(run.limit is None or run.limit > 0, f"--limit is {run.limit}: give at least 1 image or line")
-    require(run.patience >= 0, f"--patience is {run.patience}: give at least 0")
-    require(0 <= run.exact_from <= 1, f"--exact_from is {run.exact_from}: give a fraction of the steps, 0 to 1")
-    require(0 <= run.ema < 1, f"--ema is {run.ema}: give a decay of at least 0 and below 1")
-    require(run.clip_value >= 0, f"--clip_value is {run.clip_value}: give at least 0")
-    _check_kind(run, config)
-    require(not (run.resume and run.overwrite), "--resume and --overwrite exclude each other: give one")
-    told = (
-        "every validation needs its checkpoint, from which the best is kept: give --eval_strategy and --save_strategy "
-    )
-    told += "the same epoch or steps, --eval_steps and --save_steps the same number"
-    same = str(given["eval_strategy"]) == str(given["save_strategy"]) != "no" and given["load_best_model_at_end"]
-    by_epoch = str(given["eval_strategy"]) == "epoch"
-    require(same and (by_epoch or given["save_steps"] == (given["eval_steps"] or given["logging_steps"])), told)
-    for size in ("per_device_train_batch_size", "per_device_eval_batch_size"):
-        require(given[size] >= 1, f"--{size} is {given[size]}: give at least 1")
-    args = TrainingArguments(**{f.name: given[f.name] for f in dataclasses.fields(TrainingArguments) if f.init})
-    return recipe, run, args, config
-
-
-def _check_kind(run: RunArguments, config: ModelConfig) -> None:
-    """Refuse what is for images of a text model, and the other way round."""
-    if not issubclass(MODELS[config.model_type], TextModel):
-        side = min(config.height, config.width)
-        require(0 <= run.shift < side, f"--shift is {run.shift}: give 0 to {side - 1} pixels")
-        require(not (run.window or run.carry or run.data), "--window, --carry and --data are for texts")
-        return
-    require(not run.flip and not run.shift, "--flip and --shift are for images: leave them out")
-    wanted = "give one length, or several, each a divisor of the last"
-    fits = run.windows and all(length >= 1 and run.windows[-1] % length == 0 for length in run.windows)
-    require(bool(fits), f"--window is {run.window!r}: {wanted}")
-    require(len(run.windows) == 1 or not run.carry, "--carry goes with one --window, not with stages of several")
-
-
-def _flag(text: str) -> bool:
-    require(text.lower() in ("true", "false"), f"{text!r} is neither true nor false")
-    return text.lower() == "true"
-
-
-def _list(text: str) -> list:
-    return json.loads(f"[{text}]")
 
 
 def description(
@@ -307,12 +189,13 @@ def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData |
     seen = [("untrained", 0), *((f"after epoch {v['epoch']:.3g}", v["step"]) for v in validations)]
     if isinstance(model, AutoregressiveImageModel):
         rows = [(name, folder / "stages" / f"{step}.png") for name, step in seen]
-        rows = [(name, path) for name, path in rows if path.exists()]  # a run may have begun before they were drawn
+        rows = [(name, path) for name, path in rows if path.exists()]  # those that nobody has thrown away
         results["stages"] = draw_stages(model, rows, aside / "stages.png") if rows else ""
     elif isinstance(model, TextModel):
-        chosen = seen[:2] + ([seen[-1]] if len(seen) > 2 else [])
-        texts = [(name, (folder / "stages" / f"{step}.txt").read_text(encoding="utf-8")) for name, step in chosen]
-        results["written"] = [{"name": name, "text": text} for name, text in texts]
+        rows = [(name, folder / "stages" / f"{step}.txt") for name, step in seen]
+        rows = [(name, path) for name, path in rows if path.exists()]
+        rows = rows[:2] + rows[2:][-1:]
+        results["written"] = [{"name": name, "text": path.read_text(encoding="utf-8")} for name, path in rows]
     write_json(aside / "train_results.json", results)
     draw_dashboard(history, aside / "curves.png")
     (model.half() if half else model).save_pretrained(aside)
@@ -383,7 +266,7 @@ def train(argv: list[str]) -> Path:
     Raises:
         ValueError, FileNotFoundError: with one sentence on what is wrong; no run that was there is lost.
     """
-    recipe, run, args, config = parse(argv)
+    recipe, run, args, config = parse(argv, __doc__)
     args._n_gpu = min(args.n_gpu, 1)  # several GPUs: one process each, by torchrun; Trainer would take DataParallel
     splits = {split: load_split(recipe.data, split, run.data).first(run.limit) for split in ("train", "validation")}
     set_seed(args.seed)

@@ -16,7 +16,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, EvalPrediction
 
-from hub_models.base import WEIGHTS, read_weights, write_bytes
+from hub_models.base import WEIGHTS, read_weights, require, write_bytes
 from training.augment import alternately, mirrored_and_shifted
 from training.machine import interleave, peak_memory_mib
 
@@ -243,7 +243,8 @@ class HubTrainer(Trainer):
             self.average.average = {key: value.clone() for key, value in self.model.state_dict().items()}
             self.model.load_state_dict(read_weights(Path(resume_from_checkpoint, RAW)))
         path = Path(resume_from_checkpoint, CARRIED.format(self.args.process_index))
-        if path.exists():
+        if getattr(self.train_dataset, "lanes", 0):
+            require(path.exists(), f"{path} is missing, the state to go on with: begin anew with --overwrite")
             parts = read_weights(path)
             layers = range(1 + max(int(name.partition(".")[0]) for name in parts))
             names = [[name for name in sorted(parts) if name.startswith(f"{i}.")] for i in layers]

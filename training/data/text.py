@@ -54,11 +54,15 @@ class TextData:
         return sum(map(len, self.texts))
 
     def first(self, count: int | None) -> "TextData":
-        """The first `count` lines of the first text, or of all there is, all."""
+        """The first `count` lines of the texts; with None, all."""
         if count is None:
             return self
-        lines = "".join(self.texts[0].splitlines(keepends=True)[:count])
-        return TextData(self.name, self.split, [lines], self.revision, self.whole)
+        kept, left = [], count
+        for text in self.texts:
+            lines = text.splitlines(keepends=True)[:left]
+            left -= len(lines)
+            kept += ["".join(lines)] if lines else []
+        return TextData(self.name, self.split, kept, self.revision, self.whole)
 
     @property
     def part(self) -> str:
@@ -96,7 +100,7 @@ class Windows(torch.utils.data.Dataset):
         return len(self.starts)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        return {"tokens": self.tokens[self.starts[index] :][: self.window + 1]}
+        return {name: batch[0] for name, batch in self.__getitems__([index]).items()}
 
     def __getitems__(self, indices: list[int]) -> dict[str, torch.Tensor]:
         places = self.starts[indices][:, None] + torch.arange(self.window + 1)
@@ -108,15 +112,19 @@ def _own(raw: dict[str, list[str]]) -> dict[str, list[str]]:
 
 
 def _temporal(raw: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The first 5 % for validation, so that training reaches up to the test part, as the study's did.
+
+    Just before the test part lies the beginning of the play that it goes on with.
+    """
     text = "".join(raw["train"] + raw["validation"] + raw["test"])
-    early, late = len(text) * 3 // 4, len(text) * 4 // 5
-    return {"train": [text[:early]], "validation": [text[early:late]], "test": [text[late:]]}
+    early, late = len(text) // 20, len(text) * 4 // 5
+    return {"train": [text[early:late]], "validation": [text[:early]], "test": [text[late:]]}
 
 
 def _random(raw: dict[str, list[str]]) -> dict[str, list[str]]:
     """Windows of the first 80 %, which overlap, dealt out at random; to see what that does. The test part is whole."""
     parts = _temporal(raw)
-    text = parts["train"][0] + parts["validation"][0]
+    text = parts["validation"][0] + parts["train"][0]
     windows = [text[i : i + SPAN] for i in range(0, len(text) - SPAN + 1, STRIDE)]
     random.Random(SPLIT_SEED).shuffle(windows)
     held_out = len(windows) // 5
@@ -139,6 +147,7 @@ def _by_line(raw: dict[str, list[str]]) -> dict[str, list[str]]:
 def _by_play(raw: dict[str, list[str]]) -> dict[str, list[str]]:
     """Of the plays in an order drawn at random, a fifth for testing and then two for validation."""
     names = sorted(raw)
+    require(len(names) >= 4, f"there are {len(names)} plays: splitting by play needs at least 4")
     random.Random(SPLIT_SEED).shuffle(names)
     held_out = max(1, len(names) // 5)
     parts = {"test": names[:held_out], "validation": names[held_out:][:2], "train": names[held_out:][2:]}
@@ -151,7 +160,7 @@ TEXTS = {
     "tiny-shakespeare-80": TextSource(
         TINY[0],
         _temporal,
-        "the text from 75 to 80 % of its length",
+        "the first 5 % of the text",
         "one text, the last 20 % of which are the test split",
     ),
     "tiny-shakespeare-random": TextSource(
@@ -230,9 +239,12 @@ def read_plays(path: Path) -> tuple[dict[str, list[str]], str]:
     plays: dict[str, list[str]] = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            require(set(COLUMNS) <= set(rows.fieldnames or ()), f"{told}: it has {rows.fieldnames}")
+            rows = csv.DictReader(file, strict=True)
+            names = rows.fieldnames or []
+            fits = all(names.count(column) == 1 for column in COLUMNS)
+            require(fits, f"{told}, once each: its first line is {','.join(names)[:200]!r}")
             for row in rows:
+                require(None not in row, f"{told}: line {rows.line_num} has more fields than there are columns")
                 plays.setdefault(row["Play"] or "", []).append(" ".join((row["PlayerLine"] or "").split()))
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{told}: {error}") from error
@@ -241,7 +253,7 @@ def read_plays(path: Path) -> tuple[dict[str, list[str]], str]:
 
 
 def load_text(name: str, split: str, file: str | None = None) -> TextData:
-    """One split of a text; `held-out` is what validation and test are together.
+    """One split of a text; `held-out` is what validation and test are together, each read from its start.
 
     Args:
         name: a key of TEXTS.
@@ -253,6 +265,5 @@ def load_text(name: str, split: str, file: str | None = None) -> TextData:
     """
     raw, revision = _raw(name, file)
     parts = TEXTS[name].parts(raw)
-    if split == "held-out":
-        parts[split] = ["".join(parts["validation"] + parts["test"])]
-    return TextData(name, split, parts[split], revision)
+    texts = parts["validation"] + parts["test"] if split == "held-out" else parts[split]
+    return TextData(name, split, texts, revision)

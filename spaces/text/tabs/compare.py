@@ -22,12 +22,13 @@ def compare(
 ) -> Iterator[tuple]:
     """Yield what is shown of each of the `MOST` texts, as they are written. All arguments are a visitor's."""
     prompt = taken(prompt, PROMPT, "The beginning")
+    count = len(names) * len(temperatures)  # of a program, which may send any number, before any is made
+    if not 1 <= count <= MOST:
+        raise gr.Error(f"That makes {count} texts: choose models and temperatures that make 1 to {MOST}.")
     for name in names:
         model(name)
     warmth = [public.number(temperature, 0, 2, "A temperature", gr.Error) for temperature in temperatures]
     voices = list(itertools.product(names, warmth))
-    if not 1 <= len(voices) <= MOST:
-        raise gr.Error(f"That makes {len(voices)} texts: choose models and temperatures that make 1 to {MOST}.")
     titles = [f"{NAMES[name]} at {temperature:g}" for name, temperature in voices]
     unused = [gr.update(visible=False)] * (MOST - len(voices))
     with contextlib.closing(written(voices, prompt, *checked(length, top_k, top_p, seed))) as texts:

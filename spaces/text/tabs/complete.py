@@ -6,6 +6,7 @@ import gradio as gr
 
 from hub_models import public
 from hub_models.hosted import on_gpu
+from hub_models.text import valid
 
 from ._text import EXAMPLES, FIRST, PROMPT, SEEDS, example, examples, model, models, taken, written
 
@@ -15,8 +16,9 @@ of all instead, each as often as it is likely. The temperature sharpens what is 
 probability *p* becomes *p* to the power of 1 / temperature, and all are scaled to sum to 1 again, those of the top-k
 alone if so chosen. The bars show what comes out. A text has at most {PROMPT:,} characters."""
 SHOWN = 5
-KEPT = 20  # earlier texts
+KEPT = 20  # texts, the present one among them
 SIGNS = {"\n": "⏎ line end", " ": "␣ space", "": "nothing"}  # what else would not be seen
+ADDED = {shown: added for added, shown in SIGNS.items()}
 
 
 @on_gpu
@@ -33,71 +35,79 @@ def checked(text: str | None, name: str, temperature: float, top_k: int) -> tupl
     return text, name, temperature, public.whole(top_k, 0, 50, "Top-k", gr.Error)
 
 
-def suggest(text: str | None, name: str, temperature: float, top_k: int) -> tuple[dict[str, float], list[str]]:
-    """What is likeliest to come next, as it is shown, with its probability; and what each would add to the text."""
-    found = likeliest(*checked(text, name, temperature, top_k))
-    offered = {SIGNS.get(added, added): (added, p) for added, p in found}
-    return {shown: p for shown, (_, p) in offered.items()}, [added for added, _ in offered.values()]
+def suggest(text: str | None, name: str, temperature: float, top_k: int) -> dict[str, float]:
+    """What is likeliest to come next, as it is shown, with its probability."""
+    return {SIGNS.get(added, added): p for added, p in likeliest(*checked(text, name, temperature, top_k))}
 
 
 def tail(text: str) -> str:
     """The end of a text, by which it differs from those before it, in a line."""
-    return ("…" if len(text) > 50 else "") + text[-50:].replace("\n", "⏎")
+    return ("…" if len(text) > 50 else "") + text[-50:].replace("\n", "⏎") or "(nothing)"
 
 
-def turn_to(text: str, earlier: list[str], *settings) -> tuple:
-    """For another text, those before it, and the last arguments of `suggest`: all that the page shows and keeps."""
-    samples = [[tail(old)] for old in earlier]
-    return text, gr.update(samples=samples, visible=bool(earlier)), *suggest(text, *settings), earlier
+def turn_to(texts: list[str], *settings) -> tuple:
+    """For texts, the present one last, and the last arguments of `suggest`: all that the page shows and keeps."""
+    *earlier, text = texts = texts[-KEPT:]
+    return (
+        text,
+        gr.update(samples=[[tail(old)] for old in earlier], visible=bool(earlier)),
+        suggest(text, *settings),
+        texts,
+    )
 
 
-def add(more: str, text: str | None, earlier: list[str], *settings) -> tuple:
+def noted(text: str, texts: list[str]) -> list[str]:
+    """The texts, and what a visitor has made of the last by typing."""
+    return texts if text == texts[-1] else [*texts, text]
+
+
+def add(more: str, text: str | None, texts: list[str], *settings) -> tuple:
     """`turn_to` the text with more at its end."""
     text = taken(text, PROMPT, "The text")
-    return turn_to(text + more, [*earlier, text][-KEPT:], *settings)
+    longer = valid(text + more)
+    if len(longer) > PROMPT:
+        raise gr.Error(f"The text is full: it has at most {PROMPT:,} characters. Take something away.")
+    return turn_to([*noted(text, texts), longer], *settings)
 
 
 def take_bar(
-    text: str | None,
-    earlier: list[str],
-    name: str,
-    temperature: float,
-    top_k: int,
-    offered: list[str],
-    event: gr.EventData,
+    text: str | None, texts: list[str], name: str, temperature: float, top_k: int, event: gr.EventData
 ) -> tuple:
-    """Add what the bar that was clicked on stood for: it may be of the text before the last letters typed."""
+    """Add what the bar that was clicked on says: it may be of the text before the last letters typed."""
     match event._data:  # whatever was sent
-        case {"index": int(i)} if 0 <= i < len(offered):
-            return add(offered[i], text, earlier, name, temperature, top_k)
+        case {"value": str(shown)} if shown:
+            return add(ADDED.get(shown, shown), text, texts, name, temperature, top_k)
     raise gr.Error("There is no such suggestion: click on one of the bars.")
 
 
-def write_on(text: str | None, earlier: list[str], name: str, temperature: float, top_k: int) -> tuple:
+def write_on(text: str | None, texts: list[str], name: str, temperature: float, top_k: int) -> tuple:
     """Add one token, drawn as the bars tell."""
     text, name, temperature, top_k = checked(text, name, temperature, top_k)
     *_, (more,) = written([(name, temperature)], text, 1, top_k, 1.0, random.randrange(SEEDS))
-    return add(more, text, earlier, name, temperature, top_k)
+    return add(more, text, texts, name, temperature, top_k)
 
 
-def begin(index: int, text: str | None, earlier: list[str], name: str, temperature: float, top_k: int) -> tuple:
-    """Begin anew with an example."""
-    earlier = [*earlier, taken(text, PROMPT, "The text")][-KEPT:]
-    return turn_to(example(index), earlier, name, temperature, top_k)
+def begin(index: int, text: str | None, texts: list[str], name: str, temperature: float, top_k: int) -> tuple:
+    """Begin anew with an example; of the text that was there, as much is kept as a text may have."""
+    texts = noted(valid((text or "")[:PROMPT]), texts)
+    return turn_to([*texts, example(index)], name, temperature, top_k)
 
 
-def go_back(index: int, earlier: list[str], name: str, temperature: float, top_k: int) -> tuple:
-    """Take an earlier text, and forget those after it."""
-    if index not in range(len(earlier)):
+def go_back(index: int, text: str | None, texts: list[str], name: str, temperature: float, top_k: int) -> tuple:
+    """Take an earlier text again."""
+    text = taken(text, PROMPT, "The text")
+    if index not in range(len(texts) - 1):
         raise gr.Error("There is no such earlier text: click on one of those shown.")
-    return turn_to(earlier[int(index)], earlier[: int(index)], name, temperature, top_k)
+    return turn_to([*noted(text, texts), texts[int(index)]], name, temperature, top_k)
 
 
-def undo(earlier: list[str], name: str, temperature: float, top_k: int) -> tuple:
-    """Take back what was added or begun last."""
-    if not earlier:
+def undo(text: str | None, texts: list[str], name: str, temperature: float, top_k: int) -> tuple:
+    """Take back what was typed since the last button, or else what that button did."""
+    if text == texts[-1]:
+        texts = texts[:-1]
+    if not texts:
         raise gr.Error("There is nothing to undo: no text came before this one.")
-    return go_back(len(earlier) - 1, earlier, name, temperature, top_k)
+    return turn_to(texts, name, temperature, top_k)
 
 
 def build() -> None:
@@ -113,28 +123,25 @@ def build() -> None:
                 on = gr.Button("Write on", variant="primary")
                 back = gr.Button("Undo")
         with gr.Column():
-            likely, offered = suggest(EXAMPLES[0], FIRST, 1, 0)
+            likely = suggest(EXAMPLES[0], FIRST, 1, 0)
             likely = gr.Label(likely, num_top_classes=SHOWN, show_heading=False, label="What comes next")
             temperature = gr.Slider(0.5, 1.5, 1, step=0.05, label="Temperature")
             top_k = gr.Slider(0, 50, 0, step=1, label="Top-k: so many likeliest only (0: all)")
             past = examples((), "Earlier texts")
-    earlier, offered = gr.State([]), gr.State(offered)
-    settings, shown = [name, temperature, top_k], [text, past, likely, offered, earlier]
+    texts = gr.State([EXAMPLES[0]])
+    settings, shown = [name, temperature, top_k], [text, past, likely, texts]
     quietly = {"show_progress": "hidden", "trigger_mode": "always_last"}
     gr.on(
         [text.input, name.input, temperature.input, top_k.input],
         suggest,
         [text, *settings],
-        [likely, offered],
+        likely,
         api_name="suggest",
         **quietly,
     )
-    on.click(write_on, [text, earlier, *settings], shown, api_name="write_on", **quietly)
-    likely.select(
-        take_bar, [text, earlier, *settings, offered], shown, api_name="take_bar", api_visibility="private", **quietly
-    )
-    chosen.click(
-        begin, [chosen, text, earlier, *settings], shown, api_name="begin", api_visibility="private", **quietly
-    )
-    past.click(go_back, [past, earlier, *settings], shown, api_name="go_back", api_visibility="private", **quietly)
-    back.click(undo, [earlier, *settings], shown, api_name="undo", api_visibility="private", **quietly)
+    given = [text, texts, *settings]
+    on.click(write_on, given, shown, api_name="write_on", **quietly)
+    likely.select(take_bar, given, shown, api_name="take_bar", api_visibility="private", **quietly)
+    chosen.click(begin, [chosen, *given], shown, api_name="begin", api_visibility="private", **quietly)
+    past.click(go_back, [past, *given], shown, api_name="go_back", api_visibility="private", **quietly)
+    back.click(undo, given, shown, api_name="undo", api_visibility="private", **quietly)

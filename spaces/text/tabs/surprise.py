@@ -22,6 +22,7 @@ EXAMPLES = (
     "The train to Paris leaves at 7:45 from platform 3; your e-ticket is in the app.\n",
 )
 STEPS = 8  # of colour
+DEAREST = 5  # tokens that are named with their bits, for those who cannot hover over each
 # red over the page's own colour, so that letters stay legible in light and dark; Gradio puts all this under an id
 CSS = "p.text { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.7; unicode-bidi: isolate; }"
 CSS += "span { border-radius: 3px; } .unknown { text-decoration: underline wavy; }"
@@ -54,7 +55,14 @@ def coloured(parts: list[str], bits: torch.Tensor, unknown: torch.Tensor, most: 
     legend = f"0 bits {scale} {most:.1f} bits, as if all were equally likely, and more"
     if unknown.any():
         legend += '; <span class="unknown">underlined</span>: not in the vocabulary'
-    return f'<p>{legend}</p><p class="text">{"".join(spans)}</p>'
+    dearest = bits.where(bits.isfinite(), -1).topk(min(DEAREST, len(parts)))
+    named = [
+        f"<b>{visible(parts[i])}</b> {cost:.1f} bits"
+        for i, cost in zip(dearest.indices.tolist(), dearest.values.tolist(), strict=True)
+        if cost >= 0
+    ]
+    told = f"<p>Dearest: {', '.join(named)}</p>" if named else ""
+    return f'<p>{legend}</p><p class="text">{"".join(spans)}</p>{told}'
 
 
 def in_words(parts: list[str], bits: torch.Tensor, unknown: torch.Tensor, kind: str) -> str:
@@ -113,7 +121,7 @@ def build() -> None:
             note = gr.Markdown(words)
             colours = gr.HTML(colours, css_template=CSS, container=True)
     shown = [colours, note]
-    quietly = {"show_progress": "hidden", "trigger_mode": "always_last"}
-    show.click(surprise, [text, name], shown, api_name="surprise", **quietly)
-    chosen.click(take_text, [chosen, name], [text, *shown], api_name="take_text", api_visibility="private", **quietly)
-    name.input(turn_surprise, [text, name], shown, api_name="turn_surprise", api_visibility="private", **quietly)
+    seen = {"show_progress": "minimal", "trigger_mode": "always_last"}  # a long text takes seconds
+    show.click(surprise, [text, name], shown, api_name="surprise", **seen)
+    chosen.click(take_text, [chosen, name], [text, *shown], api_name="take_text", api_visibility="private", **seen)
+    name.input(turn_surprise, [text, name], shown, api_name="turn_surprise", api_visibility="private", **seen)

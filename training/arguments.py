@@ -1,0 +1,139 @@
+"""The command line of `training.train`: a recipe's name, then any field of its run, its model and its training."""
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+import torch
+from transformers import HfArgumentParser, TrainingArguments
+
+from hub_models import MODELS, TextModel
+from hub_models.base import ModelConfig, nearest, require
+from training.machine import has_bf16
+from training.recipe import Recipe, find, recipes
+
+# What a recipe need not say: how a HubModel is trained at all.
+COMMON = {
+    "load_best_model_at_end": True,  # the best on validation is what is kept
+    "save_total_limit": 2,  # the best and the last
+    "restore_callback_states_from_checkpoint": True,  # patience already used up is remembered
+    "remove_unused_columns": False,  # batches arrive whole, as one look-up
+    "dataloader_pin_memory": torch.cuda.is_available(),
+    "use_cpu": not torch.accelerator.is_available(),  # else bf16 is refused where there is no GPU
+    "ddp_find_unused_parameters": False,  # there are none: a promise of all models
+    "report_to": "tensorboard",
+}
+
+
+@dataclasses.dataclass
+class RunArguments:
+    """What the command line adds to a recipe."""
+
+    resume: bool = dataclasses.field(default=False, metadata={"help": "go on from the last whole checkpoint"})
+    overwrite: bool = dataclasses.field(default=False, metadata={"help": "delete the run that is there"})
+    limit: int | None = dataclasses.field(
+        default=None, metadata={"help": "use the first N images, or lines of text, of each split"}
+    )
+    data: str | None = dataclasses.field(default=None, metadata={"help": "a CSV of the plays, instead of Kaggle's"})
+    patience: int = dataclasses.field(default=0, metadata={"help": "validations without improvement; 0: never stop"})
+    exact_from: float = dataclasses.field(default=1.0, metadata={"help": "fraction of steps after which bf16 ends"})
+    flip: bool = dataclasses.field(default=False, metadata={"help": "mirror training images every other time"})
+    shift: int = dataclasses.field(default=0, metadata={"help": "shift training images by up to so many pixels"})
+    ema: float = dataclasses.field(default=0.0, metadata={"help": "decay of the weights' running average; 0: none"})
+    window: str = dataclasses.field(default="", metadata={"help": "tokens of a text's windows: 64, or stages 8,64"})
+    carry: bool = dataclasses.field(default=False, metadata={"help": "carry a text's state from batch to batch"})
+    clip_value: float = dataclasses.field(default=0.0, metadata={"help": "cut the gradient's components off; 0: never"})
+    half: bool = dataclasses.field(default=False, metadata={"help": "store the weights in float16"})
+
+    @property
+    def windows(self) -> tuple[int, ...]:
+        """`window` as numbers; none where it is empty."""
+        parts = self.window.split(",") if self.window else []
+        require(all(part.isdecimal() for part in parts), f"--window is {self.window!r}: give 64, or stages 8,64")
+        return tuple(map(int, parts))
+
+
+def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, TrainingArguments, ModelConfig]:
+    """Command line -> recipe, run arguments, training arguments and model config.
+
+    Asked for help, or for nothing, it prints `about` and the recipes' names, and ends.
+
+    Raises:
+        ValueError: with one sentence on what is wrong.
+    """
+    known = "recipes:\n  " + "\n  ".join(sorted(recipes()))
+    if not argv or argv[0] in ("-h", "--help"):
+        print(f"{about}\n{known}")
+        raise SystemExit(0 if argv else 2)
+    name, *rest = argv
+    recipe = find(name)
+    command = f"python -m training.train {name}"
+    usage = f"{command} [--resume | --overwrite] [--FIELD VALUE ...]"
+    parser = HfArgumentParser((RunArguments, TrainingArguments), usage=usage, allow_abbrev=False, exit_on_error=False)
+    for field in dataclasses.fields(recipe.model):
+        if field.name != "model_type":
+            kind = {bool: _flag, tuple: _list}.get(field.type, field.type)
+            parser.add_argument(f"--model.{field.name}", type=kind, default=getattr(recipe.model, field.name))
+    own = {
+        field.name: getattr(recipe, field.name)
+        for field in dataclasses.fields(RunArguments)
+        if hasattr(recipe, field.name) and field.name != "data"  # the option is a file
+    } | {"window": ",".join(map(str, recipe.window))}
+    parser.set_defaults(output_dir=str(Path("runs", name)), **own)
+    parser.set_defaults(**COMMON | recipe.training)
+    parser.set_defaults(bf16=recipe.training.get("bf16", False) and has_bf16())
+    try:
+        namespace, unknown = parser.parse_known_args(rest)
+    except argparse.ArgumentError as error:
+        raise ValueError(f"{error}: `{command} --help` lists all fields") from error
+    options = [
+        option for action in parser._actions for option in action.option_strings if "_" in option or "." in option
+    ]
+    require(not unknown, f"there is no option {unknown and unknown[0]!r}: {unknown and nearest(unknown[0], options)}")
+    given = vars(namespace)
+    model = {key.removeprefix("model."): value for key, value in given.items() if key.startswith("model.")}
+    config = dataclasses.replace(recipe.model, **model)
+    run = RunArguments(**{field.name: given[field.name] for field in dataclasses.fields(RunArguments)})
+    require(not given["fp16"], "fp16 training is not offered: use --bf16 True, which needs no loss scaling")
+    require(run.limit is None or run.limit > 0, f"--limit is {run.limit}: give at least 1 image or line")
+    require(run.patience >= 0, f"--patience is {run.patience}: give at least 0")
+    require(0 <= run.exact_from <= 1, f"--exact_from is {run.exact_from}: give a fraction of the steps, 0 to 1")
+    require(0 <= run.ema < 1, f"--ema is {run.ema}: give a decay of at least 0 and below 1")
+    require(run.clip_value >= 0, f"--clip_value is {run.clip_value}: give at least 0")
+    _check_kind(run, config)
+    require(not (run.resume and run.overwrite), "--resume and --overwrite exclude each other: give one")
+    told = (
+        "every validation needs its checkpoint, from which the best is kept: give --eval_strategy and --save_strategy "
+    )
+    told += "the same epoch or steps, --eval_steps and --save_steps the same number"
+    same = str(given["eval_strategy"]) == str(given["save_strategy"]) != "no" and given["load_best_model_at_end"]
+    by_epoch = str(given["eval_strategy"]) == "epoch"
+    require(same and (by_epoch or given["save_steps"] == (given["eval_steps"] or given["logging_steps"])), told)
+    for size in ("per_device_train_batch_size", "per_device_eval_batch_size"):
+        require(given[size] >= 1, f"--{size} is {given[size]}: give at least 1")
+    args = TrainingArguments(**{f.name: given[f.name] for f in dataclasses.fields(TrainingArguments) if f.init})
+    return recipe, run, args, config
+
+
+def _check_kind(run: RunArguments, config: ModelConfig) -> None:
+    """Refuse what is for images of a text model, and the other way round."""
+    if not issubclass(MODELS[config.model_type], TextModel):
+        side = min(config.height, config.width)
+        require(0 <= run.shift < side, f"--shift is {run.shift}: give 0 to {side - 1} pixels")
+        require(not (run.window or run.carry or run.data), "--window, --carry and --data are for texts")
+        return
+    require(not run.flip and not run.shift, "--flip and --shift are for images: leave them out")
+    wanted = "give one length, or several, each a divisor of the last"
+    fits = run.windows and all(length >= 1 and run.windows[-1] % length == 0 for length in run.windows)
+    require(bool(fits), f"--window is {run.window!r}: {wanted}")
+    require(len(run.windows) == 1 or not run.carry, "--carry goes with one --window, not with stages of several")
+
+
+def _flag(text: str) -> bool:
+    require(text.lower() in ("true", "false"), f"{text!r} is neither true nor false")
+    return text.lower() == "true"
+
+
+def _list(text: str) -> list:
+    return json.loads(f"[{text}]")
