@@ -5,7 +5,7 @@ ablation: the CNN study's, by learning rate, batch size, filters and layers; cum
 tricks:   what each trick of `cifar10-fast` gains: the recipe without it, seed by seed
 depth:    the Row LSTM with 1, 2, 4 and 8 layers, half as wide as the recipe's, beside the paper's depths
 characters, words: whole recipes of language models, and what they score on test text
-grid, claims: the word study's four networks, and what it says without figures, at one budget
+study:    the word study's four networks, and what it claims of them without figures, at one budget
 
 Each run is one of `training.train`, under runs/sweeps; a sweep that was stopped goes on where it was. The results go
 to `evaluation/sweeps/NAME.json` and, as a picture, to `docs/sweep-NAME.png`; `evaluation.table` makes README's tables.
@@ -154,8 +154,7 @@ SWEEPS = {
     "depth": ("row-lstm-cifar10", depth),
     "characters": ("char-lstm-shakespeare", text_sweeps.characters),
     "words": ("word-lstm-plays", text_sweeps.words),
-    "grid": (text_sweeps.STUDY, text_sweeps.grid),
-    "claims": (text_sweeps.STUDY, text_sweeps.claims),
+    "study": (text_sweeps.STUDY, text_sweeps.study),
 }
 WHOLE = ("characters", "words")  # of recipes as they are, whatever --epochs says
 

@@ -17,8 +17,7 @@ WORDS = ("word-lstm-plays-cleaned", "word-lstm-plays", "word-lstm-plays-unseen")
 STUDY = "word-lstm-plays-study"
 GRID = ("study", "deep", "wide", "regularised")  # as the study names them, but for its baseline
 BATCH = ("--per_device_train_batch_size", "32")  # a quarter of the study's, for so few epochs: 960 words a step
-CLAIMS = {  # what the study says without figures: name -> options
-    "windows of 30": (),
+CLAIMS = {  # what the study says without figures, of the first of them: name -> options
     "windows of 5": ("--window", "5", "--per_device_train_batch_size", "192"),
     "windows of 5, then 15, then 30": ("--window", "5,15,30"),
     "vocabulary 5,000": ("--model.vocab_size", "5001"),
@@ -27,8 +26,7 @@ CLAIMS = {  # what the study says without figures: name -> options
 TITLES = {
     "characters": "language models over characters",
     "words": "language models over words",
-    "grid": "the word study's networks",
-    "claims": "what the word study says without figures",
+    "study": "the word study's networks and what it says of them",
 }
 SHOWN = ("perplexity", "bits_per_character", "top_1_accuracy", "top_3_accuracy", "unknown")
 SHOWN += ("perplexity_kneser_ney_5_gram", "perplexity_of_words", "perplexity_of_words_kneser_ney_5_gram")
@@ -65,19 +63,13 @@ def words(run: Run, seeds: int, data: TextData) -> list[dict]:
     return [scored(name, run(name)) for name in WORDS]
 
 
-def grid(run: Run, seeds: int, data: TextData) -> list[dict]:
-    """The word study's four networks, which it names and never trained, at one budget."""
-    rows = []
+def study(run: Run, seeds: int, data: TextData) -> list[dict]:
+    """The word study's four networks, which it names and never trained, and what it claims of the first: one budget."""
+    variants = {}
     for name in GRID:
         model = find(f"word-lstm-plays-{name}").model
-        changes = ("--model.widths", ",".join(map(str, model.widths)), "--model.dropout", str(model.dropout))
-        rows.append(scored(name, run(name, (*BATCH, *changes))) | {"about": f"{model.widths}"})
-    return rows
-
-
-def claims(run: Run, seeds: int, data: TextData) -> list[dict]:
-    """What the word study claims without figures, each against its baseline at one budget."""
-    return [scored(name, run(name, (*BATCH, *changes))) for name, changes in CLAIMS.items()]
+        variants[name] = ("--model.widths", ",".join(map(str, model.widths)), "--model.dropout", str(model.dropout))
+    return [scored(name, run(name, (*BATCH, *changes))) for name, changes in (variants | CLAIMS).items()]
 
 
 def draw(name: str, rows: list[dict], told: str) -> plt.Figure:

@@ -217,17 +217,18 @@ def test_the_plain_ways_are_the_same_model(kind):
 
 
 def test_sweeps_of_text_score_each_run_and_draw_it(plays, tmp_path, monkeypatch):
-    monkeypatch.setattr(text_sweeps, "CLAIMS", {"windows of 6": (), "windows of 3, then 6": ("--window", "3,6")})
+    monkeypatch.setattr(text_sweeps, "GRID", ("study",))
+    monkeypatch.setattr(text_sweeps, "CLAIMS", {"windows of 3, then 6": ("--window", "3,6")})
     monkeypatch.setattr(sweep, "load_split", lambda name, split: load_split(name, split, str(plays)))
     toy = ("--data", str(plays), "--window", "6", "--model.widths", "4,4,4", "--model.embedding", "4")
     monkeypatch.setattr(sweep, "train", lambda argv: train([argv[0], *toy, *argv[1:]]))
     monkeypatch.setattr(text_sweeps, "evaluate", lambda m, d, argv: run(m, d, [*argv, "--data", str(plays)]))
-    argv = ["claims", "--epochs", "1", "--limit", "40", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path)]
+    argv = ["study", "--epochs", "1", "--limit", "40", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path)]
     found = sweep.main(argv)
-    assert [row["name"] for row in found["rows"]] == ["windows of 6", "windows of 3, then 6"]
+    assert [row["name"] for row in found["rows"]] == ["study", "windows of 3, then 6"]
     for row in found["rows"]:
         assert row["test"]["perplexity"]["value"] > 1 and row["test"]["n"] > 0 and row["parameters"] > 0
-    for folder in ("windows-of-6-seed0", "windows-of-3-then-6-seed0"):
-        assert load(tmp_path / "runs" / "claims" / folder)
-    assert (tmp_path / "docs" / "sweep-claims.png").stat().st_size > 1000
+    for folder in ("study-seed0", "windows-of-3-then-6-seed0"):
+        assert load(tmp_path / "runs" / "study" / folder)
+    assert (tmp_path / "docs" / "sweep-study.png").stat().st_size > 1000
     assert found["budget"].startswith("1 epoch of ") and "training characters" in found["budget"]
