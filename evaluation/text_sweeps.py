@@ -26,7 +26,7 @@ CLAIMS = {  # what the study says without figures, of the first of them: name ->
 TITLES = {
     "characters": "language models over characters",
     "words": "language models over words",
-    "study": "the word study's networks and what it says of them",
+    "study": "the word study's networks, and what it claims of the first",
 }
 SHOWN = ("perplexity", "bits_per_character", "top_1_accuracy", "top_3_accuracy", "unknown")
 SHOWN += ("perplexity_kneser_ney_5_gram", "perplexity_of_words", "perplexity_of_words_kneser_ney_5_gram")
@@ -89,7 +89,8 @@ def draw(name: str, rows: list[dict], told: str) -> plt.Figure:
         if marks:
             axis.plot(*zip(*marks, strict=True), "k|" if label == "published" else "r|", markersize=16, label=label)
     axis.invert_yaxis()
-    axis.set(xlabel="perplexity a token", title=f"{TITLES[name]} ({told})")
+    axis.set(xlabel="perplexity a token")
+    figure.suptitle(f"{TITLES[name]}\n{told}", fontsize="medium")
     axis.margins(x=0.15)
     axis.legend()
     return figure

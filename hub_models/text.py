@@ -215,7 +215,8 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         Raises:
             ValueError: no string.
         """
-        return sum(of_tokens(log_p, tokens).double().sum().item() for tokens, log_p in self.scores(text))
+        parts = (of_tokens(log_p, tokens).double().sum().item() for tokens, log_p in self.scores(text))
+        return sum(parts, start=0.0)
 
     def _start(self) -> torch.Tensor:
         """What stands before every text, int64 (1,): a line end."""
