@@ -15,7 +15,7 @@ import torch
 from matplotlib import pyplot as plt
 
 from evaluation.bits_per_dim import COLOURS
-from evaluation.metrics import mean_interval, seeds_interval
+from evaluation.metrics import mean_interval, t_interval
 from evaluation.runner import Measures, command, read_source, spread
 from hub_models import AutoregressiveImageModel, HubModel, locate
 from hub_models.base import fetch, require
@@ -136,7 +136,7 @@ def report(
     label = torch.arange(SAMPLES) % model.classes if model.classes else None
     samples = model.sample(SAMPLES, label=label, generator=torch.Generator().manual_seed(args.seed))
     distances, nearest = neighbours(model, samples, training, flip)
-    distance, low, high = seeds_interval(distances.tolist())
+    distance, low, high = t_interval(distances.tolist())
     places, others = bits_by_position(model, data, args.batch_size), []
     for kind, images in other_images(data, name, args.seed).items():
         labels = data.labels[: len(images)] if model.classes else None

@@ -46,8 +46,8 @@ def mean_interval(values: torch.Tensor) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
-def seeds_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """A figure's values over seeds -> mean and Student's 95 % interval; with one seed the interval is unbounded."""
+def t_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Few independent values -> mean and Student's 95 % interval; with one value the interval is unbounded."""
     values = torch.tensor(values, dtype=torch.float64)
     mean, n = values.mean().item(), len(values)
     half = t.ppf(0.975, n - 1) * values.std().item() / math.sqrt(n) if n > 1 else math.inf

@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from evaluation.kneser_ney import KneserNey
-from evaluation.metrics import perplexity, seeds_interval
+from evaluation.metrics import perplexity, t_interval
 from evaluation.runner import Measures, command, spread
 from hub_models import HubModel, TextModel
 from hub_models.base import require
@@ -42,11 +42,10 @@ def ranks(model: TextModel, text: str) -> tuple[torch.Tensor, torch.Tensor, torc
 
 def by_passages(values: torch.Tensor) -> tuple[float, float, float]:
     """Values (N,) of neighbouring tokens -> their mean and its 95 % interval over passages, by Student's t."""
-    passages = values.double().tensor_split(min(PASSAGES, len(values)))
-    mean, (_, low, high) = (
-        values.double().mean().item(),
-        seeds_interval([passage.mean().item() for passage in passages]),
-    )
+    values = values.double()
+    mean = values.mean().item()
+    passages = values.tensor_split(min(PASSAGES, len(values)))
+    _, low, high = t_interval([passage.mean().item() for passage in passages])
     return mean, min(low, mean), max(high, mean)
 
 

@@ -1,11 +1,13 @@
-"""Train variants of a recipe at one budget and compare them on validation images: `python -m evaluation.sweep NAME`.
+"""Train variants of a recipe at one budget and compare them: `python -m evaluation.sweep NAME`.
+
+On validation images, or on the test split of a text.
 
 ablation: the CNN study's, by learning rate, batch size, filters and layers; cumulative, as it was done, each stage
           keeping the last one's winner, and one at a time from the baseline
 tricks:   what each trick of `cifar10-fast` gains: the recipe without it, seed by seed
 depth:    the Row LSTM with 1, 2, 4 and 8 layers, half as wide as the recipe's, beside the paper's depths
 characters, words: whole recipes of language models, and what they score on test text
-study:    the word study's four networks, and what it claims of them without figures, at one budget
+study:    the word study's four networks, and what it claims of the first without figures, at one budget
 
 Each run is one of `training.train`, under runs/sweeps; a sweep that was stopped goes on where it was. The results go
 to `evaluation/sweeps/NAME.json` and, as a picture, to `docs/sweep-NAME.png`; `evaluation.table` makes README's tables.
@@ -24,7 +26,7 @@ from tqdm import tqdm
 
 from evaluation import text_sweeps
 from evaluation.accuracy import log_probabilities
-from evaluation.metrics import seeds_interval, wilson_interval
+from evaluation.metrics import t_interval, wilson_interval
 from evaluation.table import published
 from hub_models import ImageClassifier, load
 from hub_models.base import require, write_json
@@ -74,7 +76,7 @@ def ablation(run: Run, seeds: int, data: ImageData) -> list[dict]:
         if name not in known:
             known[name] = [run(name, tuple(changes), seed) for seed in range(seeds)]
         accuracies, stage = validation(known[name]), f"{factor} {settings[factor]}"
-        accuracy, *ends = seeds_interval(accuracies)
+        accuracy, *ends = t_interval(accuracies)
         if seeds == 1:  # of the images alone
             ends = [100 * end for end in wilson_interval(round(accuracy / 100 * len(data)), len(data))]
         beside = {"published": theirs[stage]} if kind == "cumulative" and stage in theirs else {}
@@ -106,7 +108,7 @@ def tricks(run: Run, seeds: int, data: ImageData) -> list[dict]:
     full = [run("full", (), seed) for seed in range(seeds)]
 
     def row(trick: str, source: str, gains: list[float]) -> dict:
-        gain, low, high = seeds_interval(gains)
+        gain, low, high = t_interval(gains)
         return {"trick": trick, "source": source, "gain": gain, "interval": [low, high], "seeds": gains}
 
     rows = []
@@ -121,7 +123,7 @@ def tricks(run: Run, seeds: int, data: ImageData) -> list[dict]:
     for views, trick in VIEWS.items():
         gains = [share_right(model, data, views) - base for model, base in zip(models, plain, strict=True)]
         rows.append(row(trick, "arXiv 2404.00498", gains))
-    mean, low, high = seeds_interval(validation(full))
+    mean, low, high = t_interval(validation(full))
     whole = {"trick": "all", "source": "", "accuracy": mean, "interval": [low, high], "seeds": validation(full)}
     return [whole, *rows]
 
@@ -135,7 +137,7 @@ def depth(run: Run, seeds: int, data: ImageData) -> list[dict]:
         if not all(map(math.isfinite, bits)):
             rows.append({"layers": layers, "diverged": True})
             continue
-        mean, low, high = seeds_interval(bits)
+        mean, low, high = t_interval(bits)
         ends = {"interval": [low, high]} if seeds > 1 else {}
         told = {"layers": layers, "parameters": runs[0]["parameters"], "bits_per_dim": mean, "seeds": bits}
         rows.append(told | ends | {"minutes": sum(found["minutes"] for found in runs)})
@@ -242,7 +244,8 @@ def main(argv: list[str]) -> dict:
     rows = compare(run, args.seeds, data)
     things = "characters" if source in TEXTS else "images"
     told = f"{args.epochs} epoch{'s' if args.epochs > 1 else ''} of {len(train_data):,} training {things}"
-    told += f", {args.seeds} seed{'s' if args.seeds > 1 else ''}, {len(data):,} validation {things}"
+    told += f", {args.seeds} seed{'s' if args.seeds > 1 else ''}"
+    told += "" if source in TEXTS else f", {len(data):,} validation images"
     found = {
         "recipe": recipe,
         "budget": "each recipe as it is" if args.name in WHOLE else told,

@@ -12,7 +12,7 @@ import functools
 import torch
 from tqdm import tqdm
 
-from evaluation.metrics import bootstrap_intervals, seeds_interval
+from evaluation.metrics import bootstrap_intervals, t_interval
 from evaluation.runner import Measures, command
 from evaluation.text_metrics import bleu, distinct_n, known_words, longest_copied_span, repetition
 from hub_models import HubModel, TextModel
@@ -95,7 +95,7 @@ def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measur
     training, text = "".join(load_split(data.name, "train", args.data).texts), "".join(data.texts)
     entries = []
     for name, (unit, values) in facts(model, from_nothing(model, args.seed), training).items():
-        value, *ends = seeds_interval(values.tolist())  # ten texts are few, as seeds are
+        value, *ends = t_interval(values.tolist())
         ends = [max(0.0, ends[0]), min(100.0, ends[1])] if unit == "%" else ends
         entries.append({"metric": name, "value": value, "unit": unit, "n": TEXTS, "of": "texts", "interval": ends})
     length = CONTINUED[kind(model)]

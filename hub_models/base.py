@@ -230,26 +230,27 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         raise ValueError(f"{path} {why}: download or save it again") from error
 
 
-_exactly, _inside, _allowed = threading.Lock(), [], []  # contexts without TF32 that are open; what was allowed before
+_tf32_lock = threading.Lock()
+_tf32 = {"contexts": 0, "before": []}  # how many without it are open, and what was allowed before the first
 
 
 @contextlib.contextmanager
 def _without_tf32() -> Iterator[None]:
     """A context without TF32, a setting of the whole process: it comes back when the last thread is out."""
     backends = torch.backends.cudnn, torch.backends.cuda.matmul
-    with _exactly:
-        if not _inside:
-            _allowed[:] = [backend.allow_tf32 for backend in backends]
+    with _tf32_lock:
+        if not _tf32["contexts"]:
+            _tf32["before"] = [backend.allow_tf32 for backend in backends]
             for backend in backends:
                 backend.allow_tf32 = False
-        _inside.append(None)
+        _tf32["contexts"] += 1
     try:
         yield
     finally:
-        with _exactly:
-            _inside.pop()
-            if not _inside:
-                for backend, was in zip(backends, _allowed, strict=True):
+        with _tf32_lock:
+            _tf32["contexts"] -= 1
+            if not _tf32["contexts"]:
+                for backend, was in zip(backends, _tf32["before"], strict=True):
                     backend.allow_tf32 = was
 
 

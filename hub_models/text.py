@@ -60,7 +60,7 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
     """p(text) as a product over its tokens.
 
     A subclass gives `fit` and `tokenizer_of` and may put a `head` of its own before the softmax. `tokenizer` is None
-    until `training.train` or loading sets it; all that takes or gives text needs it.
+    until `fitted`, loading or you set it; all that takes or gives text needs it.
     """
 
     abstract = True
@@ -148,7 +148,7 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
             `logits` (B, T, vocab_size); `state` after the last but one token; `right`, how many are the likeliest.
 
         Raises:
-            ValueError: tokens of another type or shape, or that there are none of.
+            ValueError: tokens of another type or shape, or, on the CPU, that there are none of.
         """
         fits = isinstance(tokens, torch.Tensor) and tokens.dtype == torch.int64 and tokens.dim() == 2
         fits = fits and len(tokens) > 0 and tokens.shape[1] > 1
@@ -247,7 +247,7 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         """What a token adds to a text that ends in another, and in what it begins with."""
         decode = self._own_tokenizer().decode
         both, one = (decode(ids, skip_special_tokens=False) for ids in ([before, token], [before]))
-        return both[len(one) + len(begun) :]
+        return both[len(one) :].removeprefix(begun)  # at a line's start decoding has taken the space away already
 
     def next_tokens(
         self, prompt: str, k: int = 5, *, temperature: float = 1.0, top_k: int = 0
@@ -345,7 +345,12 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
             ours = cls.tokenizer_of(model.config, sorted(ids, key=ids.get))
         except Exception as error:  # the reader's own, of no type
             raise ValueError(f"{told} ({error}): download or save it again") from error
-        require(tokenizer.to_str() == ours.to_str(), f"{told}: it does not read as ours do: download or save it again")
+        fits = tokenizer.to_str() == ours.to_str() and all(
+            [piece for piece, _ in ours.pre_tokenizer.pre_tokenize_str(token)] == [token]
+            for token in ids
+            if token != ours.model.unk_token
+        )
+        require(fits, f"{told}: it does not read as ours do: download or save it again")
         size, most = len(ids), model.config.vocab_size
         fits = size == most + (not cls.predicts_unknown)
         require(fits, f"{told}: it has {size} tokens, the model predicts {most}: download or save it again")

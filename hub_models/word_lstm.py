@@ -10,6 +10,7 @@ backward half has read the very word that is to be predicted.
 import functools
 from collections import Counter
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
@@ -105,22 +106,41 @@ text = "".join(model.generate("O Romeo, Romeo", max_tokens=50, temperature=0.8))
         ends = prompt.endswith(" ") and not prompt.endswith(("  ", "\n "))
         return (prompt[:-1], " ") if ends else (prompt, "")
 
-    @functools.cached_property
-    def _kinds(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Of tokens, bool (vocab_size,) each: begins with a space, or a letter, ends in a letter, is a line end."""
-        ids = self._own_tokenizer().get_vocab()
-        words = sorted(ids, key=ids.get)
-        starts = ([word[0] == " " for word in words], [word[0].isalpha() for word in words])
-        return tuple(map(torch.tensor, (*starts, [word[-1].isalpha() for word in words], [w == "\n" for w in words])))
-
     def possible(self, before: int, begun: str = "") -> torch.Tensor:
-        """As every text model's. In text as it is read, a line's first word has a space, as has a word after a word."""
-        spaced, letters, ends, lines = self._kinds
+        """As every text model's. In text as it is read, a line's first word has a space, as has a word after a word.
+
+        What stands between two words without a space, as in "o'er", is taken for possible, though it may join them.
+        """
+        kinds = _kinds(self._own_tokenizer())
         known = super().possible(before, begun)
-        if begun:
-            kept = known & spaced
-        elif lines[before]:
-            kept = known & (spaced | lines)
+        if begun or kinds.blank[before]:
+            kept = known & (kinds.spaced if begun else kinds.spaced | kinds.blank)
+        elif kinds.line_end[before]:
+            kept = known & (kinds.spaced | kinds.line_end)
         else:
-            kept = known & ~letters if ends[before] else known
+            kept = known & ~kinds.begins_in_letter if kinds.ends_in_letter[before] else known
         return kept if kept.any() else known  # a vocabulary of a few words may have none
+
+
+class _Kinds(NamedTuple):
+    """Of a tokenizer's tokens, bool (vocab_size,) each."""
+
+    spaced: torch.Tensor  # begins with a space
+    blank: torch.Tensor  # a space, a tab and the like
+    line_end: torch.Tensor
+    begins_in_letter: torch.Tensor
+    ends_in_letter: torch.Tensor  # as the unknown word is taken to
+
+
+@functools.lru_cache(maxsize=8)
+def _kinds(tokenizer: Tokenizer) -> _Kinds:
+    ids = tokenizer.get_vocab()
+    words = sorted(ids, key=ids.get)
+    tests = {
+        "spaced": lambda word: word[0] == " ",
+        "blank": lambda word: word.isspace() and word != "\n",
+        "line_end": lambda word: word == "\n",
+        "begins_in_letter": lambda word: word[0].isalpha(),
+        "ends_in_letter": lambda word: word[-1].isalpha() or word == UNKNOWN,
+    }
+    return _Kinds(**{name: torch.tensor([test(word) for word in words]) for name, test in tests.items()})

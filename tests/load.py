@@ -507,7 +507,9 @@ class Fuzz:
                 place = self.random.randrange(len(data))
                 data[place] = self.mutated(data[place])
         if "select" in [event for _, event in self.server.functions[index]["targets"]]:  # where something was clicked
-            body["event_data"] = self.mutated({"index": [3, 6], "value": 1, "row_value": ["cat", 1], "selected": True})
+            body["event_data"] = self.mutated(
+                {"index": [3, 6], "value": "a", "row_value": ["cat", 1], "selected": True}
+            )
         if self.random.random() < 0.05:
             around = ("session_hash", "event_id", "fn_index", "trigger_id", "event_data", "batched", "simple_format")
             body[self.random.choice(around)] = self.nasty()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from evaluation import sweep
-from evaluation.metrics import seeds_interval
+from evaluation.metrics import t_interval
 from training.data import ImageData
 
 DATA = ImageData(torch.zeros(100, 3, 32, 32, dtype=torch.uint8), torch.zeros(100, dtype=torch.long))
@@ -100,7 +100,7 @@ def test_what_diverged_counts_as_nothing_and_is_told(cifar10, tmp_path, monkeypa
 
 
 def test_students_interval_of_three_values():
-    mean, low, high = seeds_interval([1.0, 2.0, 3.0])
+    mean, low, high = t_interval([1.0, 2.0, 3.0])
     assert mean == 2 and high - mean == pytest.approx(mean - low) == pytest.approx(4.30265 / 3**0.5, rel=1e-4)
 
 

@@ -323,9 +323,20 @@ def test_what_is_written_reads_as_the_tokens_that_were_drawn(monkeypatch):
         drawn.clear()
         written = "".join(model.generate(max_tokens=100, temperature=1.2, generator=seeded(seed)))
         assert model.encode(written).tolist() == drawn
-    for prompt in "", "Romeo,\n", "Romeo. ", "Romeo":
+    for prompt in "", "Romeo,\n", "Romeo. ", "Romeo", " ", "Zqxwv":
         offered = [text for text, _ in model.next_tokens(prompt, model.config.vocab_size)]
         assert len(set(offered)) == len(offered) > 100, prompt
+        if prompt[-1:] in " ":
+            assert {"And", "The"} <= set(offered) and "nd" not in offered, prompt
+
+
+@pytest.mark.parametrize("prompt", [" ", "[aside] ", "-- ", "Romeo\n-- ", "To be "])
+def test_no_word_loses_its_first_letter_after_a_space(prompt):
+    model = make("word_lstm")
+    assert model.config.cleaned
+    words = {word.strip() for word in model.tokenizer.get_vocab()}
+    offered = [text for text, _ in model.next_tokens(prompt, model.config.vocab_size)]
+    assert {text.strip() for text in offered} <= words and len(offered) > 5
 
 
 @pytest.mark.parametrize("bad", [-1, 99])
@@ -644,6 +655,12 @@ DAMAGE = {
         model, lambda told: told.update(normalizer={"type": "Strip", "strip_left": True, "strip_right": True})
     ),
     "without blanks": lambda model: foreign(model, lambda told: told.update(pre_tokenizer={"type": "Whitespace"})),
+    "two pieces": lambda model: foreign(
+        model, lambda told: told["model"]["vocab"].update({"a\nb": told["model"]["vocab"].pop("\n")})
+    ),
+    "nothing": lambda model: foreign(
+        model, lambda told: told["model"]["vocab"].update({"": told["model"]["vocab"].pop("\n")})
+    ),
     "no decoder": lambda model: foreign(model, lambda told: told.update(decoder=None)),
     "an added token": lambda model: foreign(
         model,

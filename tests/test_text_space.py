@@ -24,6 +24,7 @@ ALL = (WORDS, LETTERS, GRU)
 ODD = {  # texts that nobody trained on
     "empty": "",
     "blanks": " \n\t \r\n  ",
+    "a space": " ",
     "unknown words": "Zeppelin quark xylophone",
     "right to left": "שלום עולם \u202eabc",
     "emoji": "🎭 👨\u200d👩\u200d👧 🏴\U000e0067\U000e007f",
@@ -441,6 +442,12 @@ def test_odd_texts_are_answered(tabs, name, text):
 
 
 # --- through gradio_client
+
+
+def test_what_stands_for_a_blank_is_no_word(tabs):
+    for name in ALL:
+        tokens = {token.strip(" ") for token in tabs.shared.model(name).tokenizer.get_vocab()}
+        assert not tokens & set(tabs.complete.ADDED)
 
 
 def test_two_visitors_stream_and_do_not_mix(url, tabs):

@@ -17,7 +17,7 @@ probability *p* becomes *p* to the power of 1 / temperature, and all are scaled 
 alone if so chosen. The bars show what comes out. A text has at most {PROMPT:,} characters."""
 SHOWN = 5
 KEPT = 20  # texts, the present one among them
-SIGNS = {"\n": "⏎ line end", " ": "␣ space", "": "nothing"}  # what else would not be seen
+SIGNS = {"\n": "⏎ line end", " ": "␣ space", "": "∅ nothing"}  # what else would not be seen; no tokens
 ADDED = {shown: added for added, shown in SIGNS.items()}
 
 
