@@ -120,7 +120,6 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         Raises:
             ValueError: no string.
         """
-        require(isinstance(text, str), f"text is a {type(text).__name__}: give a string")
         return torch.tensor(self._own_tokenizer().encode(valid(text)).ids, dtype=torch.int64)
 
     def decode(self, tokens: torch.Tensor) -> str:
@@ -235,8 +234,7 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
 
     def _prompt(self, prompt: str) -> tuple[torch.Tensor, str]:
         """A prompt -> its tokens, a line end before them, and what the token to come begins with."""
-        require(isinstance(prompt, str), f"prompt is a {type(prompt).__name__}: give a string")
-        read, begun = self.split(prompt)
+        read, begun = self.split(valid(prompt))
         return torch.cat([self._start(), self.encode(read)]), begun
 
     def _next(self, log_p: torch.Tensor, before: int, begun: str) -> torch.Tensor:
@@ -359,7 +357,12 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
 
 
 def valid(text: str) -> str:
-    """Text with lone halves of surrogate pairs, which no file can hold, made the sign for what cannot be read."""
+    """Text with lone halves of surrogate pairs, which no file can hold, made the sign for what cannot be read.
+
+    Raises:
+        ValueError: no string.
+    """
+    require(isinstance(text, str), f"text is a {type(text).__name__}: give a string")
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
