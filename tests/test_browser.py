@@ -504,7 +504,7 @@ def test_a_text_is_streamed_until_it_is_stopped(text, app, monkeypatch):
 
     def slow(*args, **options):
         for piece in type(net).generate(net, *args, **options):
-            time.sleep(0.01)
+            time.sleep(0.03)
             drawn.append(piece)
             yield piece
 
@@ -520,7 +520,7 @@ def test_a_text_is_streamed_until_it_is_stopped(text, app, monkeypatch):
         text.find("button", "Stop").click()
         time.sleep(0.5)  # what was on its way arrives
         done = len(drawn)
-        time.sleep(0.3)  # unstopped it would draw 30 more
+        time.sleep(0.3)  # unstopped it would draw 10 more
         assert len(drawn) == done < 400
     last = box.get_attribute("value")
     assert all(last.startswith(so_far) for so_far in seen) and last.startswith("O Romeo, Romeo wherefore")
