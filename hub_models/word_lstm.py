@@ -109,16 +109,19 @@ text = "".join(model.generate("O Romeo, Romeo", max_tokens=50, temperature=0.8))
     def possible(self, before: int, begun: str = "") -> torch.Tensor:
         """As every text model's. In text as it is read, a line's first word has a space, as has a word after a word.
 
-        What stands between two words without a space, as in "o'er", is taken for possible, though it may join them.
+        What only a token further back could tell is taken for possible, as "er" after "o'", which joins the two.
         """
         kinds = _kinds(self._own_tokenizer())
         known = super().possible(before, begun)
-        if begun or kinds.blank[before]:
-            kept = known & (kinds.spaced if begun else kinds.spaced | kinds.blank)
+        kept = known
+        if begun:
+            kept = known & kinds.spaced
+        elif kinds.space[before]:  # one alone: what has none would have joined it
+            kept = known & (kinds.spaced | kinds.blank)
         elif kinds.line_end[before]:
             kept = known & (kinds.spaced | kinds.line_end)
-        else:
-            kept = known & ~kinds.begins_in_letter if kinds.ends_in_letter[before] else known
+        elif kinds.ends_in_letter[before]:
+            kept = known & ~kinds.begins_in_letter
         return kept if kept.any() else known  # a vocabulary of a few words may have none
 
 
@@ -126,7 +129,8 @@ class _Kinds(NamedTuple):
     """Of a tokenizer's tokens, bool (vocab_size,) each."""
 
     spaced: torch.Tensor  # begins with a space
-    blank: torch.Tensor  # a space, a tab and the like
+    blank: torch.Tensor  # a space, a line end, a tab and the like
+    space: torch.Tensor
     line_end: torch.Tensor
     begins_in_letter: torch.Tensor
     ends_in_letter: torch.Tensor  # as the unknown word is taken to
@@ -138,7 +142,8 @@ def _kinds(tokenizer: Tokenizer) -> _Kinds:
     words = sorted(ids, key=ids.get)
     tests = {
         "spaced": lambda word: word[0] == " ",
-        "blank": lambda word: word.isspace() and word != "\n",
+        "blank": str.isspace,
+        "space": lambda word: word == " ",
         "line_end": lambda word: word == "\n",
         "begins_in_letter": lambda word: word[0].isalpha(),
         "ends_in_letter": lambda word: word[-1].isalpha() or word == UNKNOWN,

@@ -330,6 +330,28 @@ def test_what_is_written_reads_as_the_tokens_that_were_drawn(monkeypatch):
             assert {"And", "The"} <= set(offered) and "nd" not in offered, prompt
 
 
+def test_possible_is_what_a_text_can_read_as():
+    """In a text, or in the beginning of one, exactly those tokens can follow with which all read as what they are."""
+    model = build("word_lstm", cleaned=False)
+    model.tokenizer = model.tokenizer_of(model.config, [" a", "a", " b", "b", ".", " .", " ", "\t", "\n"])
+    vocabulary = model.tokenizer.get_vocab()
+    model.config.vocab_size, known = len(vocabulary), set(vocabulary.values()) - {model.unknown}
+
+    def reads(tokens: list[int]) -> bool:
+        longer = ([*tokens, more] for more in known)  # a space that begins a line shows only by what follows it
+        return any(model.encode(model.decode(torch.tensor(own))).tolist() == own for own in (tokens, *longer))
+
+    seen = 0
+    for context, before in itertools.product(([" a", "."], [" a"], ["\n"], [" b", " "]), vocabulary):
+        told = [vocabulary[token] for token in [*context, before]]
+        first = context == ["\n"] and before == " "  # a line's first space: only what stands before it would tell
+        if model.unknown not in told and reads(told) and not first:
+            for token in known:
+                assert bool(model.possible(told[-1])[token]) == reads([*told, token]), (context, before, token)
+                seen += 1
+    assert seen > 100
+
+
 @pytest.mark.parametrize("prompt", [" ", "[aside] ", "-- ", "Romeo\n-- ", "To be "])
 def test_no_word_loses_its_first_letter_after_a_space(prompt):
     model = make("word_lstm")

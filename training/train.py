@@ -187,13 +187,12 @@ def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData |
         "samples": draw_samples(model, data, aside / "samples.png"),
     }
     seen = [("untrained", 0), *((f"after epoch {v['epoch']:.3g}", v["step"]) for v in validations)]
+    kind = "txt" if isinstance(model, TextModel) else "png"
+    rows = [(name, folder / "stages" / f"{step}.{kind}") for name, step in seen]
+    rows = [(name, path) for name, path in rows if path.exists()]  # those that nobody has thrown away
     if isinstance(model, AutoregressiveImageModel):
-        rows = [(name, folder / "stages" / f"{step}.png") for name, step in seen]
-        rows = [(name, path) for name, path in rows if path.exists()]  # those that nobody has thrown away
         results["stages"] = draw_stages(model, rows, aside / "stages.png") if rows else ""
     elif isinstance(model, TextModel):
-        rows = [(name, folder / "stages" / f"{step}.txt") for name, step in seen]
-        rows = [(name, path) for name, path in rows if path.exists()]
         rows = rows[:2] + rows[2:][-1:]
         results["written"] = [{"name": name, "text": path.read_text(encoding="utf-8")} for name, path in rows]
     write_json(aside / "train_results.json", results)
