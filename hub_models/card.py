@@ -200,6 +200,8 @@ def _settings(recipe: dict, trained: dict) -> dict[str, Any]:
         table["window"] = f"{', then '.join(map(str, recipe['window']))} tokens, {carried}"
     if recipe.get("clip_value"):
         table["clipped by value"] = recipe["clip_value"]
+    if recipe.get("muon"):
+        table["optimiser"] = "Muon for kernels between features, AdamW for the rest"
     if recipe["patience"]:
         table["patience"] = f"{recipe['patience']} validations"
     if recipe["training"].get("bf16") and recipe["exact_from"] < 1:

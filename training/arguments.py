@@ -10,6 +10,7 @@ from transformers import HfArgumentParser, TrainingArguments
 
 from hub_models import MODELS, TextModel
 from hub_models.base import ModelConfig, nearest, require
+from hub_models.masked_image import MaskedImageModel
 from training.machine import has_bf16
 from training.recipe import Recipe, find, recipes
 
@@ -44,6 +45,7 @@ class RunArguments:
     window: str = dataclasses.field(default="", metadata={"help": "tokens of a text's windows: 64, or stages 8,64"})
     carry: bool = dataclasses.field(default=False, metadata={"help": "carry a text's state from batch to batch"})
     clip_value: float = dataclasses.field(default=0.0, metadata={"help": "cut the gradient's components off; 0: never"})
+    muon: bool = dataclasses.field(default=False, metadata={"help": "step convolutions' kernels by Muon, not AdamW"})
     half: bool = dataclasses.field(default=False, metadata={"help": "store the weights in float16"})
 
     @property
@@ -110,6 +112,8 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
     same = str(given["eval_strategy"]) == str(given["save_strategy"]) != "no" and given["load_best_model_at_end"]
     by_epoch = str(given["eval_strategy"]) == "epoch"
     require(same and (by_epoch or given["save_steps"] == (given["eval_steps"] or given["logging_steps"])), told)
+    own = not given["optim_args"] and given["optim"] == TrainingArguments.optim
+    require(own or not run.muon, "--muon brings its own AdamW: leave out --optim and --optim_args")
     for size in ("per_device_train_batch_size", "per_device_eval_batch_size"):
         require(given[size] >= 1, f"--{size} is {given[size]}: give at least 1")
     args = TrainingArguments(**{f.name: given[f.name] for f in dataclasses.fields(TrainingArguments) if f.init})
@@ -117,7 +121,9 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
 
 
 def _check_kind(run: RunArguments, config: ModelConfig) -> None:
-    """Refuse what is for images of a text model, and the other way round."""
+    """Refuse what is for images of a text model, and the other way round; Muon where there are no features."""
+    fits = not run.muon or issubclass(MODELS[config.model_type], MaskedImageModel)
+    require(fits, f"--muon is for the PixelRNN family, {config.model_type} is none of it: leave it out")
     if not issubclass(MODELS[config.model_type], TextModel):
         side = min(config.height, config.width)
         require(0 <= run.shift < side, f"--shift is {run.shift}: give 0 to {side - 1} pixels")

@@ -26,6 +26,7 @@ class Recipe:
         carry: of texts, the windows of a batch go on where the last batch's ended and take over the state; else they
             are shuffled, and each starts from nothing.
         clip_value: each component of the gradient is cut off at this; 0 never.
+        muon: the kernels of convolutions step by Muon, all else by AdamW.
         half: store the weights in float16, the last step before evaluation.
         expected: what the run gave when it was last done: metric to value, with "split", "hardware" and "minutes";
             a test holds it to the shipped results.
@@ -43,6 +44,7 @@ class Recipe:
     window: tuple[int, ...] = ()
     carry: bool = False
     clip_value: float = 0.0
+    muon: bool = False
     half: bool = False
     expected: dict[str, Any] = field(default_factory=dict)
 

@@ -77,6 +77,7 @@ def description(
         "window": list(run.windows),
         "carry": run.carry,
         "clip_value": run.clip_value,
+        "muon": run.muon,
         "half": run.half,
         "processes": args.world_size,
         "machine": {
@@ -292,6 +293,7 @@ def train(argv: list[str]) -> Path:
             ema=run.ema,
             stages=run.windows,
             clip_value=run.clip_value,
+            muon=run.muon,
             watch=partial(watch, folder) if isinstance(model, AutoregressiveImageModel | TextModel) else None,
             train_dataset=sets["train"],
             eval_dataset=sets["validation"],

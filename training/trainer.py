@@ -19,6 +19,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, Ev
 from hub_models.base import WEIGHTS, read_weights, require, write_bytes
 from training.augment import alternately, mirrored_and_shifted
 from training.machine import interleave, peak_memory_mib
+from training.muon import Muon
 
 CARRIED = "carried-{}.safetensors"  # in a checkpoint of a text model: the state that each process carries on
 RAW = "raw.safetensors"  # in a checkpoint of averaged weights: those that training goes on from
@@ -83,12 +84,13 @@ class HubTrainer(Trainer):
         ema: float = 0.0,
         stages: tuple[int, ...] = (),
         clip_value: float = 0.0,
+        muon: bool = False,
         watch: Callable[[torch.nn.Module, int], None] | None = None,
         **kwargs,
     ):
         """As Trainer's; `watch` is called at each validation with the model, as it is evaluated, and the step."""
         self.exact_from, self.flip, self.shift, self.stages, self.watch = exact_from, flip, shift, stages, watch
-        self.carried = None
+        self.carried, self.muon = None, muon
         self._clock = time.perf_counter()
         super().__init__(*args, data_collator=self._taken, **kwargs)
         self._names = {"indices", *inspect.signature(self.model.forward).parameters}
@@ -108,7 +110,10 @@ class HubTrainer(Trainer):
         return self.average.applied() if self.average and self.average.average else contextlib.nullcontext()
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
-        """SGD for a model that brings its own parameter groups, momentum and all; else Trainer's."""
+        """Muon where the recipe has it; SGD for a model that brings its own parameter groups; else Trainer's."""
+        if self.optimizer is None and self.muon:
+            betas = self.args.adam_beta1, self.args.adam_beta2
+            self.optimizer = Muon(self.model, self.args.learning_rate, self.args.weight_decay, betas=betas)
         if self.optimizer is None and hasattr(self.model, "parameter_groups"):
             groups = self.model.parameter_groups(self.args.learning_rate, self.args.weight_decay)
             self.optimizer = torch.optim.SGD(groups)
