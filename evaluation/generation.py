@@ -106,8 +106,9 @@ def trained_on(name: str) -> tuple[str, torch.Tensor, bool]:
     """The name of the data that a checkpoint was trained on, its training images, and whether mirrored ones, too."""
     source = locate(name)
     data = read_source(source)["name"]
-    flip = bool(json.loads(fetch(source, "recipe.json").read_text(encoding="utf-8")).get("flip"))
-    return data, load_split(data, "train").images, flip
+    recipe = json.loads(fetch(source, "recipe.json").read_text(encoding="utf-8"))
+    images = load_split(data, "train").first(recipe["data"].get("limit")).images
+    return data, images, bool(recipe.get("flip"))
 
 
 def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measures:

@@ -65,7 +65,7 @@ def run(
     require(args.limit is None or args.limit > 0, f"--limit is {args.limit}: give at least 1 image or line")
     require(args.batch_size > 0, f"--batch_size is {args.batch_size}: give at least 1 image")
     try:
-        torch.empty(0, device=args.device)
+        torch.zeros(1, device=args.device).item()  # "meta" has tensors, but no numbers
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
             f"--device is {args.device!r}, which is not to be had here: give cpu or leave it out"

@@ -1,6 +1,7 @@
 """Autoregressive image models: likelihood, sampling and completion, written once for all of them."""
 
 import math
+import numbers
 from collections.abc import Callable, Iterator
 
 import torch
@@ -31,7 +32,8 @@ def check_count(n: int, what: str) -> None:
     Raises:
         ValueError: with what was given.
     """
-    require(isinstance(n, int) and not isinstance(n, bool) and n >= 1, f"n is {n!r}: ask for at least one {what}")
+    whole = isinstance(n, numbers.Integral) and not isinstance(n, bool)
+    require(whole and n >= 1, f"n is {n!r}: ask for at least one {what}")
 
 
 class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-generation"):
@@ -99,11 +101,10 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
     def sub_pixel_log_prob(self, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
         """uint8 (B, C, H, W) -> log p of each sub-pixel given those before it, in nats, of the same shape.
 
-        Never in less than float32.
-
         Raises:
-            ValueError: images of another type, shape or count.
+            ValueError: images of another type, shape or count; weights in less than float32.
         """
+        self.check_precision()
         check_images(images, self.shape)
         self._check_label(label, len(images))
         with self.exact(), self.evaluating():
@@ -173,7 +174,7 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         channels, height, width = self.shape
         check_known(known, len(images), self.shape)
         check_count(n, "completion")
-        number = isinstance(temperature, (int, float)) and not isinstance(temperature, bool)
+        number = isinstance(temperature, numbers.Real) and not isinstance(temperature, bool)
         number = number and math.isfinite(temperature) and temperature >= 0
         require(number, f"temperature is {temperature!r}: give a number of at least 0 (0 is greedy)")
         on_cpu = generator is None or (isinstance(generator, torch.Generator) and generator.device.type == "cpu")

@@ -298,6 +298,15 @@ class HubModel(
         with _without_tf32(), torch.autocast(self.device.type, enabled=False):
             yield
 
+    def check_precision(self) -> None:
+        """Refuse weights in less than float32: the likelihoods that they compute are wrong in the third digit.
+
+        Raises:
+            ValueError: with their dtype.
+        """
+        dtype = next(self.parameters()).dtype
+        require(dtype.itemsize >= 4, f"the weights are {dtype}, too coarse for a likelihood: call model.float() first")
+
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:
         """A context in `eval()` mode, which leaves each part's mode as it was."""
@@ -330,8 +339,10 @@ class HubModel(
     def from_stored(cls, stored: Stored) -> "HubModel":
         """The model of an opened checkpoint of this class; always strict, and never from a pickle."""
         source, config, hub, device = stored
-        unknown = sorted(set(config) - {field.name for field in dataclasses.fields(cls.config_class)})
+        fields = {field.name for field in dataclasses.fields(cls.config_class)}
+        unknown, missing = sorted(set(config) - fields), sorted(fields - set(config))
         require(not unknown, f"{source}: config.json has fields unknown to {cls.__name__}: {', '.join(unknown)}")
+        require(not missing, f"{source}: config.json lacks fields of {cls.__name__}: {', '.join(missing)}")
         checked = cls.config_class(**config)
         weights = read_weights(fetch(source, WEIGHTS, **hub))
         with torch.device("meta"):  # first without memory: a few bytes of config can ask for all of the machine's

@@ -135,6 +135,7 @@ class MaskedImageModel(AutoregressiveImageModel):
         out = self.head(features.contiguous(**innermost))  # (B, C * outputs, H, W)
         return self.full(out.unflatten(1, (self.config.channels, -1)).movedim(2, -1))
 
+    @torch.inference_mode(False)
     def receptive_field(self, y: int, x: int) -> torch.Tensor:
         """Which pixels the logits of pixel (y, x) depend on, in any of their channels: bool (H, W), by gradient.
 

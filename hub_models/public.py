@@ -127,7 +127,7 @@ def seal(editor, error: type[Exception], http_error: type[Exception], most: int)
         http_error: fastapi.HTTPException.
         most: pixels a side.
     """
-    convert, accept = editor.convert_and_format_image, editor.accept_blobs
+    convert, accept, preprocess = editor.convert_and_format_image, editor.accept_blobs, editor.preprocess
 
     def checked(file, **how):
         if file is None:
@@ -141,9 +141,15 @@ def seal(editor, error: type[Exception], http_error: type[Exception], most: int)
             raise http_error(413, f"The drawing is too large: {LAYERS} layers of {PART} bytes are the most.")
         accept(data)
 
+    def counted(payload):  # before a layer of few bytes becomes one of megabytes
+        if payload is not None and len(payload.layers) > LAYERS:
+            raise error(f"A drawing has at most {LAYERS} layers: merge some.")
+        return preprocess(payload)
+
     accepted._is_server_fn = True  # Gradio's mark on what a page may call
     # not a subclass: Gradio would write a .pyi beside its file
     editor.convert_and_format_image, editor.accept_blobs, editor.blob_storage = checked, accepted, _Latest()
+    editor.preprocess = counted
 
 
 def kept(picture: Image.Image, cache: Callable[[Path], str], seconds: float = KEPT) -> str:

@@ -180,6 +180,7 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
 
         In nats, given all that comes before it in the text.
         """
+        self.check_precision()
         tokens, state, last = self.encode(text), None, self._start()
         for part in tokens.split(max(1, PART // self.config.vocab_size)) if len(tokens) else ():
             with self.exact(), self.evaluating():

@@ -1,5 +1,6 @@
 """The four promises of every autoregressive image model, each held to the plain, slow way on tiny images."""
 
+import copy
 import dataclasses
 import itertools
 import math
@@ -614,6 +615,9 @@ def refusals(model):
         yield said, lambda wrong=wrong: model.complete(wrong, known)
         yield said, lambda wrong=wrong: model.most_probable(wrong, known[:1])
     yield "2 images: give one", lambda: model.most_probable(images, known[:1])
+    for dtype in (torch.float16, torch.bfloat16):
+        said = f"the weights are {dtype}, too coarse for a likelihood: call model.float() first"
+        yield said, lambda dtype=dtype: copy.deepcopy(model).to(dtype).log_prob(images)
     for noise in (3, "cpu", torch, Elsewhere()):
         yield f"generator is {noise!r}: give a torch.Generator", lambda noise=noise: model.sample(1, generator=noise)
     if type(model)._check_label is AutoregressiveImageModel._check_label:

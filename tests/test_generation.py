@@ -47,6 +47,18 @@ def test_the_nearest_image_is_found_wherever_it_stands_and_its_distance_is_exact
     assert (distances[1] == 0) == flip and torch.equal(nearest[1], images[1]) == flip
 
 
+def test_neighbours_are_sought_among_the_images_that_the_run_saw(mnist, tmp_path):
+    folder = tmp_path / "pixelcnn-mnist"
+    shutil.copytree(PRETRAINED / folder.name, folder)
+    recipe = json.loads((folder / "recipe.json").read_text())
+    whole = load_split("mnist", "train").images
+    for limit, seen in (None, whole), (32, whole[:32]):
+        recipe["data"]["limit"] = limit
+        (folder / "recipe.json").write_text(json.dumps(recipe | {"flip": True}))
+        data, images, flip = generation.trained_on(str(folder))
+        assert (data, flip) == ("mnist", True) and torch.equal(images, seen)
+
+
 def test_two_levels_are_compared_in_black_and_white():
     model = build("pixel_cnn", channels=1, levels=2)
     seen = torch.zeros(1, *model.shape, dtype=torch.uint8)

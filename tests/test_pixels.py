@@ -407,6 +407,7 @@ def test_errors_reach_the_client(url, tmp_path):
         ((GATED, 1, 1, EACH, -1), "/sample", "-1"),
         ((nothing, GATED, 1, 1, LIKELIEST, 0), "/complete", "choose an example"),
         ((nothing | {"background": broken}, GATED, 1, 1, LIKELIEST, 0), "/complete", "damaged"),
+        ((nothing | {"layers": [broken] * 5}, GATED, 1, 1, LIKELIEST, 0), "/complete", "at most 4 layers"),
         ((broken, GATED, LIKELIEST), "/likely_file", "damaged"),
         ((99, GATED, LIKELIEST), "/likely_example", "choose one of 0 to 9"),
         ((GATED, 8, 0), "/show_field", "from 0 to 7"),

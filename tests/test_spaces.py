@@ -564,6 +564,8 @@ def test_errors_reach_the_client_and_tracebacks_do_not(url, classify, tmp_path, 
         ((nothing | {"composite": broken},), "/read_drawing", "damaged"),
         ((nothing | {"background": wide},), "/take_drawing", "at most 1120 pixels a side"),
         ((example | {"layers": [broken]}, 1, 1, 0), "/fill_rubbed_out", "damaged"),
+        ((example | {"layers": [example["background"]] * 5}, 1, 1, 0), "/fill_rubbed_out", "at most 4 layers"),
+        ((nothing | {"layers": [broken] * 5}, 10, 1, 1, 0), "/fill_last", "at most 4 layers"),  # before any is opened
         ((nothing, 1, 1, 0), "/fill_rubbed_out", "choose an example"),
         ((example, 1, 1, 0), "/fill_rubbed_out", "Nothing is rubbed out"),
         ((example, 10, 99, 1, 0), "/fill_last", "99"),

@@ -630,6 +630,9 @@ def test_tied_weights_are_stored_once_and_half_of_them_come_back_exactly(model_t
     again.half().save_pretrained(tmp_path)
     assert load(tmp_path).log_prob(random_text(again)) == once
     assert all(torch.equal(tensor, stored[name]) for name, tensor in load_file(tmp_path / "model.safetensors").items())
+    for likelihood in again.log_prob, again.token_log_prob:
+        with pytest.raises(ValueError, match="the weights are torch.float16, too coarse for a likelihood"):
+            likelihood("a")
 
 
 # 6. Refusals.

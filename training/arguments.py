@@ -94,6 +94,9 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
     ]
     require(not unknown, f"there is no option {unknown and unknown[0]!r}: {unknown and nearest(unknown[0], options)}")
     given = vars(namespace)
+    own = recipe.training.get("lr_scheduler_type", TrainingArguments.lr_scheduler_type)
+    if given["lr_scheduler_type"] != own and given["lr_scheduler_kwargs"] == recipe.training.get("lr_scheduler_kwargs"):
+        given["lr_scheduler_kwargs"] = None  # the recipe's are for its own schedule
     model = {key.removeprefix("model."): value for key, value in given.items() if key.startswith("model.")}
     config = dataclasses.replace(recipe.model, **model)
     run = RunArguments(**{field.name: given[field.name] for field in dataclasses.fields(RunArguments)})
@@ -114,8 +117,12 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
     require(same and (by_epoch or given["save_steps"] == (given["eval_steps"] or given["logging_steps"])), told)
     own = not given["optim_args"] and given["optim"] == TrainingArguments.optim
     require(own or not run.muon, "--muon brings its own AdamW: leave out --optim and --optim_args")
-    for size in ("per_device_train_batch_size", "per_device_eval_batch_size"):
+    for size in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
         require(given[size] >= 1, f"--{size} is {given[size]}: give at least 1")
+    none = given["max_steps"] == 0 or given["max_steps"] < 0 and given["num_train_epochs"] <= 0
+    require(not none, "--max_steps or --num_train_epochs is 0 or less: there is nothing to train")
+    for rate in ("learning_rate", "weight_decay"):
+        require(given[rate] >= 0, f"--{rate} is {given[rate]}: give at least 0")
     args = TrainingArguments(**{f.name: given[f.name] for f in dataclasses.fields(TrainingArguments) if f.init})
     return recipe, run, args, config
 

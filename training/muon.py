@@ -25,6 +25,8 @@ def orthogonal(matrix: torch.Tensor, rounds: int = 5) -> torch.Tensor:
 class Muon(torch.optim.Optimizer):
     """Muon for convolutions between features, kernels as matrices (outputs, all that is read); AdamW for the rest.
 
+    What a kernel's mask hides is part of its matrix, and never acts; groups of a convolution are matrices each.
+
     Args:
         model: all of its parameters are trained. Kernels that read pixels and those of its `head` are AdamW's.
         lr: learning rate of both.
@@ -43,6 +45,8 @@ class Muon(torch.optim.Optimizer):
         eps: float = 1e-8,
     ):
         pixels = model.config.channels
+        convs = [part for part in model.modules() if hasattr(part, "groups") and hasattr(part, "weight")]
+        self.parts = {part.weight: part.groups for part in convs}
         kinds = {"muon": [], "adamw": [], "bias": []}
         for name, p in model.named_parameters():
             between = p.ndim > 2 and p.shape[1] > pixels and not name.startswith("head.")
@@ -60,17 +64,20 @@ class Muon(torch.optim.Optimizer):
             update = self._muon if group["muon"] else self._adamw
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    change = update(parameter.grad, self.state[parameter], group)
+                    change = update(parameter, group)
                     parameter.mul_(1 - group["lr"] * group["weight_decay"]).sub_(change, alpha=group["lr"])
 
-    def _muon(self, grad: torch.Tensor, state: dict, group: dict) -> torch.Tensor:
+    def _muon(self, parameter: torch.Tensor, group: dict) -> torch.Tensor:
+        grad, state = parameter.grad, self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(grad)
         momentum = state["momentum"].lerp_(grad, 1 - group["momentum"])
-        matrix = grad.lerp(momentum, group["momentum"]).flatten(1)
-        return (ROOT_MEAN_SQUARE * max(matrix.shape) ** 0.5 * orthogonal(matrix)).view_as(grad)
+        matrices = grad.lerp(momentum, group["momentum"]).flatten(1).chunk(self.parts[parameter])
+        scale = ROOT_MEAN_SQUARE * max(matrices[0].shape) ** 0.5
+        return scale * torch.cat([orthogonal(matrix) for matrix in matrices]).view_as(grad)
 
-    def _adamw(self, grad: torch.Tensor, state: dict, group: dict) -> torch.Tensor:
+    def _adamw(self, parameter: torch.Tensor, group: dict) -> torch.Tensor:
+        grad, state = parameter.grad, self.state[parameter]
         if not state:
             state.update(step=torch.zeros(()), mean=torch.zeros_like(grad), square=torch.zeros_like(grad))
         (beta, beta2), steps = group["betas"], state["step"].add_(1).item()

@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import json
+import logging
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
@@ -21,6 +23,7 @@ from training.augment import alternately, mirrored_and_shifted
 from training.machine import interleave, peak_memory_mib
 from training.muon import Muon
 
+logger = logging.getLogger(__name__)
 CARRIED = "carried-{}.safetensors"  # in a checkpoint of a text model: the state that each process carries on
 RAW = "raw.safetensors"  # in a checkpoint of averaged weights: those that training goes on from
 
@@ -112,12 +115,21 @@ class HubTrainer(Trainer):
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """Muon where the recipe has it; SGD for a model that brings its own parameter groups; else Trainer's."""
         if self.optimizer is None and self.muon:
-            betas = self.args.adam_beta1, self.args.adam_beta2
-            self.optimizer = Muon(self.model, self.args.learning_rate, self.args.weight_decay, betas=betas)
+            adamw = {"betas": (self.args.adam_beta1, self.args.adam_beta2), "eps": self.args.adam_epsilon}
+            self.optimizer = Muon(self.model, self.args.learning_rate, self.args.weight_decay, **adamw)
         if self.optimizer is None and hasattr(self.model, "parameter_groups"):
             groups = self.model.parameter_groups(self.args.learning_rate, self.args.weight_decay)
             self.optimizer = torch.optim.SGD(groups)
         return super().create_optimizer(model)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> LRScheduler:
+        """Trainer's, with a word where a run is shorter than its warm-up and decay, whose rate then breaks off."""
+        decay = (self.args.lr_scheduler_kwargs or {}).get("num_decay_steps", 0)
+        least = self.args.get_warmup_steps(num_training_steps) + decay
+        if decay and least > num_training_steps:
+            told = "the rate needs %d steps to warm up and decay, and the run has %d: give --lr_scheduler_type cosine"
+            logger.warning(told, least, num_training_steps)
+        return super().create_scheduler(num_training_steps, optimizer)
 
     def _build_accelerator_args(self, **kwargs) -> dict:
         # accelerate would wrap forward in autocast for good; here the step and the mode decide (see below)
