@@ -22,7 +22,7 @@ from evaluation.metrics import (
     wilson_interval,
 )
 from evaluation.report import SHOWN, TILE_COLUMNS, draw_mistakes, draw_report, draw_tiles, most_confident
-from evaluation.runner import Measures, command, spread
+from evaluation.runner import Measures, advice, command, spread
 from hub_models import HubModel, ImageClassifier
 from hub_models.base import require
 from training.data import ImageData
@@ -56,7 +56,7 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
     The averages are over the classes that the images show (the weighted recall is the accuracy), their intervals and
     that of the calibration error by resampling the images.
     """
-    require(hasattr(model, "predict"), f"{args.name} is no classifier: measure it with evaluation.bits_per_dim")
+    require(hasattr(model, "predict"), f"{args.name} is no classifier: {advice(model)}")
     data.check_labels(getattr(model.config, "classes", None))
     log_p, n = log_probabilities(model, data.images, args.batch_size), len(data)
     predicted = log_p.argmax(-1)

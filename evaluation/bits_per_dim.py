@@ -5,7 +5,7 @@ import argparse
 import torch
 
 from evaluation.metrics import bits_per_dim, mean_interval
-from evaluation.runner import GIVEN, Measures, command, spread
+from evaluation.runner import GIVEN, Measures, advice, command, spread
 from hub_models import AutoregressiveImageModel, HubModel
 from hub_models.base import require
 from training.data import ImageData
@@ -19,7 +19,7 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
     Each with its 95 % interval over images.
     """
     fits = isinstance(model, AutoregressiveImageModel)
-    require(fits, f"{args.name} gives no likelihood of images: measure it with evaluation.accuracy")
+    require(fits, f"{args.name} gives no likelihood of images: {advice(model)}")
     labels = data.conditions(model)
 
     def score(chosen: torch.Tensor) -> torch.Tensor:

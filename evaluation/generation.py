@@ -16,7 +16,7 @@ from matplotlib import pyplot as plt
 
 from evaluation.bits_per_dim import COLOURS
 from evaluation.metrics import mean_interval, t_interval
-from evaluation.runner import Measures, command, read_source, spread
+from evaluation.runner import Measures, advice, command, read_source, spread
 from hub_models import AutoregressiveImageModel, HubModel, locate
 from hub_models.base import fetch, require
 from training.dashboard import figure_bytes
@@ -117,7 +117,7 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
     Raises:
         ValueError: the model is no generator, or the split is the one it was trained on.
     """
-    require(isinstance(model, AutoregressiveImageModel), f"{args.name} generates no images: give a model that does")
+    require(isinstance(model, AutoregressiveImageModel), f"{args.name} generates no images: {advice(model)}")
     require(args.split != "train", "of training images the nearest is each itself: give --split validation or test")
     _, training, flip = trained_on(args.name)
     value, low, high = mean_interval(neighbours(model, data.images, training, flip)[0])
@@ -139,8 +139,9 @@ def report(
     distances, nearest = neighbours(model, samples, training, flip)
     distance, low, high = t_interval(distances.tolist())
     places, others = bits_by_position(model, data, args.batch_size), []
-    for kind, images in other_images(data, name, args.seed).items():
-        labels = data.labels[: len(images)] if model.classes else None
+    told = {"its own samples": samples} | other_images(data, name, args.seed)
+    for kind, images in told.items():
+        labels = label if images is samples else data.labels[: len(images)] if model.classes else None
         batches = torch.arange(len(images)).split(args.batch_size)
         log_p = [model.log_prob(images[at], labels if labels is None else labels[at]).cpu() for at in batches]
         value, *ends = mean_interval(-torch.cat(log_p) / math.log(2) / math.prod(model.shape))

@@ -11,7 +11,7 @@ import argparse
 import torch
 
 from evaluation.metrics import mean_interval
-from evaluation.runner import GIVEN, Measures, command, spread
+from evaluation.runner import GIVEN, Measures, advice, command, spread
 from hub_models import AutoregressiveImageModel, HubModel
 from hub_models.base import require
 from training.data import ImageData
@@ -66,7 +66,7 @@ def score(
 def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measures:
     """Nats a missing pixel for each number of filled pixels, and the gain of the most probable filling in nats."""
     fits = isinstance(model, AutoregressiveImageModel) and model.config.channels == 1
-    require(fits, f"{args.name} is no model of grey images: measure it with evaluation.accuracy")
+    require(fits, f"{args.name} is no model of grey images: {advice(model)}")
     _, height, width = model.shape
     told = f"{args.name} makes images of {height}x{width}: the study blanks {BLANKED} pixels, and patches of 2x2"
     require(height * width > BLANKED and min(height, width) >= 2, told)

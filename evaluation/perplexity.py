@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from evaluation.kneser_ney import KneserNey
 from evaluation.metrics import perplexity, t_interval
-from evaluation.runner import Measures, command, spread
+from evaluation.runner import Measures, advice, command, spread
 from hub_models import HubModel, TextModel
 from hub_models.base import require
 from hub_models.text import of_tokens
@@ -51,7 +51,7 @@ def by_passages(values: torch.Tensor) -> tuple[float, float, float]:
 
 def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measures:
     """Every figure, with its 95 % interval over passages of the text."""
-    require(isinstance(model, TextModel), f"{args.name} is no text model: measure it with evaluation.bits_per_dim")
+    require(isinstance(model, TextModel), f"{args.name} is no text model: {advice(model)}")
     require(len(data) > 0, f"the {args.split} split has no text: give a larger --limit")
     scored = [part for part in spread(data.texts, lambda text: ranks(model, text), "perplexity") if len(part[0])]
     log_p, likelier, tokens = (torch.cat(parts) for parts in zip(*scored, strict=True))
@@ -65,7 +65,7 @@ def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measur
 
     def entry(metric: str, unit: str, values: torch.Tensor, convert=lambda value: value) -> dict:
         value, low, high = map(convert, by_passages(values))
-        interval = [low, high]
+        interval = [max(0.0, low), min(100.0, high)] if unit == "%" else [low, high]
         return {"metric": metric, "value": value, "unit": unit, "n": len(values), "of": "tokens", "interval": interval}
 
     per_character = len(nats) / float(lengths[possible].sum())

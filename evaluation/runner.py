@@ -17,10 +17,10 @@ import torch
 from accelerate import PartialState
 from tqdm import tqdm
 
-from hub_models import HubModel, load, locate
+from hub_models import AutoregressiveImageModel, HubModel, TextModel, load, locate
 from hub_models.base import WEIGHTS, fetch, fingerprint, require, write_bytes, write_json
 from hub_models.card import SPLITS as REPORTED
-from hub_models.card import read_report, read_results, write_card
+from hub_models.card import extent, read_folder, read_report, read_results, write_card
 from training.data import DATASETS, SPLITS, ImageData, TextData, describe, load_split
 from training.machine import hardware, interleave, launcher, locked, part
 
@@ -75,6 +75,8 @@ def run(
     source = locate(args.name)
     with state.main_process_first():  # one fetches and decodes, the others find it done
         source_data = read_source(source)
+        if Path(source).is_dir():
+            read_folder(Path(source))  # what is missing or damaged is told before hours of work
         model = load(args.name, map_location=device)
         data = load_split(source_data["name"], args.split, args.data).first(args.limit)
     torch.manual_seed(args.seed)
@@ -91,17 +93,22 @@ def run(
         "command": f"{launcher(state.num_processes)} evaluation.{program} {shlex.quote(args.name)} {options}".strip(),
     }
     results = [entry | shared for entry in measure(model, data, args)]
+    apart = ""  # why the results are printed alone
+    if not Path(source).is_dir():
+        apart = f"{source} is on the Hub"
+    elif args.data and data.revision != source_data["revision"]:
+        apart = f"{args.data} is not the text that {args.name} was trained on"
     files = {}
-    if report and Path(source).is_dir() and args.split in REPORTED and not _has_better(source, args.split, len(data)):
+    if report and not apart and args.split in REPORTED and not _has_better(source, args.split, len(data)):
         found, pictures = report(model, data, args, results)
         files = {"report.json": (json.dumps(shared | found) + "\n").encode()} | pictures
         files = {name.replace(".", f"-{args.split}."): content for name, content in files.items()}
     if state.is_main_process:
         try:
-            if Path(source).is_dir():
-                record(Path(source), results, files)
+            if apart:
+                print(f"{apart}: the results are printed, not written", file=sys.stderr)
             else:
-                print(f"{source} is on the Hub: the results are printed, not written", file=sys.stderr)
+                record(Path(source), results, files)
         finally:  # what took an hour is at least shown where it cannot be written
             print(json.dumps(results), flush=True)
     part()
@@ -115,14 +122,14 @@ def _has_better(source: str, split: str, images: int) -> bool:
 
 
 def read_source(source: str) -> dict[str, str]:
-    """`name` and `repo_id` of the data that a located checkpoint was trained on.
+    """`name`, `repo_id` and `revision` of the data that a located checkpoint was trained on.
 
     Raises:
         FileNotFoundError: it has no recipe.json. ValueError: that names none.
     """
     try:
         data = json.loads(fetch(source, "recipe.json").read_text(encoding="utf-8"))["data"]
-        found = {key: data[key] for key in ("name", "repo_id")}
+        found = {key: data[key] for key in ("name", "repo_id")} | {"revision": data.get("revision", "")}
     except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise ValueError(f"{source}: recipe.json names no data set: download it again, or train anew") from error
     told = f"{source}: recipe.json names no data set of ours: known are {', '.join(DATASETS)}"
@@ -130,25 +137,39 @@ def read_source(source: str) -> dict[str, str]:
     return found
 
 
+def advice(model: HubModel) -> str:
+    """The end of a refusal: the command that measures such a model."""
+    if isinstance(model, TextModel):
+        return "measure it with evaluation.perplexity"
+    generates = isinstance(model, AutoregressiveImageModel)
+    return f"measure it with evaluation.{'bits_per_dim' if generates else 'accuracy'}"
+
+
 def record(folder: Path, results: Measures, files: dict[str, bytes] | None = None) -> None:
     """Put results into a folder's `eval_results.json` in place of those they repeat, and render its card again.
 
-    The files, by name, are written beside it.
-
-    Results of other weights than those that lie there are dropped: a card never shows a figure that is not its file's.
+    The files, by name, are written beside it. Results of other weights than those that lie there are dropped: a card
+    never shows a figure that is not its file's. What is over more of a split stays in place of what is over less.
     """
 
     def key(entry: dict) -> tuple:
-        return tuple(entry[name] for name in ("metric", "dataset", "split", "n", "seed"))
+        return tuple(entry[name] for name in ("metric", "dataset", "split", "seed"))
 
-    weights, new = results[0]["weights"], {key(entry) for entry in results}
+    weights = results[0]["weights"]
     with locked(folder):  # of two evaluations at once neither loses its results
         now = fingerprint(folder / WEIGHTS)
         require(now == weights, f"{folder} was trained anew meanwhile: evaluate it again")
-        kept = [old for old in read_results(folder) if old["weights"] == weights and key(old) not in new]
+        kept = {key(old): old for old in read_results(folder) if old["weights"] == weights}
+        for entry in results:
+            if extent(entry) >= extent(kept.get(key(entry), entry)):
+                kept.pop(key(entry), None)  # the newest stand last
+                kept[key(entry)] = entry
+        less = len(results) - sum(entry in results for entry in kept.values())
+        if less:
+            print(f"{less} results are printed, not written: {folder} has them over more of the split", file=sys.stderr)
         for name, content in (files or {}).items():
             write_bytes(folder / name, content)
-        write_json(folder / "eval_results.json", kept + results)
+        write_json(folder / "eval_results.json", list(kept.values()))
         write_card(folder)
 
 

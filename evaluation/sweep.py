@@ -214,14 +214,16 @@ def main(argv: list[str]) -> dict:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--limit", type=int, help="only the first N images of each split")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--overwrite", action="store_true", help="train anew the runs that are there")
     parser.add_argument("--runs", type=Path, default=Path("runs", "sweeps"), help="where the runs lie")
-    parser.add_argument("--results", type=Path, default=ROOT, help="the folder that has evaluation/ and docs/")
+    parser.add_argument("--results", type=Path, default=ROOT, help="has evaluation/ and docs/ [this clone]")
     args = parser.parse_args(argv)
     for option in ("epochs", "seeds", "limit"):
         value = getattr(args, option)
         require(value is None or value > 0, f"--{option} is {value}: give at least 1")
     recipe, compare = SWEEPS[args.name]
     budget = ["--num_train_epochs", str(args.epochs), *(["--limit", str(args.limit)] if args.limit else [])]
+    how = "--overwrite" if args.overwrite else "--resume"
     bar = tqdm(desc=args.name, unit="run")
 
     def run(variant: str, changes: tuple[str, ...] = (), seed: int = 0) -> dict:
@@ -232,7 +234,7 @@ def main(argv: list[str]) -> dict:
             folder, command = Path("runs", variant), [variant, "--disable_tqdm", "True"]
         bar.update()
         try:
-            train([*command, *(["--resume"] if folder.exists() else [])])
+            train([*command, *([how] if folder.exists() else [])])
         except DivergedError:
             tqdm.write(f"{variant}, seed {seed}, diverged: it counts as 0 %, or as infinitely many bits")
             worst = {"eval_accuracy": 0.0, "eval_loss": math.inf}

@@ -5,7 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from hub_models.base import PRETRAINED, write_text
+from hub_models import MODELS, shipped
+from hub_models.base import PRETRAINED, WEIGHTS, read_json, write_text
 from hub_models.card import format_value, read_results
 
 HERE = Path(__file__).parent
@@ -231,6 +232,19 @@ def load_table() -> str:
     return "\n".join(["| what | result |", "| --- | --- |", *(f"| {row['what']} | {row['result']} |" for row in rows)])
 
 
+def shipped_table() -> str:
+    """What comes with the package, and what training it took."""
+    lines = ["| model | kind | data | parameters | MiB | epochs | minutes, on |", "| --- " * 7 + "|"]
+    for name in shipped():
+        folder = PRETRAINED / name
+        config, recipe, trained = (read_json(folder / f) for f in ("config.json", "recipe.json", "train_results.json"))
+        told = [MODELS[config["model_type"]].title, recipe["data"]["repo_id"], f"{trained['parameters']:,}"]
+        told += [f"{(folder / WEIGHTS).stat().st_size / 2**20:.2f}", _epochs(name)]
+        told.append(f"{trained['minutes']:,.0f}, {recipe['machine']['hardware']}")
+        lines.append(f"| {_linked(name)} | {' | '.join(told)} |")
+    return "\n".join(lines)
+
+
 def published() -> dict:
     """Figures of the studies that we rebuild, typed from their pages; everything else in the tables is measured."""
     return json.loads((HERE / "published.json").read_text())
@@ -248,6 +262,7 @@ def _epochs(name: str) -> str:
 def filled(text: str) -> str:
     """The README with each part between `<!-- NAME -->` and `<!-- end -->` made anew."""
     tables = {
+        "shipped": shipped_table(),
         "results": results_table(),
         "pixelrnn": pixelrnn_table(),
         "bits": bits_table(),

@@ -73,11 +73,15 @@ def study(run: Run, seeds: int, data: TextData) -> list[dict]:
 
 
 def draw(name: str, rows: list[dict], told: str) -> plt.Figure:
-    """The rows of a sweep as bars of test perplexity; a line where something is beside it."""
+    """The rows of a sweep as bars of test perplexity; a line where something is beside it.
+
+    A star marks what was measured on another test text than the others: on the Hub's own, the last 5 %.
+    """
     figure, axis = plt.subplots(figsize=(9, 0.5 * len(rows) + 1.5), layout="constrained")
     values = [row["test"]["perplexity"] for row in rows]
     errors = [[abs(v["value"] - end) for v in values for end in [v["interval"][k]]] for k in (0, 1)]
-    bars = axis.barh([row["name"] for row in rows], [v["value"] for v in values], xerr=errors, capsize=3, label="test")
+    names = [f"{row['name']} *" if "held-out" in row else row["name"] for row in rows]
+    bars = axis.barh(names, [v["value"] for v in values], xerr=errors, capsize=3, label="test")
     axis.bar_label(bars, fmt="%.2f", label_type="center", color="white")
     beside = {
         # of the test text alone; what was published of windows dealt out at random stands in the table
@@ -89,8 +93,9 @@ def draw(name: str, rows: list[dict], told: str) -> plt.Figure:
         if marks:
             axis.plot(*zip(*marks, strict=True), "k|" if label == "published" else "r|", markersize=16, label=label)
     axis.invert_yaxis()
-    axis.set(xlabel="perplexity a token")
+    star = " (*: of the last 5 % of the text, not 20)" if names != [row["name"] for row in rows] else ""
+    axis.set(xlabel=f"perplexity a token{star}")
     figure.suptitle(f"{TITLES[name]}\n{told}", fontsize="medium")
     axis.margins(x=0.15)
-    axis.legend()
+    figure.legend(loc="outside lower right", ncols=3)
     return figure

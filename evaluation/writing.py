@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from evaluation.metrics import bootstrap_intervals, t_interval
-from evaluation.runner import Measures, command
+from evaluation.runner import Measures, advice, command
 from evaluation.text_metrics import bleu, distinct_n, known_words, longest_copied_span, repetition
 from hub_models import HubModel, TextModel
 from hub_models.base import require
@@ -91,7 +91,7 @@ def from_nothing(model: TextModel, seed: int) -> list[str]:
 
 def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measures:
     """Each figure of what the model writes, with its interval over texts; that of BLEU by resampling the places."""
-    require(isinstance(model, TextModel), f"{args.name} writes no text: measure it with evaluation.generation")
+    require(isinstance(model, TextModel), f"{args.name} writes no text: {advice(model)}")
     training, text = "".join(load_split(data.name, "train", args.data).texts), "".join(data.texts)
     entries = []
     for name, (unit, values) in facts(model, from_nothing(model, args.seed), training).items():

@@ -108,6 +108,20 @@ def write_json(path: Path, value: dict | list) -> None:
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
+def read_json(path: Path) -> dict | list:
+    """What `write_json` wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file. ValueError: it is damaged.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: it comes with a finished run; train anew, or download it again")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not valid JSON: delete it, or download it again") from error
+
+
 def wide(tensor: torch.Tensor) -> torch.Tensor:
     """In float32 what is narrower, else as it is: for probabilities and sums of them."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -1,6 +1,6 @@
 """The model card, rendered from a folder's files: no live model and no branch per model."""
 
-import json
+import itertools
 import shlex
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, constants, eval_result_entries_to_yaml
 from safetensors import safe_open
 
-from .base import PRETRAINED, WEIGHTS, fingerprint, write_text
+from .base import PRETRAINED, WEIGHTS, fingerprint, read_json, write_text
 
 TEMPLATE = Path(__file__).with_name("card.md")
 README = "README.md"
@@ -22,6 +22,7 @@ PUBLISHED = (  # what a repository holds of a run folder
     *("history.csv", "curves.png", "samples.png", "stages.png", LEADERBOARD),
     *(name.format(split) for split in SPLITS for name in REPORT),
 )
+APART = ("--output_dir", "--disable_tqdm", "--report_to", "--data")  # options that leave a run what its recipe says
 HEADLINE = {  # settings that each card shows, and what transformers takes where a recipe says nothing
     "learning_rate": 5e-5,
     "lr_scheduler_type": "linear",
@@ -49,13 +50,10 @@ def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
     from . import MODELS  # the registry imports the models, which import base beside this
 
     folder = Path(folder).resolve()
-    config, recipe, trained = (
-        json.loads((folder / name).read_text()) for name in ("config.json", "recipe.json", "train_results.json")
-    )
+    config, recipe, trained, results = read_folder(folder)
     model = MODELS[config["model_type"]]
-    results = read_results(folder)
     name = repo_id or folder.name
-    path = name if repo_id or folder.parent == PRETRAINED.resolve() else f"{folder.parent.name}/{name}"
+    path = name if repo_id or folder.parent == PRETRAINED.resolve() else _path(folder)
     with safe_open(folder / WEIGHTS, "pt") as weights:
         dtypes = sorted({weights.get_slice(key).get_dtype() for key in weights.keys()} - {"I64"})  # noqa: SIM118
     environment = jinja2.Environment(trim_blocks=False, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
@@ -77,6 +75,7 @@ def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
         dtype=", ".join(dtypes),
         size=f"{(folder / WEIGHTS).stat().st_size / 2**20:.2f} MiB",
         recipe=recipe,
+        changed=_changed(recipe["command"]),
         samples=trained["samples"],
         written=trained.get("written"),
         stages=trained.get("stages"),
@@ -97,22 +96,59 @@ def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
     return folder / README
 
 
+def read_folder(folder: Path) -> tuple[dict, dict, dict, list[dict]]:
+    """What a card is made of: config, recipe, training results, and the entries of `read_results`.
+
+    Raises:
+        FileNotFoundError: a file is missing. ValueError: one is damaged, a report, too.
+    """
+    for split in SPLITS:
+        read_report(folder, split)
+    names = ("config.json", "recipe.json", "train_results.json")
+    return *(read_json(folder / name) for name in names), read_results(folder)
+
+
 def read_results(folder: str | Path) -> list[dict]:
-    """The entries of a folder's `eval_results.json`; none where there is no such file."""
+    """The entries of a folder's `eval_results.json`; none where there is no such file.
+
+    Raises:
+        ValueError: it is damaged.
+    """
     path = Path(folder, "eval_results.json")
-    return json.loads(path.read_text()) if path.is_file() else []
+    return read_json(path) if path.is_file() else []
 
 
 def read_report(folder: str | Path, split: str) -> dict | None:
-    """A folder's report of a split, of `evaluation.accuracy` or `.generation`; None if none is of its weights."""
+    """A folder's report of a split, of `evaluation.accuracy` or `.generation`; None if none is of its weights.
+
+    Raises:
+        ValueError: it is damaged.
+    """
     path = Path(folder, REPORT[0].format(split))
-    found = json.loads(path.read_text()) if path.is_file() else None
+    found = read_json(path) if path.is_file() else None
     return found if found and found["weights"] == fingerprint(Path(folder, WEIGHTS)) else None
 
 
 def format_value(value: float) -> str:
     """A figure as cards and tables print it: four significant digits after the point's leading zeros, no exponent."""
     return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}" if abs(value) >= 0.1 else f"{value:.5f}"
+
+
+def _path(folder: Path) -> str:
+    """What a run's folder is called in its card: `runs/NAME`, else its place from here, or the whole path."""
+    if folder.parent.name == "runs":
+        return f"runs/{folder.name}"
+    here = Path.cwd().resolve()
+    return f"./{folder.relative_to(here).as_posix()}" if folder.is_relative_to(here) else folder.as_posix()
+
+
+def _changed(command: str) -> str:
+    """The options of a training command that change its recipe, as they were given; "" where there are none."""
+    words = shlex.split(command)
+    words = words[words.index("training.train") + 2 :]
+    starts = [i for i, word in enumerate(words) if word.startswith("--")] + [len(words)]
+    options = [words[begin:end] for begin, end in itertools.pairwise(starts)]
+    return shlex.join(itertools.chain(*(option for option in options if option[0].partition("=")[0] not in APART)))
 
 
 def _addressed(command: str, path: str) -> str:
@@ -124,7 +160,7 @@ def _addressed(command: str, path: str) -> str:
 
 def _leaderboard(results: list[dict], repo_id: str | None) -> str:
     """The test figures as YAML, of each metric the one over most images; empty without any."""
-    tested = {r["metric"]: r for r in sorted(results, key=lambda r: r["n"]) if r["split"] == "test"}
+    tested = {r["metric"]: r for r in sorted(results, key=extent) if r["split"] == "test"}
     if any("url" in result for result in results):  # data from elsewhere has no leaderboard
         return ""
     source = {"source_url": f"{constants.ENDPOINT}/{repo_id}", "source_name": "Model card"} if repo_id else {}
@@ -141,6 +177,11 @@ def _leaderboard(results: list[dict], repo_id: str | None) -> str:
         for metric, result in tested.items()
     ]
     return yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False) if entries else ""
+
+
+def extent(result: dict) -> tuple:
+    """How much of a split a figure is of, to be compared with another of the same metric."""
+    return "part" not in result, result["n"]
 
 
 def _images(result: dict) -> str:
@@ -167,6 +208,7 @@ def _shown(result: dict) -> dict:
 def _metadata(model, name: str, recipe: dict, results: list[dict]) -> ModelCardData:
     """The YAML block that the Hub reads: licence, tags, data set and results."""
     info = model._hub_mixin_info.model_card_data
+    widest = {(r["metric"], r["split"]): r for r in sorted(results, key=extent)}
     entries = [
         EvalResult(
             task_type=info.pipeline_tag,
@@ -175,10 +217,11 @@ def _metadata(model, name: str, recipe: dict, results: list[dict]) -> ModelCardD
             dataset_split=result["split"],
             dataset_revision=result["revision"],
             metric_type=result["metric"],
-            metric_name=f"{result['metric']} ({result['unit']})",
+            metric_name=f"{result['metric']} ({result['unit']}{', ' + result['part'] if 'part' in result else ''})",
             metric_value=result["value"],
         )
         for result in results
+        if result is widest[result["metric"], result["split"]]
     ]
     facts: dict[str, Any] = {"model_name": name, "eval_results": entries} if entries else {}
     return ModelCardData(
@@ -217,9 +260,9 @@ def _settings(recipe: dict, trained: dict) -> dict[str, Any]:
         ", stopped early" if trained["stopped_early"] else ""
     )
     table["kept from epoch"] = round(best["epoch"], 2)
-    table["its validation loss"] = f"{format_value(best['eval_loss'])} nats"
+    table["its validation loss then"] = f"{format_value(best['eval_loss'])} nats"
     if "eval_accuracy" in best:
-        table["its validation accuracy"] = f"{100 * best['eval_accuracy']:.2f} %"
+        table["its accuracy then"] = f"{100 * best['eval_accuracy']:.2f} %"
     table["wall time"] = f"{trained['minutes']} minutes"
     table["peak memory"] = f"{trained['peak_memory_mib']:,} MiB"
     table["hardware"] = machine["hardware"]

@@ -10,7 +10,8 @@ import torch
 import yaml
 from huggingface_hub import ModelCard, constants, parse_eval_result_entries
 
-from evaluation.runner import record
+from evaluation import accuracy
+from evaluation.runner import record, run
 from hub_models import MODELS, ImageClassifier, TextModel, load, shipped
 from hub_models.base import PRETRAINED
 from hub_models.card import LEADERBOARD, PUBLISHED, REPORT, SPLITS, format_value, read_report, read_results, write_card
@@ -52,11 +53,11 @@ def test_a_shipped_folder_is_whole_small_and_its_own_cards_source(folder, tmp_pa
         wanted |= GENERATED["test"] if model.config.levels == 256 else set()
     assert found in (wanted, wanted | REPORTS["validation"])
     assert sum(path.stat().st_size for path in files) < 10 * 2**20
-    copy = tmp_path / folder.name
+    copy = tmp_path / "runs" / folder.name
     shutil.copytree(folder, copy)
     (copy / "README.md").unlink(), (copy / LEADERBOARD).unlink(missing_ok=True)
-    assert f'load("{tmp_path.name}/{folder.name}")' in write_card(copy).read_text()  # as `runs/NAME`
-    monkeypatch.setattr("hub_models.card.PRETRAINED", tmp_path)
+    assert f'load("runs/{folder.name}")' in write_card(copy).read_text()
+    monkeypatch.setattr("hub_models.card.PRETRAINED", copy.parent)
     assert write_card(copy).read_text() == (folder / "README.md").read_text(), "run an evaluation: the card is stale"
     if LEADERBOARD in wanted:
         assert (copy / LEADERBOARD).read_text() == (folder / LEADERBOARD).read_text(), "run an evaluation"
@@ -122,6 +123,61 @@ def test_metadata_is_what_the_hub_reads(folder):
         assert {r.dataset_name for r in card.data.eval_results} == {f"ylecun/mnist ({draw})"}
         assert f"`, {draw}.\n" in card.text and draw in (folder / LEADERBOARD).read_text().replace("\n   ", "")
         assert f"| ylecun/mnist ({draw}), test |" in card.text
+
+
+def test_a_card_calls_its_folder_by_where_it_lies(tmp_path, monkeypatch):
+    name = "pixelcnn-mnist"
+    for place in ("runs", "runs/group", "läufe 1"):
+        shutil.copytree(PRETRAINED / name, tmp_path / place / name)
+    monkeypatch.chdir(tmp_path / "runs")
+    for place, told in (
+        ("runs", f"runs/{name}"),
+        ("runs/group", f"./group/{name}"),  # not `group/NAME`, which may be a stranger's on the Hub
+        ("läufe 1", f"{tmp_path}/läufe 1/{name}"),
+    ):
+        card = write_card(tmp_path / place / name).read_text()
+        assert f'load("{told}")' in card and f"evaluation.bits_per_dim {shlex.quote(told)} --split test" in card
+
+
+def test_a_card_says_what_its_run_changed_of_the_recipe(tmp_path):
+    folder = tmp_path / "runs" / "small"
+    shutil.copytree(PRETRAINED / "pixelcnn-mnist", folder)
+    assert "changed by" not in write_card(folder).read_text()
+    recipe = json.loads((folder / "recipe.json").read_text())
+    options = "--output_dir runs/small --model.layers 2 --disable_tqdm True --flip=True"
+    recipe["command"] = f"torchrun --nproc_per_node 2 -m training.train pixelcnn-mnist {options}"
+    (folder / "recipe.json").write_text(json.dumps(recipe))
+    assert "recipe `pixelcnn-mnist`, changed by `--model.layers 2 --flip=True`" in write_card(folder).read_text()
+
+
+def test_a_figure_over_less_of_a_split_does_not_replace_one_over_more(tmp_path, capsys):
+    copy = tmp_path / "word-lstm-plays"
+    shutil.copytree(PRETRAINED / copy.name, copy)
+    old = read_results(copy)
+    assert all("part" not in entry for entry in old)
+    record(copy, [entry | {"value": 1.0, "part": "first 9 of 99", "n": entry["n"]} for entry in old])
+    assert read_results(copy) == old and f"{len(old)} results are printed, not written" in capsys.readouterr().err
+    (test,) = [entry for entry in old if (entry["metric"], entry["split"]) == ("perplexity", "test")]
+    record(copy, [test | {"value": 1.0, "n": test["n"] - 1}])
+    assert read_results(copy) == old
+    record(copy, [test | {"value": 1.0, "seed": 7, "part": "first 9 of 99", "n": 3}])  # another seed, of which none is
+    assert len(read_results(copy)) == len(old) + 1 and "3 tokens (first 9 of 99)" in (copy / "README.md").read_text()
+    told = [entry.metric_value for entry in ModelCard.load(copy / "README.md").data.eval_results]
+    assert 1.0 not in told and len(told) == len(old)  # of each metric what is over most
+
+
+@pytest.mark.parametrize("name", ["eval_results.json", "report-test.json", "train_results.json", "recipe.json"])
+def test_a_damaged_or_missing_file_is_named_before_anything_is_measured(name, tmp_path, monkeypatch):
+    copy = tmp_path / "cnn5x32-cifar10-study"
+    shutil.copytree(PRETRAINED / copy.name, copy)
+    monkeypatch.setattr(accuracy, "log_probabilities", None)
+    ask = [str(copy), "--split", "validation", "--limit", "3"]
+    for text in ("{", None):
+        (copy / name).write_text(text) if text else (copy / name).unlink()
+        if text or name in ("train_results.json", "recipe.json"):
+            with pytest.raises((ValueError, FileNotFoundError), match=name) as error:
+                run(accuracy.measure, accuracy.__doc__, ask)
+            assert "\n" not in str(error.value)
 
 
 def test_recorded_results_replace_their_like_and_drop_other_weights(folder, tmp_path):

@@ -195,7 +195,7 @@ def test_commands_for_images_and_for_texts_refuse_the_other():
     data, args = TextData("plays-by-line", "test", [TEXT]), argparse.Namespace(name="x", split="test", seed=0)
     for measure, told in (
         (perplexity.measure, "x is no text model: measure it with evaluation.bits_per_dim"),
-        (writing.measure, "x writes no text: measure it with evaluation.generation"),
+        (writing.measure, "x writes no text: measure it with evaluation.bits_per_dim"),
     ):
         with pytest.raises(ValueError, match=told):
             measure(build("pixel_predictor"), data, args)

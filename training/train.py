@@ -67,7 +67,9 @@ def description(
         "command": f"{launcher(args.world_size)} training.train {said}",
         "about": recipe.about,
         "model": json.loads(config.to_json_string()),  # with JSON's lists
-        "data": describe(recipe.data) | {"revision": data.revision, "limit": run.limit},
+        "data": describe(recipe.data)
+        | ({"file": Path(run.data).name} if run.data else {})
+        | {"revision": data.revision, "limit": run.limit},
         "training": chosen | {"seed": args.seed},
         "patience": run.patience,
         "exact_from": run.exact_from,

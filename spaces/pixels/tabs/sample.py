@@ -29,7 +29,8 @@ from ._pixels import (
 TITLE = "Sample"
 ABOUT = """A model draws images pixel by pixel, and of each pixel red, then green, then blue: every value is drawn from
 the distribution that the model gives it after all that came before. The gated PixelCNN on CIFAR-10 can be told what to
-draw. Models as small as these get colours and textures right, and rarely a whole thing; digits they write well."""
+draw. Models as small and as briefly trained as these find colours and textures, and hardly ever a whole thing; most
+digits can be read."""
 EACH = "class after class"
 MOST = 16  # images a request
 PAUSE = 0.03  # seconds a row: slow enough to watch where the model is fast
