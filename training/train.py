@@ -83,7 +83,7 @@ def description(
         "half": run.half,
         "processes": args.world_size,
         "machine": {
-            "hardware": hardware(args.device),
+            "hardware": hardware(args.device, args.world_size),
             "python": platform.python_version(),
             **{package: version(package) for package in ("torch", "transformers")},
         },
