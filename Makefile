@@ -17,7 +17,7 @@ lint: $(READY)  ## ruff
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or later is needed: make PYTHON=...")'
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install -q --no-compile -r requirements.txt -e .  # each module is compiled as it is first imported
+	.venv/bin/pip install -q -r requirements.txt -e .
 	touch $@
 
 .PHONY: demo test smoke lint

@@ -323,7 +323,7 @@ def counts(folder: Path) -> list[int]:
 
 def test_an_evaluation_killed_anywhere_loses_no_result(forge, unbroken, done):
     before = {path.relative_to(done) for path in done.rglob("*")}
-    again = [str(done), "--split", "test", "--limit", "5"]
+    again = [str(done), "--split", "test", "--limit", "5", "--seed", "1"]
     events = int(forge(*again, evaluate=True)["said"].split("events: ")[1])
     assert counts(done) == [4, 5]
     for at in range(1, events + 1):
@@ -340,9 +340,12 @@ def test_an_evaluation_killed_anywhere_loses_no_result(forge, unbroken, done):
 
 def test_evaluations_of_one_folder_wait_for_one_another(forge, done):
     with locked(done):
-        forge.begin(str(done), "--split", "test", "--limit", "5", evaluate=True)
+        forge.begin(str(done), "--split", "test", "--limit", "5", "--seed", "1", evaluate=True)
         time.sleep(1)  # time enough for it to read what is there, did it not wait
-        write_json(done / "eval_results.json", [entry | {"n": 3} for entry in read_results(done)] + read_results(done))
+        write_json(
+            done / "eval_results.json",
+            [entry | {"n": 3, "seed": 2} for entry in read_results(done)] + read_results(done),
+        )
     assert forge.end()["code"] == 0
     assert counts(done) == [3, 4, 5]
 
@@ -370,7 +373,7 @@ def test_a_full_disk_at_any_write_is_told_in_a_sentence_and_resumed_from(forge, 
 
 def test_a_full_disk_in_an_evaluation_shows_its_results_and_keeps_the_others(forge, unbroken, done):
     for size in 0, (done / "eval_results.json").stat().st_size, (done / "README.md").stat().st_size - 100:
-        full = forge(str(done), "--split", "test", "--limit", "5", evaluate=True, limit=size)
+        full = forge(str(done), "--split", "test", "--limit", "5", "--seed", "1", evaluate=True, limit=size)
         assert full["code"] == 1 and '"n": 5' in full["said"] and "Traceback" not in full["said"]
         assert "\nerror: " in full["said"]
         assert assert_whole(done, unbroken) == "42" and 4 in counts(done)

@@ -58,9 +58,7 @@ def python(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("env")
     venv.create(folder / "env", with_pip=True)
     (folder / "requirements.txt").write_text(wanted)
-    subprocess.run(
-        [folder / "env" / "bin" / "pip", "install", "-q", "--no-compile", "-r", folder / "requirements.txt"], check=True
-    )
+    subprocess.run([folder / "env" / "bin" / "pip", "install", "-q", "-r", folder / "requirements.txt"], check=True)
     return folder / "env" / "bin" / "python"
 
 
