@@ -99,7 +99,7 @@ def run(
     elif args.data and data.revision != source_data["revision"]:
         apart = f"{args.data} is not the text that {args.name} was trained on"
     files = {}
-    if report and not apart and args.split in REPORTED and not _has_better(source, args.split, len(data)):
+    if report and not apart and args.split in REPORTED and not _has_better(source, shared | {"n": len(data)}):
         found, pictures = report(model, data, args, results)
         files = {"report.json": (json.dumps(shared | found) + "\n").encode()} | pictures
         files = {name.replace(".", f"-{args.split}."): content for name, content in files.items()}
@@ -115,10 +115,10 @@ def run(
     return results
 
 
-def _has_better(source: str, split: str, images: int) -> bool:
-    """Whether a folder has a report of its weights over more images of a split."""
-    there = read_report(source, split)
-    return bool(there) and there["n"] > images
+def _has_better(source: str, new: dict) -> bool:
+    """Whether a folder has a report of its weights over more of a split than a new one."""
+    there = read_report(source, new["split"])
+    return bool(there) and extent(there) > extent(new)
 
 
 def read_source(source: str) -> dict[str, str]:

@@ -160,7 +160,7 @@ def _addressed(command: str, path: str) -> str:
 
 def _leaderboard(results: list[dict], repo_id: str | None) -> str:
     """The test figures as YAML, of each metric the one over most images; empty without any."""
-    tested = {r["metric"]: r for r in sorted(results, key=extent) if r["split"] == "test"}
+    tested = {result["metric"]: result for result in widest(results) if result["split"] == "test"}
     if any("url" in result for result in results):  # data from elsewhere has no leaderboard
         return ""
     source = {"source_url": f"{constants.ENDPOINT}/{repo_id}", "source_name": "Model card"} if repo_id else {}
@@ -182,6 +182,12 @@ def _leaderboard(results: list[dict], repo_id: str | None) -> str:
 def extent(result: dict) -> tuple:
     """How much of a split a figure is of, to be compared with another of the same metric."""
     return "part" not in result, result["n"]
+
+
+def widest(results: list[dict]) -> list[dict]:
+    """Of each metric and split the figure that is of most of it, in the order given."""
+    best = {(result["metric"], result["split"]): result for result in sorted(results, key=extent)}
+    return [result for result in results if result is best[result["metric"], result["split"]]]
 
 
 def _images(result: dict) -> str:
@@ -208,7 +214,6 @@ def _shown(result: dict) -> dict:
 def _metadata(model, name: str, recipe: dict, results: list[dict]) -> ModelCardData:
     """The YAML block that the Hub reads: licence, tags, data set and results."""
     info = model._hub_mixin_info.model_card_data
-    widest = {(r["metric"], r["split"]): r for r in sorted(results, key=extent)}
     entries = [
         EvalResult(
             task_type=info.pipeline_tag,
@@ -220,8 +225,7 @@ def _metadata(model, name: str, recipe: dict, results: list[dict]) -> ModelCardD
             metric_name=f"{result['metric']} ({result['unit']}{', ' + result['part'] if 'part' in result else ''})",
             metric_value=result["value"],
         )
-        for result in results
-        if result is widest[result["metric"], result["split"]]
+        for result in widest(results)
     ]
     facts: dict[str, Any] = {"model_name": name, "eval_results": entries} if entries else {}
     return ModelCardData(

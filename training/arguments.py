@@ -94,8 +94,9 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
     ]
     require(not unknown, f"there is no option {unknown and unknown[0]!r}: {unknown and nearest(unknown[0], options)}")
     given = vars(namespace)
-    own = recipe.training.get("lr_scheduler_type", TrainingArguments.lr_scheduler_type)
-    if given["lr_scheduler_type"] != own and given["lr_scheduler_kwargs"] == recipe.training.get("lr_scheduler_kwargs"):
+    schedule = recipe.training.get("lr_scheduler_type", TrainingArguments.lr_scheduler_type)
+    own_kwargs = given["lr_scheduler_kwargs"] == recipe.training.get("lr_scheduler_kwargs")
+    if given["lr_scheduler_type"] != schedule and own_kwargs:
         given["lr_scheduler_kwargs"] = None  # the recipe's are for its own schedule
     model = {key.removeprefix("model."): value for key, value in given.items() if key.startswith("model.")}
     config = dataclasses.replace(recipe.model, **model)
@@ -115,8 +116,8 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
     same = str(given["eval_strategy"]) == str(given["save_strategy"]) != "no" and given["load_best_model_at_end"]
     by_epoch = str(given["eval_strategy"]) == "epoch"
     require(same and (by_epoch or given["save_steps"] == (given["eval_steps"] or given["logging_steps"])), told)
-    own = not given["optim_args"] and given["optim"] == TrainingArguments.optim
-    require(own or not run.muon, "--muon brings its own AdamW: leave out --optim and --optim_args")
+    alone = not given["optim_args"] and given["optim"] == TrainingArguments.optim
+    require(alone or not run.muon, "--muon brings its own AdamW: leave out --optim and --optim_args")
     for size in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
         require(given[size] >= 1, f"--{size} is {given[size]}: give at least 1")
     none = given["max_steps"] == 0 or given["max_steps"] < 0 and given["num_train_epochs"] <= 0
