@@ -19,6 +19,7 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 WEIGHTS = "model.safetensors"
@@ -244,6 +245,29 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         raise ValueError(f"{path} {why}: download or save it again") from error
 
 
+class Bounded(TorchFunctionMode):
+    """A context that makes no more than `most` tensor elements: a few bytes of config can ask for all of the memory.
+
+    To make the model without memory, on the device "meta", would be shorter and takes seconds: it imports a compiler.
+
+    Raises:
+        ValueError: what was `told`, before the tensor that is too many is made.
+    """
+
+    MAKERS = torch.empty, torch.zeros, torch.ones, torch.full, torch.arange, torch.rand, torch.randn
+
+    def __init__(self, most: int, told: str):
+        super().__init__()
+        self.left, self.told = most, told
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function in self.MAKERS:
+            self.left -= function(*args, **kwargs | {"device": "meta"}).numel()
+            require(self.left >= 0, self.told)
+        return function(*args, **kwargs)
+
+
 _tf32_lock = threading.Lock()
 _tf32 = {"contexts": 0, "before": []}  # how many without it are open, and what was allowed before the first
 
@@ -359,8 +383,13 @@ class HubModel(
         require(not missing, f"{source}: config.json lacks fields of {cls.__name__}: {', '.join(missing)}")
         checked = cls.config_class(**config)
         weights = read_weights(fetch(source, WEIGHTS, **hub))
-        with torch.device("meta"):  # first without memory: a few bytes of config can ask for all of the machine's
-            own = cls(checked).state_dict()
+        held = sum(tensor.numel() for tensor in weights.values())
+        told = (
+            f"{source}: {WEIGHTS} does not fit its config.json: it holds {held:,} numbers, and that asks for far more"
+        )
+        with Bounded(4 * held + 2**20, told):  # with room for masks and what only the initialisation needs
+            model = cls(checked)
+        own = model.state_dict()
         common = sorted(set(own) & set(weights))
         faults = {
             "lacks": sorted(set(own) - set(weights)),
@@ -373,7 +402,6 @@ class HubModel(
         }
         told = [f"{what} {', '.join(keys[:3])}{' ...' if keys[3:] else ''}" for what, keys in faults.items() if keys]
         require(not told, f"{source}: {WEIGHTS} does not fit its config.json: it {' and '.join(told)}")
-        model = cls(checked)
         model.load_state_dict(weights, strict=True)
         return model.to(device).eval()
 
