@@ -97,7 +97,7 @@ def load_images(name: str, split: str) -> ImageData:
         FileNotFoundError: the set is neither in the Hub's cache nor reachable.
     """
     source = DATASETS[name]
-    arrays, revision = _decoded(name, source)
+    arrays, revision = _decoded(source)
     part = "test" if split == "test" else "train"
     images, labels = arrays[f"{part}_images"], arrays[f"{part}_labels"]
     if source.drawn:  # of the whole part before it is split, so that each image is the same in whatever is read
@@ -111,7 +111,7 @@ def load_images(name: str, split: str) -> ImageData:
     return ImageData(images, labels, revision, source.test if split == "test" else None)
 
 
-def _decoded(name: str, source: ImageSource) -> tuple[dict[str, torch.Tensor], str]:
+def _decoded(source: ImageSource) -> tuple[dict[str, torch.Tensor], str]:
     """All images and labels of a set, from our cache of decoded tensors or, once, from the Hub's parquet files."""
     try:
         snapshot = Path(snapshot_download(source.repo_id, repo_type="dataset"))
@@ -120,6 +120,7 @@ def _decoded(name: str, source: ImageSource) -> tuple[dict[str, torch.Tensor], s
             f"{source.repo_id} is not in the Hub cache ({constants.HF_HUB_CACHE}) and cannot be downloaded: "
             f"connect once, or point HF_HUB_CACHE at a cache that has it ({type(error).__name__})"
         ) from error
+    name = source.repo_id.partition("/")[2]  # drawn or not, the same digits
     cache = Path(constants.HF_HOME, "scanline", f"{name}-{snapshot.name[:12]}.safetensors")
     if not cache.is_file():
         with locked(cache.parent, wait=600):  # of several processes one decodes, and the others find it done
@@ -139,8 +140,9 @@ def _decode(snapshot: Path, source: ImageSource, cache: Path) -> None:
     for split in ("train", "test"):
         rows = load_dataset(str(snapshot), split=split)
         logger.info("decoding %d images of %s %s", len(rows), source.repo_id, split)
-        pixels = np.stack([np.asarray(image.convert(source.mode)) for image in rows[source.image]])
+        batches = rows.iter(1000)  # row by row would take half a minute
+        pixels = np.stack([np.asarray(i.convert(source.mode)) for batch in batches for i in batch[source.image]])
         pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)  # (N, C, H, W)
         arrays[f"{split}_images"] = torch.from_numpy(np.ascontiguousarray(pixels))
-        arrays[f"{split}_labels"] = torch.tensor(rows[source.label])
+        arrays[f"{split}_labels"] = torch.tensor(rows[source.label][:])
     write_bytes(cache, save(arrays))
