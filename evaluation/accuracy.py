@@ -24,7 +24,7 @@ from evaluation.metrics import (
 from evaluation.report import SHOWN, TILE_COLUMNS, draw_mistakes, draw_report, draw_tiles, most_confident
 from evaluation.runner import Measures, advice, command, spread
 from hub_models import HubModel, ImageClassifier
-from hub_models.base import require
+from hub_models.config import require
 from training.data import ImageData
 
 AVERAGES = ("macro", "weighted")

@@ -7,7 +7,7 @@ import torch
 from evaluation.metrics import bits_per_dim, mean_interval
 from evaluation.runner import GIVEN, Measures, advice, command, spread
 from hub_models import AutoregressiveImageModel, HubModel
-from hub_models.base import require
+from hub_models.config import require
 from training.data import ImageData
 
 COLOURS = ("red", "green", "blue")

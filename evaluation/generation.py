@@ -18,7 +18,8 @@ from evaluation.bits_per_dim import COLOURS
 from evaluation.metrics import mean_interval, t_interval
 from evaluation.runner import Measures, advice, command, read_source, spread
 from hub_models import AutoregressiveImageModel, HubModel, locate
-from hub_models.base import fetch, require
+from hub_models.base import fetch
+from hub_models.config import require
 from training.dashboard import figure_bytes
 from training.data import ImageData, load_split
 from training.pictures import sheet_bytes

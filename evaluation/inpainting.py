@@ -13,7 +13,7 @@ import torch
 from evaluation.metrics import mean_interval
 from evaluation.runner import GIVEN, Measures, advice, command, spread
 from hub_models import AutoregressiveImageModel, HubModel
-from hub_models.base import require
+from hub_models.config import require
 from training.data import ImageData
 
 BLANKED = 300  # the study masks the last 300 pixels

@@ -18,7 +18,7 @@ from evaluation.kneser_ney import KneserNey
 from evaluation.metrics import perplexity, t_interval
 from evaluation.runner import Measures, advice, command, spread
 from hub_models import HubModel, TextModel
-from hub_models.base import require
+from hub_models.config import require
 from hub_models.text import of_tokens
 from training.data import TextData, load_split
 
@@ -64,8 +64,9 @@ def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measur
     nats = -log_p[possible]
 
     def entry(metric: str, unit: str, values: torch.Tensor, convert=lambda value: value) -> dict:
-        value, low, high = map(convert, by_passages(values))
-        interval = [max(0.0, low), min(100.0, high)] if unit == "%" else [low, high]
+        value, low, high = by_passages(values)  # in nats or as a share, of which none is below 0
+        value, low, high = map(convert, (value, max(0.0, low), high))
+        interval = [low, min(100.0, high)] if unit == "%" else [low, high]
         return {"metric": metric, "value": value, "unit": unit, "n": len(values), "of": "tokens", "interval": interval}
 
     per_character = len(nats) / float(lengths[possible].sum())

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from hub_models import MODELS, GatedPixelCNN, HubModel, load
-from hub_models.base import require
+from hub_models.config import require
 from hub_models.images import to_field
 from hub_models.masked_image import MaskedImageModel
 
@@ -52,6 +52,7 @@ def draw(models: dict[str, HubModel], path: Path) -> None:
         axis.imshow(picture(model, height * 4 // 5, width // 2))
         axis.set_title(f"{name}\n{model.config.layers} layers", fontsize=10)
         axis.set(xticks=[], yticks=[])  # and a frame: much is white
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120, bbox_inches="tight")
     pyplot.close(figure)
 

@@ -18,9 +18,10 @@ from accelerate import PartialState
 from tqdm import tqdm
 
 from hub_models import AutoregressiveImageModel, HubModel, TextModel, load, locate
-from hub_models.base import WEIGHTS, fetch, fingerprint, require, write_bytes, write_json
+from hub_models.base import WEIGHTS, fetch, fingerprint, write_bytes, write_json
 from hub_models.card import SPLITS as REPORTED
 from hub_models.card import extent, read_folder, read_report, read_results, write_card
+from hub_models.config import require
 from training.data import DATASETS, SPLITS, ImageData, TextData, describe, load_split
 from training.machine import hardware, interleave, launcher, locked, part
 
@@ -78,6 +79,9 @@ def run(
         if Path(source).is_dir():
             read_folder(Path(source))  # what is missing or damaged is told before hours of work
         model = load(args.name, map_location=device)
+        own = source_data["file"]
+        told = f"{args.name} was trained on {own}, which is no data set of ours: give that file by --data"
+        require(not own or bool(args.data), told)
         data = load_split(source_data["name"], args.split, args.data).first(args.limit)
     torch.manual_seed(args.seed)
     options = shlex.join(argument for argument in argv if argument != args.name)
@@ -122,14 +126,16 @@ def _has_better(source: str, new: dict) -> bool:
 
 
 def read_source(source: str) -> dict[str, str]:
-    """`name`, `repo_id` and `revision` of the data that a located checkpoint was trained on.
+    """`name`, `repo_id`, `revision` and `file` ("": none) of the data that a located checkpoint was trained on.
 
     Raises:
         FileNotFoundError: it has no recipe.json. ValueError: that names none.
     """
     try:
         data = json.loads(fetch(source, "recipe.json").read_text(encoding="utf-8"))["data"]
-        found = {key: data[key] for key in ("name", "repo_id")} | {"revision": data.get("revision", "")}
+        found = {key: data[key] for key in ("name", "repo_id")} | {
+            key: data.get(key, "") for key in ("revision", "file")
+        }
     except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise ValueError(f"{source}: recipe.json names no data set: download it again, or train anew") from error
     told = f"{source}: recipe.json names no data set of ours: known are {', '.join(DATASETS)}"

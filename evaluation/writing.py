@@ -16,7 +16,7 @@ from evaluation.metrics import bootstrap_intervals, t_interval
 from evaluation.runner import Measures, advice, command
 from evaluation.text_metrics import bleu, distinct_n, known_words, longest_copied_span, repetition
 from hub_models import HubModel, TextModel
-from hub_models.base import require
+from hub_models.config import require
 from training.data import TextData, load_split
 
 PROMPTS = {  # the study's, and the temperatures at which it tried them

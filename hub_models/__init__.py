@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from .autoregressive import AutoregressiveImageModel
-from .base import HubModel, locate, nearest, open_checkpoint, shipped
+from .base import HubModel, locate, open_checkpoint, shipped
 from .char_lstm import CharLSTM, CharLSTMConfig
 from .cnn import CNN, CNNConfig
+from .config import nearest
 from .fast_cnn import FastCNN, FastCNNConfig
 from .gated_pixel_cnn import GatedPixelCNN, GatedPixelCNNConfig
 from .image_classifier import ImageClassifier

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
-from .base import HubModel, check_images, require, wide
+from .base import HubModel, check_images, wide
+from .config import require
 from .layers.cross_entropy import CrossEntropy
 
 Progress = Callable[[torch.Tensor, int, int], None]

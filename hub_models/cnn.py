@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from .base import require
+from .config import require
 from .image_classifier import ImageClassifier, ImageClassifierConfig
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .base import require
+from .config import require
 from .layers.masked import MaskedConv2d, bounds, groups
 from .layers.walk import Pixels, Walk, by_group, ones_first, pointwise, slices
 from .masked_image import Head, MaskedImageConfig, MaskedImageModel

@@ -6,7 +6,8 @@ from numbers import Integral
 import torch
 from torch import nn
 
-from .base import HubModel, ModelConfig, check_images, require, wide
+from .base import HubModel, check_images, wide
+from .config import ModelConfig, require
 from .images import reflected
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from .base import require
+from .config import require
 
 MAX_SIDE = 8192  # pixels a side: what an app still answers in a moment
 WORKING_SIDE = 1024  # pixels a side: larger pictures of a digit are shrunk to less than this before they are looked at

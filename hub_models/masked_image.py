@@ -8,7 +8,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from .autoregressive import AutoregressiveImageModel
-from .base import ModelConfig, check_images, require
+from .base import check_images
+from .config import ModelConfig, require
 from .layers.masked import MaskedConv2d
 from .layers.spatial import RELU
 from .layers.walk import Walk, ones_first, pointwise, slices

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .base import HubModel, ModelConfig, check_images, wide
+from .base import HubModel, check_images, wide
+from .config import ModelConfig
 from .layers.recurrent import CELLS, recurrent
 
 

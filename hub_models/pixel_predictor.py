@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from .autoregressive import AutoregressiveImageModel
-from .base import ModelConfig, check_images
+from .base import check_images
+from .config import ModelConfig
 from .layers.recurrent import recurrent
 
 

@@ -17,7 +17,8 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from .autoregressive import draw
-from .base import HubModel, ModelConfig, Stored, fetch, require, wide, write_text
+from .base import HubModel, Stored, fetch, wide, write_text
+from .config import ModelConfig, require
 from .layers.cross_entropy import CrossEntropy
 from .layers.recurrent import CELLS, RecurrentStack, State, dropped
 

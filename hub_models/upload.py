@@ -22,7 +22,7 @@ from huggingface_hub.errors import HFValidationError, HTTPError
 from huggingface_hub.utils import filter_repo_objects, validate_repo_id
 from huggingface_hub.utils._http import default_client_factory  # with the hooks of offline mode
 
-from .base import nearest, require
+from .config import nearest, require
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

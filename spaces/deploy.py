@@ -16,8 +16,9 @@ from huggingface_hub import RepoCard
 
 import hub_models
 from hub_models import shipped
-from hub_models.base import PRETRAINED, nearest, require
+from hub_models.base import PRETRAINED
 from hub_models.card import PUBLISHED
+from hub_models.config import nearest, require
 from hub_models.upload import check_card, check_id, connect, listing, upload
 
 SPACES = Path(__file__).resolve().parent

@@ -32,7 +32,7 @@ from hub_models import (
     TextModel,
     WordLSTMConfig,
 )
-from hub_models.base import ModelConfig
+from hub_models.config import ModelConfig
 
 torch.set_num_threads(1)
 

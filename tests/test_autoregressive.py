@@ -12,7 +12,7 @@ from fields import sees
 
 from evaluation.reference import plain_sampling
 from hub_models import AutoregressiveImageModel
-from hub_models.base import ModelConfig
+from hub_models.config import ModelConfig
 
 
 @dataclasses.dataclass

@@ -165,7 +165,7 @@ def test_what_is_written_is_counted_and_always_the_same(plays):
     assert writing._in_a_cell("a|b\n*c*") == "a\\|b / \\*c\\*"
 
 
-def test_a_toy_run_is_measured_and_its_card_tells_it(plays, tmp_path, monkeypatch):
+def test_a_toy_run_is_measured_and_its_card_tells_it(plays, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(writing, "WRITTEN", {"characters": 60, "words": 20})
     monkeypatch.setattr(writing, "PLACES", 4)
     monkeypatch.setattr(writing, "BEFORE", 40)
@@ -185,6 +185,14 @@ def test_a_toy_run_is_measured_and_its_card_tells_it(plays, tmp_path, monkeypatc
     assert "https://www.kaggle.com/datasets/kingburrito666/shakespeare-plays" in card
     assert "after epoch" in card and "window | 8 tokens, the state is carried |" in card
     assert not (folder / ".eval_results").exists()  # its data is not on the Hub
+
+    with pytest.raises(ValueError, match=r"was trained on plays\.csv, .*: give that file by --data"):
+        run(perplexity.measure, perplexity.__doc__, argv[:3])  # of Kaggle's plays, which it has not read
+    longer, text = tmp_path / "longer.csv", plays.read_text()
+    longer.write_text(text + text.splitlines(keepends=True)[-1])
+    run(perplexity.measure, perplexity.__doc__, [*argv[:-1], str(longer)])
+    assert f"{longer} is not the text that {folder} was trained on" in capsys.readouterr().err
+    assert json.loads((folder / "eval_results.json").read_text()) == found
     other = tmp_path / "image.csv"
     other.write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="no CSV in UTF-8 with the columns Play, PlayerLine"):

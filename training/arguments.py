@@ -9,7 +9,7 @@ import torch
 from transformers import HfArgumentParser, TrainingArguments
 
 from hub_models import MODELS, TextModel
-from hub_models.base import ModelConfig, nearest, require
+from hub_models.config import ModelConfig, nearest, require
 from hub_models.masked_image import MaskedImageModel
 from training.machine import has_bf16
 from training.recipe import Recipe, find, recipes
@@ -101,6 +101,8 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
     model = {key.removeprefix("model."): value for key, value in given.items() if key.startswith("model.")}
     config = dataclasses.replace(recipe.model, **model)
     run = RunArguments(**{field.name: given[field.name] for field in dataclasses.fields(RunArguments)})
+    told = "--label_smoothing_factor is not offered: use --model.smoothing, which convolutional classifiers have"
+    require(not given["label_smoothing_factor"], told)
     require(not given["fp16"], "fp16 training is not offered: use --bf16 True, which needs no loss scaling")
     require(run.limit is None or run.limit > 0, f"--limit is {run.limit}: give at least 1 image or line")
     require(run.patience >= 0, f"--patience is {run.patience}: give at least 0")
@@ -141,7 +143,10 @@ def _check_kind(run: RunArguments, config: ModelConfig) -> None:
     wanted = "give one length, or several, each a divisor of the last"
     fits = run.windows and all(length >= 1 and run.windows[-1] % length == 0 for length in run.windows)
     require(bool(fits), f"--window is {run.window!r}: {wanted}")
-    require(len(run.windows) == 1 or not run.carry, "--carry goes with one --window, not with stages of several")
+    require(
+        len(run.windows) == 1 or not run.carry,
+        "--carry goes with one --window: for stages of several give --carry False",
+    )
 
 
 def _flag(text: str) -> bool:
@@ -150,4 +155,9 @@ def _flag(text: str) -> bool:
 
 
 def _list(text: str) -> list:
-    return json.loads(f"[{text}]")
+    try:
+        return json.loads(f"[{text}]")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} are no values in JSON: give them as 1,2 or as \'"a","b"\''
+        ) from error

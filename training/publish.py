@@ -24,8 +24,9 @@ import pyarrow.parquet
 
 import hub_models
 from hub_models import load, locate, shipped
-from hub_models.base import PRETRAINED, WEIGHTS, fingerprint, require
+from hub_models.base import PRETRAINED, WEIGHTS, fingerprint
 from hub_models.card import PUBLISHED, README, read_results, write_card
+from hub_models.config import require
 from hub_models.upload import check_card, check_id, connect, listing, retried, upload
 from training.data import DATASETS, describe
 

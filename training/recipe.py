@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from hub_models.base import ModelConfig, nearest
+from hub_models.config import ModelConfig, nearest
 
 
 @dataclass(frozen=True)

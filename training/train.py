@@ -31,8 +31,9 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hub_models import MODELS, AutoregressiveImageModel, HubModel, TextModel
-from hub_models.base import WEIGHTS, ModelConfig, read_weights, require, write_json, write_text
+from hub_models.base import WEIGHTS, read_weights, write_json, write_text
 from hub_models.card import write_card
+from hub_models.config import ModelConfig, require
 from training.arguments import RunArguments, parse
 from training.dashboard import draw_dashboard, write_history
 from training.data import ImageData, TextData, Windows, describe, load_split
@@ -237,6 +238,9 @@ def prepare_images(config: ModelConfig, splits: dict[str, ImageData], args: Trai
         ValueError: they do not fit it.
     """
     model = MODELS[config.model_type](config)
+    found = tuple(splits["train"].images.shape[1:])
+    told = f"the images are {found} (C, H, W) and the model's {model.shape}: change --model.channels, height or width"
+    require(found == model.shape, told)
     if hasattr(model, "prepare"):  # what it takes from the training images before it is trained
         model.prepare(splits["train"].images)
     check_batches(model, args, len(splits["train"]))

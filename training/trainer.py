@@ -18,7 +18,8 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, EvalPrediction
 
-from hub_models.base import WEIGHTS, read_weights, require, write_bytes
+from hub_models.base import WEIGHTS, read_weights, write_bytes
+from hub_models.config import require
 from training.augment import alternately, mirrored_and_shifted
 from training.machine import interleave, peak_memory_mib
 from training.muon import Muon

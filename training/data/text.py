@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 from huggingface_hub import constants, snapshot_download
 
-from hub_models.base import fingerprint, require
+from hub_models.base import fingerprint
+from hub_models.config import require
 
 SPLIT_SEED = 0
 TINY = ("karpathy/tiny_shakespeare", "refs/convert/parquet")  # repository, revision

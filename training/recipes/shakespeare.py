@@ -65,7 +65,7 @@ CHARACTERS = {
     "char-gru512-shakespeare-random": Recipe(
         about=(
             f"How {STUDY_E} should not have split its text: windows that overlap, dealt out at random to training and "
-            "validation. Nearly every character of its validation windows stands in a training window too, so that "
+            "validation. Four in five characters of its validation windows stand in a training window too, so that "
             "figure tells what was learnt by heart."
         ),
         model=CharLSTMConfig(cell="gru", widths=(512,)),

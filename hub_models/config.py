@@ -1,0 +1,72 @@
+"""Configs whose every field is checked, and the one sentence that refuses what is wrong."""
+
+import dataclasses
+import difflib
+import json
+import math
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise ValueError(message) unless the condition holds."""
+    if not condition:
+        raise ValueError(message)
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """The tail of an error message on an unknown name: the closest known one, or all of them."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(known) or 'none'}"
+
+
+@dataclasses.dataclass
+class ModelConfig:
+    """What `config.json` holds: architecture and preprocessing, and what of its training belongs to a model itself.
+
+    That is how it is initialised and regularised (dropout, smoothed labels); all else is the recipe's.
+    """
+
+    model_type: str = ""  # the key of the registry; each subclass sets its own and accepts no other
+
+    def __post_init__(self):
+        own = type(self).model_type
+        require(self.model_type == own, f"model_type is {self.model_type!r}: this config is for {own!r}")
+
+    def to_json_string(self) -> str:
+        """The fields as JSON; transformers' TensorBoard callback asks for it by this name."""
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @staticmethod
+    def check_number(name: str, value: object, kind: type, low: float, high: float) -> None:
+        """Refuse a value that is no number, or no whole number where `kind` is int, in low..high."""
+        fits = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
+        wanted = "a whole number" if kind is int else "a number"
+        require(fits and low <= value <= high, f"{name} is {value!r}: give {wanted} from {low} to {high}")
+
+    def check_int(self, name: str, low: int, high: int) -> None:
+        """Refuse a field that is no whole number in low..high."""
+        self.check_number(name, getattr(self, name), int, low, high)
+
+    def check_float(self, name: str, low: float, high: float) -> None:
+        """Refuse a field that is no number in low..high."""
+        self.check_number(name, getattr(self, name), float, low, high)
+
+    def check_bool(self, name: str) -> None:
+        """Refuse a field that is neither True nor False."""
+        value = getattr(self, name)
+        require(isinstance(value, bool), f"{name} is {value!r}: give true or false")
+
+    def check_tuple(self, name: str, kind: type, least: int, most: int) -> None:
+        """Refuse a field that is no sequence of so many values of a kind; of JSON's list, make a tuple."""
+        value = getattr(self, name)
+        wanted = f"from {least} to {most}" if least < most else str(least)
+        sequence = isinstance(value, (list, tuple)) and least <= len(value) <= most
+        kinds = (int, float) if kind is float else kind
+        told = f"{name} is {value!r}: give {wanted} values of type {kind.__name__}"
+        require(sequence and all(isinstance(v, kinds) and not isinstance(v, bool) for v in value), told)
+        require(kind is str or all(math.isfinite(v) for v in value), told)
+        setattr(self, name, tuple(value))
+
+    def check_choice(self, name: str, choices: tuple[str, ...]) -> None:
+        """Refuse a field that is none of the choices."""
+        value = getattr(self, name)
+        require(value in choices, f"{name} is {value!r}: give one of {', '.join(choices)}")
