@@ -29,7 +29,8 @@ from evaluation.accuracy import log_probabilities
 from evaluation.metrics import t_interval, wilson_interval
 from evaluation.table import published
 from hub_models import ImageClassifier, load
-from hub_models.base import require, write_json
+from hub_models.base import write_json
+from hub_models.config import require
 from training.dashboard import save_figure
 from training.data import TEXTS, ImageData, load_split
 from training.machine import hardware
@@ -55,7 +56,8 @@ ADDED = {  # name -> (source, what adds it): no part of the recipe
     "average of weights, decay 0.99": ("Polyak and Juditsky 1992", ("--ema", "0.99")),
 }
 DEPTHS = (1, 2, 4, 8)
-NARROW = ("--model.hidden", "32", "--model.head", "96")  # of the depths, so that eight layers are soon trained
+SHORT = ("--lr_scheduler_type", "cosine", "--warmup_steps", "0.05")  # of the depths: shares of a run of any length
+NARROW = ("--model.hidden", "32", "--model.head", "96", *SHORT)  # so that eight layers are soon trained
 VIEWS = {2: "two views at test", 6: "six views at test"}  # arXiv 2404.00498
 
 Run = Callable[[str, tuple[str, ...], int], dict]

@@ -1,9 +1,10 @@
-"""`python tests/load.py`: the real app, as a process, under load; its figures go to docs/load.json.
+"""`python tests/load.py [PART ...]`: the real app, as a process, under load; its figures go to docs/load.json.
 
 Visitors at once, more requests than it takes, samplings given up midway, nonsense sent to every endpoint, and uploads
 that try to get out of their folder. `tests/test_load.py` does the same in small.
 """
 
+import argparse
 import contextlib
 import copy
 import functools
@@ -37,6 +38,7 @@ from gradio_client import Client
 from PIL import Image, ImageDraw
 
 import hub_models
+from hub_models.base import write_json
 from hub_models.images import to_sheet
 from training.machine import hardware
 
@@ -706,22 +708,29 @@ def row(what: str, result: str) -> Row:
     return {"what": what, "result": result, "hardware": hardware(torch.device("cpu"))}
 
 
+PARTS: dict[str, Callable[[Server], list[Row]]] = {
+    "visitors": lambda server: visitors(server, 50) + crowd(server, 120),
+    **{name: lambda server, name=name: cancellations(server, name, 150, 200, 200, 25) for name in STREAMS},
+    "nonsense": lambda server: fuzz(server, 5000),
+    "uploads": lambda server: uploads(server, 500),
+}
+
+
 def main() -> None:
-    """All of it at full size, then docs/load.json."""
+    """The parts that are named, or all, at full size, each on an app of its own; their rows go to docs/load.json."""
     torch.set_num_threads(1)
-    rows = []
-    for part in (
-        lambda server: visitors(server, 50) + crowd(server, 120),
-        lambda server: cancellations(server, "fill_last", 150, 200, 200, 25),
-        lambda server: cancellations(server, "sample", 150, 200, 200, 25),
-        lambda server: cancellations(server, "write", 150, 200, 200, 25),
-        lambda server: fuzz(server, 5000),
-        lambda server: uploads(server, 500),
-    ):
+    parser = argparse.ArgumentParser("python tests/load.py", description=__doc__.splitlines()[0])
+    parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}")
+    chosen = parser.parse_args().part
+    if unknown := {*chosen} - {*PARTS}:
+        parser.error(f"there is no part {min(unknown)!r}: known are {', '.join(PARTS)}")
+    path = ROOT / "docs" / "load.json"
+    for name in chosen or PARTS:
         with serving() as server:
-            rows += part(server)
+            rows = PARTS[name](server)
         print(*(f"{r['what']}: {r['result']}" for r in rows), sep="\n", flush=True)
-    (ROOT / "docs" / "load.json").write_text(json.dumps(rows, indent=2, ensure_ascii=False) + "\n")
+        found = json.loads(path.read_text()) | {name: rows}
+        write_json(path, {part: found[part] for part in PARTS if part in found})
 
 
 if __name__ == "__main__":

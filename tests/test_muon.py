@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from conftest import build
 from torch import nn
 
 from training.muon import Muon, orthogonal
@@ -22,6 +23,7 @@ class Net(nn.Module):
         torch.manual_seed(0)
         self.config = SimpleNamespace(channels=3)
         self.first, self.between, self.head = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 12, (2, 3)), nn.Conv2d(12, 5, 1)
+        self.between.gates = 2
         self.label = nn.Embedding(4, 6)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -56,17 +58,22 @@ def test_orthogonal_keeps_the_singular_vectors_and_brings_all_values_near_one(sh
 
 
 def test_steps_are_torchs_muon_of_kernels_and_torchs_adamw_of_the_rest(monkeypatch):
-    """torch's takes matrices alone, so it is given the kernel seen as one; it rounds to bfloat16 what ours does not."""
+    """torch's takes matrices alone, so it is given each gate's kernel as one; it rounds to bfloat16, ours does not."""
     monkeypatch.setattr("torch.optim._muon._zeropower_via_newtonschulz", lambda grad, *_: orthogonal(grad))
     ours, theirs, start = Net(), Net(), Net().state_dict()
     options = {"lr": 0.01, "weight_decay": 0.1}
     found = trained(ours, Muon(ours, betas=(0.8, 0.95), **options))
     kernel, named = theirs.between.weight, dict(theirs.named_parameters())
-    view = nn.Parameter(kernel.detach().flatten(1))
-    kernel.register_post_accumulate_grad_hook(lambda p: setattr(view, "grad", p.grad.flatten(1)))
+    views = [nn.Parameter(gate) for gate in kernel.detach().flatten(1).chunk(2)]
+
+    def hand_on(p: torch.Tensor) -> None:
+        for view, grad in zip(views, p.grad.flatten(1).chunk(2), strict=True):
+            view.grad = grad
+
+    kernel.register_post_accumulate_grad_hook(hand_on)
     wanted = trained(
         theirs,
-        torch.optim.Muon([view], adjust_lr_fn="match_rms_adamw", **options),
+        torch.optim.Muon(views, adjust_lr_fn="match_rms_adamw", **options),
         torch.optim.AdamW([named[name] for name in ADAMW], betas=(0.8, 0.95), **options),
         torch.optim.AdamW([named[name] for name in BIASES], lr=0.01, betas=(0.8, 0.95), weight_decay=0.0),
     )
@@ -74,6 +81,16 @@ def test_steps_are_torchs_muon_of_kernels_and_torchs_adamw_of_the_rest(monkeypat
     for name, value in wanted.items():
         torch.testing.assert_close(found[name], value, msg=lambda told, name=name: f"{name}: {told}")
         assert (value - start[name]).norm() > 0.01, name
+
+
+@pytest.mark.parametrize(("model_type", "gates"), [("row_lstm", 4), ("diagonal_bilstm", 8)])
+def test_each_gate_of_an_lstm_is_a_matrix(model_type, gates):
+    model = build(model_type)
+    found = {name: Muon(model, lr=0.01).gates.get(p) for name, p in model.named_parameters() if p.ndim > 2}
+    for name, count in found.items():
+        lstm = name.startswith("layers.") and not name.endswith("up.weight")
+        assert count == (gates if lstm else None), name
+        assert not lstm or dict(model.named_parameters())[name].shape[0] == gates * model.config.hidden
 
 
 def test_a_step_of_a_kernel_has_the_root_mean_square_of_its_scale():

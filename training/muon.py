@@ -25,7 +25,8 @@ def orthogonal(matrix: torch.Tensor, rounds: int = 5) -> torch.Tensor:
 class Muon(torch.optim.Optimizer):
     """Muon for convolutions between features, kernels as matrices (outputs, all that is read); AdamW for the rest.
 
-    What a kernel's mask hides is part of its matrix, and never acts; groups of a convolution are matrices each.
+    A kernel that makes gates has as many matrices (`gates` of its module): each gate steps by itself. What a kernel's
+    mask hides is part of its matrix, and never acts.
 
     Args:
         model: all of its parameters are trained. Kernels that read pixels and those of its `head` are AdamW's.
@@ -45,8 +46,7 @@ class Muon(torch.optim.Optimizer):
         eps: float = 1e-8,
     ):
         pixels = model.config.channels
-        convs = [part for part in model.modules() if hasattr(part, "groups") and hasattr(part, "weight")]
-        self.parts = {part.weight: part.groups for part in convs}
+        self.gates = {part.weight: part.gates for part in model.modules() if hasattr(part, "gates")}
         kinds = {"muon": [], "adamw": [], "bias": []}
         for name, p in model.named_parameters():
             between = p.ndim > 2 and p.shape[1] > pixels and not name.startswith("head.")
@@ -72,7 +72,7 @@ class Muon(torch.optim.Optimizer):
         if not state:
             state["momentum"] = torch.zeros_like(grad)
         momentum = state["momentum"].lerp_(grad, 1 - group["momentum"])
-        matrices = grad.lerp(momentum, group["momentum"]).flatten(1).chunk(self.parts[parameter])
+        matrices = grad.lerp(momentum, group["momentum"]).flatten(1).chunk(self.gates.get(parameter, 1))
         scale = ROOT_MEAN_SQUARE * max(matrices[0].shape) ** 0.5
         return scale * torch.cat([orthogonal(matrix) for matrix in matrices]).view_as(grad)
 

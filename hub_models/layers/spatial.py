@@ -66,6 +66,7 @@ class RowLayer(nn.Module):
         self.hidden = hidden
         self.input = MaskedConv2d("B", 2 * hidden, 4 * hidden, (1, 3), channels, chunks_out=4)
         self.state = nn.Conv1d(hidden, 4 * hidden, 3, padding=1, bias=False)
+        self.input.gates = self.state.gates = 4  # matrices, which Muon takes one by one
         self.up = MaskedConv2d("B", hidden, 2 * hidden, (1, 1), channels, gain=RELU * depth**-0.5)
         remember(self.input.bias)
 
@@ -102,6 +103,7 @@ class DiagonalLayer(nn.Module):
         self.hidden = hidden
         self.input = MaskedConv2d("B", 2 * hidden, 8 * hidden, (1, 1), channels, chunks_out=8)  # 4 gates from the left
         self.state = nn.Conv1d(2 * hidden, 8 * hidden, 2, groups=2, bias=False)  # taps: of the row above, of this row
+        self.input.gates = self.state.gates = 8
         self.up = MaskedConv2d("B", hidden, 2 * hidden, (1, 1), channels, gain=RELU * depth**-0.5)
         remember(self.input.bias.view(2, -1))
 
