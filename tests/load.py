@@ -343,7 +343,8 @@ def cancellations(server: Server, name: str, warm: int, n: int, sessions: int, m
     """An endpoint's samplings given up midway leave no thread, at most so many MB, and few files.
 
     Gradio keeps a copy of the page, 0.6 MB, for each of the last visitors, `public.VISITORS`, and its first 50 or so
-    take 100 MB once: `sessions` of them and `warm` samplings come first, to have that behind us.
+    take 100 MB once: `sessions` of them and `warm` samplings come first, to have that behind us. What is resident
+    swings by some 30 MB between lots of a hundred; sixteen photographs that went on would hold a MB each time.
     """
     look = {"fn_index": server.index("look_back"), "data": [None, 1]}
     for i in range(sessions):
@@ -710,7 +711,7 @@ def row(what: str, result: str) -> Row:
 
 PARTS: dict[str, Callable[[Server], list[Row]]] = {
     "visitors": lambda server: visitors(server, 50) + crowd(server, 120),
-    **{name: lambda server, name=name: cancellations(server, name, 150, 200, 200, 25) for name in STREAMS},
+    **{name: lambda server, name=name: cancellations(server, name, 150, 200, 200, 50) for name in STREAMS},
     "nonsense": lambda server: fuzz(server, 5000),
     "uploads": lambda server: uploads(server, 500),
 }
