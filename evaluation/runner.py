@@ -76,12 +76,12 @@ def run(
     source = locate(args.name)
     with state.main_process_first():  # one fetches and decodes, the others find it done
         source_data = read_source(source)
-        if Path(source).is_dir():
-            read_folder(Path(source))  # what is missing or damaged is told before hours of work
-        model = load(args.name, map_location=device)
         own = source_data["file"]
         told = f"{args.name} was trained on {own}, which is no data set of ours: give that file by --data"
         require(not own or bool(args.data), told)
+        if Path(source).is_dir():
+            read_folder(Path(source))  # what is missing or damaged is told before hours of work
+        model = load(args.name, map_location=device)
         data = load_split(source_data["name"], args.split, args.data).first(args.limit)
     torch.manual_seed(args.seed)
     options = shlex.join(argument for argument in argv if argument != args.name)

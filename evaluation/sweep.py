@@ -56,8 +56,9 @@ ADDED = {  # name -> (source, what adds it): no part of the recipe
     "average of weights, decay 0.99": ("Polyak and Juditsky 1992", ("--ema", "0.99")),
 }
 DEPTHS = (1, 2, 4, 8)
-SHORT = ("--lr_scheduler_type", "cosine", "--warmup_steps", "0.05")  # of the depths: shares of a run of any length
-NARROW = ("--model.hidden", "32", "--model.head", "96", *SHORT)  # so that eight layers are soon trained
+NARROW = (  # of the depths, so that eight layers are soon trained, at a rate that fits a run of any length
+    *("--model.hidden", "32", "--model.head", "96", "--lr_scheduler_type", "cosine", "--warmup_steps", "0.05"),
+)
 VIEWS = {2: "two views at test", 6: "six views at test"}  # arXiv 2404.00498
 
 Run = Callable[[str, tuple[str, ...], int], dict]
