@@ -67,6 +67,8 @@ def ratio(fast: Callable[[], None], slow: Callable[[], None], rounds: int) -> di
         for call, record in times.items():
             begun = time.perf_counter()
             call()
+            if torch.accelerator.is_available():  # which works on while the call is over
+                torch.accelerator.synchronize()
             if step:
                 record.append(time.perf_counter() - begun)
     medians = [statistics.median(record) for record in times.values()]

@@ -256,6 +256,8 @@ def _settings(recipe: dict, trained: dict) -> dict[str, Any]:
     augmentations = ["mirrored every other time"] if recipe.get("flip") else []
     if recipe.get("shift"):
         augmentations.append(f"shifted by up to {recipe['shift']} pixels")
+    if recipe.get("cutout"):
+        augmentations.append(f"a square of {recipe['cutout']} pixels made grey")
     if augmentations:
         table["augmentation"] = ", ".join(augmentations)
     if recipe.get("ema"):

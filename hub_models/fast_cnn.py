@@ -2,10 +2,11 @@
 
 K. Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU" (arXiv 2404.00498), airbench94, after D. Page's "How to
 train your ResNet" (2018) and T. Balsam's hlb-CIFAR10 (2023). A fixed first layer whitens 2x2
-patches of the training images; three groups of two convolutions follow. Each trick's source stands beside it. What
-differs: the second group has 128 channels by default where the paper has 256 (half the arithmetic, and small enough to
-ship), the whitening layer's bias is trained to the end, batch norm adds PyTorch's 1e-5 to variances, the rate starts
-and ends at 0, and training may average the weights exponentially where the paper looks ahead.
+patches of the training images; three groups of two convolutions follow, of three in the larger net, airbench96. Each
+trick's source stands beside it. What differs: the second group has 128 channels by default where the paper has 256
+(half the arithmetic, and small enough to ship), the whitening layer's bias is trained to the end, batch norm adds
+PyTorch's 1e-5 to variances, the rate starts and ends at 0, and training may average the weights exponentially where the
+paper looks ahead.
 """
 
 from collections import OrderedDict
@@ -28,6 +29,7 @@ class FastCNNConfig(ImageClassifierConfig):
 
     model_type: str = "fast_cnn"
     widths: tuple = (64, 128, 256)  # channels of the three groups
+    residual: bool = False  # a third convolution in each group; the second and it add to what comes in
     whitening: bool = True  # else the first layer is trained as any other
     dirac: bool = True  # convolutions start as the identity on as many channels as come in
     bias_rate: float = 64.0  # in training, the learning rate of batch norm's biases over that of all else
@@ -39,6 +41,7 @@ class FastCNNConfig(ImageClassifierConfig):
             self.check_number("widths", width, int, 1, 8192)
         self.check_int("height", 9, 4096)
         self.check_int("width", 9, 4096)
+        self.check_bool("residual")
         self.check_bool("whitening")
         self.check_bool("dirac")
         self.check_float("bias_rate", 1e-6, 1e6)
@@ -59,6 +62,14 @@ class BiasNorm(nn.BatchNorm2d):
     def __init__(self, width: int):
         super().__init__(width, momentum=0.4)
         self.weight = None
+
+
+class Residual(nn.Sequential):
+    """What comes in, and what these layers make of it (arXiv 2404.00498, airbench96)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Of one shape, in and out."""
+        return x + super().forward(x)
 
 
 class Scaled(nn.Linear):
@@ -98,9 +109,12 @@ heat = model.grad_cam(images)  # (2, 32, 32): where the likeliest class is seen"
         whiten = nn.Conv2d(3, 2 * patch, PATCH)
         blocks, width = OrderedDict(whiten=nn.Sequential(whiten, nn.GELU())), 2 * patch
         for i, wider in enumerate(config.widths):
-            first, second = Convolution(width, wider, config.dirac), Convolution(wider, wider, config.dirac)
+            first = Convolution(width, wider, config.dirac)
+            rest = [Convolution(wider, wider, config.dirac), BiasNorm(wider)]
+            if config.residual:
+                rest = [Residual(*rest, nn.GELU(), Convolution(wider, wider, config.dirac), BiasNorm(wider))]
             blocks[f"group{i}a"] = nn.Sequential(first, nn.MaxPool2d(2), BiasNorm(wider), nn.GELU())
-            blocks[f"group{i}b"] = nn.Sequential(second, BiasNorm(wider), nn.GELU())
+            blocks[f"group{i}b"] = nn.Sequential(*rest, nn.GELU())
             width = wider
         self.body = nn.Sequential(blocks)
         self.head = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), Scaled(width, config.classes, bias=False))

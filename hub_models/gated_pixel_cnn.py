@@ -72,6 +72,7 @@ class GatedLayer(nn.Module):
         self.across = scaled(nn.Conv2d(2 * features, 2 * features, 1), 0.5)
         kind, out = ("A", features) if first else ("B", features)
         self.horizontal = MaskedConv2d(kind, inputs, 2 * features, (1, columns), channels, chunks_out=2, gain=1.0)
+        self.vertical.gates = self.across.gates = self.horizontal.gates = 2  # matrices, which Muon takes one by one
         self.out = MaskedConv2d("B", features, out, (1, 1), channels, gain=GATE if first else config.layers**-0.5)
         self.label = nn.Embedding(config.classes, 4 * features) if config.classes else None
         if self.label:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from transformers import HfArgumentParser, TrainingArguments
 
-from hub_models import MODELS, TextModel
+from hub_models import MODELS, DiagonalBiLSTM, ImageClassifier, RowLSTM, TextModel
 from hub_models.config import ModelConfig, nearest, require
 from hub_models.masked_image import MaskedImageModel
 from training.machine import has_bf16
@@ -22,6 +22,7 @@ COMMON = {
     "remove_unused_columns": False,  # batches arrive whole, as one look-up
     "dataloader_pin_memory": torch.cuda.is_available(),
     "use_cpu": not torch.accelerator.is_available(),  # else bf16 is refused where there is no GPU
+    "logging_nan_inf_filter": False,  # a loss that is not finite is told; and a GPU is not waited for at each step
     "ddp_find_unused_parameters": False,  # there are none: a promise of all models
     "report_to": "tensorboard",
 }
@@ -41,6 +42,7 @@ class RunArguments:
     exact_from: float = dataclasses.field(default=1.0, metadata={"help": "fraction of steps after which bf16 ends"})
     flip: bool = dataclasses.field(default=False, metadata={"help": "mirror training images every other time"})
     shift: int = dataclasses.field(default=0, metadata={"help": "shift training images by up to so many pixels"})
+    cutout: int = dataclasses.field(default=0, metadata={"help": "make a square of training images grey: its side"})
     ema: float = dataclasses.field(default=0.0, metadata={"help": "decay of the weights' running average; 0: none"})
     window: str = dataclasses.field(default="", metadata={"help": "tokens of a text's windows: 64, or stages 8,64"})
     carry: bool = dataclasses.field(default=False, metadata={"help": "carry a text's state from batch to batch"})
@@ -109,7 +111,7 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
     require(0 <= run.exact_from <= 1, f"--exact_from is {run.exact_from}: give a fraction of the steps, 0 to 1")
     require(0 <= run.ema < 1, f"--ema is {run.ema}: give a decay of at least 0 and below 1")
     require(run.clip_value >= 0, f"--clip_value is {run.clip_value}: give at least 0")
-    _check_kind(run, config)
+    _check_kind(run, config, given["torch_compile"] or given["torch_compile_backend"] is not None)
     require(not (run.resume and run.overwrite), "--resume and --overwrite exclude each other: give one")
     told = (
         "every validation needs its checkpoint, from which the best is kept: give --eval_strategy and --save_strategy "
@@ -130,16 +132,23 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
     return recipe, run, args, config
 
 
-def _check_kind(run: RunArguments, config: ModelConfig) -> None:
+def _check_kind(run: RunArguments, config: ModelConfig, compiled: bool) -> None:
     """Refuse what is for images of a text model, and the other way round; Muon where there are no features."""
     fits = not run.muon or issubclass(MODELS[config.model_type], MaskedImageModel)
     require(fits, f"--muon is for the PixelRNN family, {config.model_type} is none of it: leave it out")
+    scanned = issubclass(MODELS[config.model_type], (RowLSTM, DiagonalBiLSTM))
+    told = f"--torch_compile would take an hour over the steps of {config.model_type}: leave it out"
+    require(not (scanned and compiled), told)
     if not issubclass(MODELS[config.model_type], TextModel):
         side = min(config.height, config.width)
         require(0 <= run.shift < side, f"--shift is {run.shift}: give 0 to {side - 1} pixels")
+        convolutional = issubclass(MODELS[config.model_type], ImageClassifier)
+        require(convolutional or not run.cutout, "--cutout is for convolutional classifiers: leave it out")
+        require(0 <= run.cutout < side, f"--cutout is {run.cutout}: give 0 to {side - 1} pixels")
         require(not (run.window or run.carry or run.data), "--window, --carry and --data are for texts")
         return
-    require(not run.flip and not run.shift, "--flip and --shift are for images: leave them out")
+    told = "--flip, --shift and --cutout are for images: leave them out"
+    require(not (run.flip or run.shift or run.cutout), told)
     wanted = "give one length, or several, each a divisor of the last"
     fits = run.windows and all(length >= 1 and run.windows[-1] % length == 0 for length in run.windows)
     require(bool(fits), f"--window is {run.window!r}: {wanted}")

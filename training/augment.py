@@ -25,6 +25,24 @@ def mirrored_and_shifted(images: torch.Tensor, shift: int, mirrored: torch.Tenso
     return images.flatten(2).gather(2, source[:, None].expand(-1, channels, -1)).view_as(images)
 
 
+def cut_out(images: torch.Tensor, side: int, grey: torch.Tensor) -> torch.Tensor:
+    """uint8 (B, C, H, W) -> the same, a square of each image made grey, at random and wholly inside (arXiv 1708.04552).
+
+    Args:
+        images: on any device; the random numbers are drawn there, from torch's own generator.
+        side: of the square, in pixels; at most the images' height and width.
+        grey: uint8 (C,).
+    """
+    count, _, *size = images.shape
+    inside = []
+    for length in size:
+        first = torch.randint(length - side + 1, (count, 1), device=images.device)
+        place = torch.arange(length, device=images.device)
+        inside.append((place >= first) & (place < first + side))  # (B, length)
+    square = inside[0][:, None, :, None] & inside[1][:, None, None]
+    return torch.where(square, grey.to(images.device)[:, None, None], images)
+
+
 def alternately(indices: torch.Tensor, epoch: int) -> torch.Tensor:
     """Which images of an epoch to mirror: half of them, in every epoch the other half (arXiv 2404.00498).
 

@@ -4,6 +4,8 @@ Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks", w
 2502.16982: a step has the root mean square that AdamW's has as a rule, so that one learning rate serves both.
 """
 
+from collections import defaultdict
+
 import torch
 from torch import nn
 
@@ -11,15 +13,16 @@ QUINTIC = 3.4445, -4.7750, 2.0315  # Jordan's: steep at 0, and all that is not s
 ROOT_MEAN_SQUARE = 0.2  # of AdamW's steps, in learning rates
 
 
-def orthogonal(matrix: torch.Tensor, rounds: int = 5) -> torch.Tensor:
-    """Nearly U V^T of a float32 matrix U S V^T, by a Newton-Schulz iteration that leaves singular values near 1."""
-    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    wide = wide / (wide.norm() + 1e-7)  # no singular value is above 1
+def orthogonal(matrices: torch.Tensor, rounds: int = 5) -> torch.Tensor:
+    """Nearly U V^T of float32 matrices U S V^T (..., m, n), by a Newton-Schulz iteration: singular values near 1."""
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    wide = matrices.mT if tall else matrices
+    wide = wide / (wide.norm(dim=(-2, -1), keepdim=True) + 1e-7)  # no singular value is above 1
     a, b, c = QUINTIC
     for _ in range(rounds):
-        square = wide @ wide.T
+        square = wide @ wide.mT
         wide = a * wide + (b * square + c * square @ square) @ wide
-    return wide.T if matrix.shape[0] > matrix.shape[1] else wide
+    return wide.mT if tall else wide
 
 
 class Muon(torch.optim.Optimizer):
@@ -61,26 +64,38 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:
         """One step of all parameters that have a gradient."""
         for group in self.param_groups:
-            update = self._muon if group["muon"] else self._adamw
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    change = update(parameter, group)
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"]).sub_(change, alpha=group["lr"])
+            parameters = [p for p in group["params"] if p.grad is not None]
+            if parameters:  # all at once: a GPU waits for small things
+                changes = (self._muon if group["muon"] else self._adamw)(parameters, group)
+                torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(parameters, changes, alpha=-group["lr"])
 
-    def _muon(self, parameter: torch.Tensor, group: dict) -> torch.Tensor:
-        grad, state = parameter.grad, self.state[parameter]
-        if not state:
-            state["momentum"] = torch.zeros_like(grad)
-        momentum = state["momentum"].lerp_(grad, 1 - group["momentum"])
-        matrices = grad.lerp(momentum, group["momentum"]).flatten(1).chunk(self.gates.get(parameter, 1))
-        scale = ROOT_MEAN_SQUARE * max(matrices[0].shape) ** 0.5
-        return scale * torch.cat([orthogonal(matrix) for matrix in matrices]).view_as(grad)
+    def _muon(self, parameters: list[nn.Parameter], group: dict) -> list[torch.Tensor]:
+        alike = defaultdict(list)  # matrices of one shape, which become orthogonal together
+        for parameter in parameters:
+            grad, state = parameter.grad, self.state[parameter]
+            if not state:
+                state["momentum"] = torch.zeros_like(grad)
+            momentum = state["momentum"].lerp_(grad, 1 - group["momentum"])
+            ahead = grad.lerp(momentum, group["momentum"]).flatten(1).unflatten(0, (self.gates.get(parameter, 1), -1))
+            alike[ahead.shape[1:]].append((parameter, ahead))
+        changes = {}
+        for shape, found in alike.items():
+            scale = ROOT_MEAN_SQUARE * max(shape) ** 0.5
+            steps = scale * orthogonal(torch.cat([matrices for _, matrices in found]))
+            parts = steps.split([len(matrices) for _, matrices in found])
+            changes |= {p: part.reshape(p.shape) for (p, _), part in zip(found, parts, strict=True)}
+        return [changes[parameter] for parameter in parameters]
 
-    def _adamw(self, parameter: torch.Tensor, group: dict) -> torch.Tensor:
-        grad, state = parameter.grad, self.state[parameter]
-        if not state:
-            state.update(step=torch.zeros(()), mean=torch.zeros_like(grad), square=torch.zeros_like(grad))
-        (beta, beta2), steps = group["betas"], state["step"].add_(1).item()
-        mean = state["mean"].lerp_(grad, 1 - beta) / (1 - beta**steps)
-        square = state["square"].lerp_(grad * grad, 1 - beta2) / (1 - beta2**steps)
-        return mean / square.sqrt_().add_(group["eps"])
+    def _adamw(self, parameters: list[nn.Parameter], group: dict) -> list[torch.Tensor]:
+        grads, states = [p.grad for p in parameters], [self.state[p] for p in parameters]
+        for grad, state in zip(grads, states, strict=True):
+            if not state:
+                state.update(step=torch.zeros(()), mean=torch.zeros_like(grad), square=torch.zeros_like(grad))
+        means, squares = [state["mean"] for state in states], [state["square"] for state in states]
+        (beta, beta2), steps = group["betas"], [state["step"].add_(1).item() for state in states]
+        torch._foreach_lerp_(means, grads, 1 - beta)
+        torch._foreach_lerp_(squares, torch._foreach_mul(grads, grads), 1 - beta2)
+        roots = torch._foreach_sqrt(torch._foreach_div(squares, [1 - beta2**step for step in steps]))
+        torch._foreach_add_(roots, group["eps"])
+        return torch._foreach_div(torch._foreach_div(means, [1 - beta**step for step in steps]), roots)

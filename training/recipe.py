@@ -20,6 +20,7 @@ class Recipe:
             settle for the arithmetic that they are evaluated in. 1 is never.
         flip: training images are mirrored left to right, every second time each is seen.
         shift: training images are shifted at random by up to so many pixels.
+        cutout: side of a square of each training image that is made grey, the mean colour; 0 for none.
         ema: decay of the exponential average of the weights over steps that is evaluated and kept; 0 keeps the last.
         window: of texts, the tokens of a training window; several for stages of equal length, short windows first, each
             a divisor of the last.
@@ -40,6 +41,7 @@ class Recipe:
     exact_from: float = 1.0
     flip: bool = False
     shift: int = 0
+    cutout: int = 0
     ema: float = 0.0
     window: tuple[int, ...] = ()
     carry: bool = False

@@ -48,7 +48,7 @@ WRITTEN = 200  # tokens of a text model's sample at each validation
 # Where and how loudly a run runs: no part of what it computes, so these may change when it is resumed.
 INCIDENTAL = {
     *("output_dir", "report_to", "disable_tqdm", "log_level", "run_name", "dataloader_pin_memory", "use_cpu"),
-    "ddp_find_unused_parameters",
+    *("ddp_find_unused_parameters", "logging_nan_inf_filter"),
 }
 
 
@@ -76,6 +76,7 @@ def description(
         "exact_from": run.exact_from,
         "flip": run.flip,
         "shift": run.shift,
+        "cutout": run.cutout,
         "ema": run.ema,
         "window": list(run.windows),
         "carry": run.carry,
@@ -296,6 +297,7 @@ def train(argv: list[str]) -> Path:
             exact_from=run.exact_from,
             flip=run.flip,
             shift=run.shift,
+            cutout=run.cutout,
             ema=run.ema,
             stages=run.windows,
             clip_value=run.clip_value,

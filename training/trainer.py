@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+from accelerate.utils import TorchDynamoPlugin
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, EvalPrediction
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, EvalPrediction, TrainOutput
 
 from hub_models.base import WEIGHTS, read_weights, write_bytes
 from hub_models.config import require
-from training.augment import alternately, mirrored_and_shifted
+from training.augment import alternately, cut_out, mirrored_and_shifted
 from training.machine import interleave, peak_memory_mib
 from training.muon import Muon
 
@@ -59,11 +60,11 @@ class WeightAverage(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state, control, **kwargs) -> None:
         decay = min(self.decay, (1 + state.global_step) / (10 + state.global_step))  # the start is soon forgotten
-        for key, value in self.model.state_dict().items():
-            if value.is_floating_point():
-                self.average[key].lerp_(value, 1 - decay)
-            else:
-                self.average[key].copy_(value)
+        state = self.model.state_dict()
+        floating = [key for key, value in state.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.average[key] for key in floating], [state[key] for key in floating], 1 - decay)
+        for key in state.keys() - floating:
+            self.average[key].copy_(state[key])
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
@@ -85,6 +86,7 @@ class HubTrainer(Trainer):
         exact_from: float = 1.0,
         flip: bool = False,
         shift: int = 0,
+        cutout: int = 0,
         ema: float = 0.0,
         stages: tuple[int, ...] = (),
         clip_value: float = 0.0,
@@ -93,8 +95,8 @@ class HubTrainer(Trainer):
         **kwargs,
     ):
         """As Trainer's; `watch` is called at each validation with the model, as it is evaluated, and the step."""
-        self.exact_from, self.flip, self.shift, self.stages, self.watch = exact_from, flip, shift, stages, watch
-        self.carried, self.muon = None, muon
+        self.exact_from, self.flip, self.shift, self.cutout = exact_from, flip, shift, cutout
+        self.stages, self.watch, self.muon, self.carried = stages, watch, muon, None
         self._clock = time.perf_counter()
         super().__init__(*args, data_collator=self._taken, **kwargs)
         self._names = {"indices", *inspect.signature(self.model.forward).parameters}
@@ -132,9 +134,23 @@ class HubTrainer(Trainer):
             logger.warning(told, least, num_training_steps)
         return super().create_scheduler(num_training_steps, optimizer)
 
+    def train(self, *args, **kwargs) -> TrainOutput:
+        """Trainer's; with `--torch_compile`, of a deep model each layer by itself: alike ones are compiled once."""
+        layers = getattr(self.model, "layers", None)
+        parts = [*layers] if isinstance(layers, torch.nn.ModuleList) else [self.model]
+        for part in parts if self.args.torch_compile else ():
+            part.compile(backend=self.args.torch_compile_backend, mode=self.args.torch_compile_mode)
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            for part in parts:
+                part._compiled_call_impl = None  # the way back, which PyTorch has not named
+
     def _build_accelerator_args(self, **kwargs) -> dict:
-        # accelerate would wrap forward in autocast for good; here the step and the mode decide (see below)
-        return super()._build_accelerator_args(**kwargs) | {"mixed_precision": "no"}
+        # accelerate would wrap forward in autocast for good; here the step and the mode decide (see below). It would
+        # also compile a copy of the model.
+        own = {"mixed_precision": "no", "dynamo_plugin": TorchDynamoPlugin(backend="no")}
+        return super()._build_accelerator_args(**kwargs) | own
 
     def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> contextlib.AbstractContextManager:
         """bf16 in training up to `exact_from`; validation is always in float32, as every published figure is."""
@@ -172,6 +188,8 @@ class HubTrainer(Trainer):
         if self.flip or self.shift:
             mirrored = alternately(indices, int(self.state.epoch)) & self.flip
             own["images"] = mirrored_and_shifted(own["images"], self.shift, mirrored)
+        if self.cutout:
+            own["images"] = cut_out(own["images"], self.cutout, (self.model.mean.flatten() * 255).to(torch.uint8))
         carry = getattr(self.train_dataset, "lanes", 0)
         if carry:
             own["state"] = self.carried if int(indices.min()) >= carry else None  # an epoch begins from nothing
@@ -196,8 +214,9 @@ class HubTrainer(Trainer):
         """
         self.callback_handler.eval_dataloader = dataloader  # its length is the progress bar's
         own, state = [], None
+        plain = torch.compiler.set_stance("force_eager") if self.args.torch_compile else contextlib.nullcontext()
         carry = getattr(dataloader.dataset, "lanes", 0)  # then each process does all batches, for none can be left out
-        with torch.no_grad(), self.averaged(), self.model.exact(), self.model.evaluating():
+        with torch.no_grad(), plain, self.averaged(), self.model.exact(), self.model.evaluating():
             for index, batch in enumerate(dataloader):
                 del batch["indices"]
                 if carry or index % self.args.world_size == self.args.process_index:

@@ -1,7 +1,8 @@
 """Cross-entropy over many sub-pixels, whose gradient is made with it: the logits are read once, while a cache has them.
 
 PyTorch's own makes tensors of the size of the logits three times over, in float32; of 256 levels a sub-pixel these are
-larger than all that a small net holds besides, and took a third of its training on a CPU. The parts suit its cache.
+larger than all that a small net holds besides, and took a third of its training on a CPU. The parts suit its cache; a
+GPU, which has none so large and is kept waiting by small parts, gets larger ones.
 """
 
 import torch
@@ -10,6 +11,7 @@ from torch.autograd.function import once_differentiable
 from ..base import wide
 
 PART = 2**18  # logits at a time: 1 MiB in float32
+GPU_PART = 2**28
 
 
 class CrossEntropy(torch.autograd.Function):
@@ -20,7 +22,7 @@ class CrossEntropy(torch.autograd.Function):
         count, levels = logits.shape
         gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
         total = wide(logits.new_zeros(()))
-        rows = max(1, PART // levels)
+        rows = max(1, (PART if logits.device.type == "cpu" else GPU_PART) // levels)
         for begin in range(0, count, rows):
             part = slice(begin, begin + rows)
             target = targets[part, None]

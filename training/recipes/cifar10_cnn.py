@@ -116,18 +116,26 @@ RECIPES = {
         },
     ),
     "cifar10-fast-large": Recipe(
-        about="Ours for a GPU: `cifar10-fast`, twice and four times as wide, 64 epochs in the paper's batches.",
-        model=FastCNNConfig(widths=(128, 512, 512), smoothing=0.2),
+        about=(
+            "Ours for a GPU, in the paper's batches: wider, with a third convolution in each group, which adds to what "
+            "comes in, and with squares of training images made grey, as the paper has it where it aims at 96 %. With "
+            "20 MB it is too large to ship."
+        ),
+        model=FastCNNConfig(widths=(128, 384, 512), residual=True, smoothing=0.2),
         data="cifar10",
         training=FAST
         | {
             "learning_rate": 1.2,  # the paper's 9 to 10 of its larger nets, at batch 1,024
             "per_device_train_batch_size": 1024,
             "num_train_epochs": 64,
+            "eval_strategy": "steps",
+            "save_strategy": "steps",
+            "eval_steps": 344,  # 8 epochs: a GPU would validate longer than it trains
+            "save_steps": 344,
         },
-        exact_from=0.9,
         flip=True,
         shift=4,
+        cutout=12,
         half=True,
     ),
 }
