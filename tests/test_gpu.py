@@ -7,6 +7,7 @@ import torch
 from conftest import IMAGE_MODELS, TEXT_MODELS, build, enliven, random_batch, random_images, random_text
 
 from hub_models import TextModel, load
+from hub_models.layers import cross_entropy
 from training import train as module
 from training.data import ImageData
 
@@ -95,3 +96,30 @@ def test_training_in_bf16_tells_the_gpu_and_its_memory(recipe, tmp_path, monkeyp
     assert json.loads((folder / "recipe.json").read_text())["machine"]["hardware"] == gpu
     assert f"| hardware | {gpu} |" in (folder / "README.md").read_text()
     assert load(folder).device.type == "cpu"
+
+
+@pytest.mark.parametrize("name", ["pixel_cnn", "gated_pixel_cnn"])
+def test_compiled_layers_give_the_same_loss_and_gradients(name):
+    model = enliven(build(name)).cuda().train()
+    batch = {key: value.cuda() for key, value in random_batch(model).items()}
+    found = []
+    for compiled in False, True:
+        for layer in model.layers if compiled else ():
+            layer.compile()
+        loss = model(**batch)["loss"]
+        found.append([loss, *torch.autograd.grad(loss, [*model.parameters()])])
+    for plain, compiled in zip(*found, strict=True):
+        assert torch.allclose(plain, compiled, rtol=1e-3, atol=1e-5)
+
+
+def test_the_loss_in_one_part_is_that_in_many(monkeypatch):
+    logits, targets = torch.randn(1000, 256, device="cuda"), torch.randint(256, (1000,), device="cuda")
+    found = []
+    for part in cross_entropy.GPU_PART, 256 * 7:
+        monkeypatch.setattr(cross_entropy, "GPU_PART", part)
+        taken = logits.clone().requires_grad_()
+        loss = cross_entropy.CrossEntropy.apply(taken, targets)
+        loss.backward()
+        found.append((loss, taken.grad))
+    for one, many in zip(*found, strict=True):
+        assert torch.allclose(one, many)
