@@ -203,18 +203,18 @@ class Bounded(TorchFunctionMode):
 
 
 _tf32_lock = threading.Lock()
-_tf32 = {"contexts": 0, "before": []}  # how many without it are open, and what was allowed before the first
+_tf32 = {"contexts": 0, "before": []}  # how many without it are open, and what was set before the first
 
 
 @contextlib.contextmanager
 def _without_tf32() -> Iterator[None]:
     """A context without TF32, a setting of the whole process: it comes back when the last thread is out."""
-    backends = torch.backends.cudnn, torch.backends.cuda.matmul
+    backends = torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn
     with _tf32_lock:
         if not _tf32["contexts"]:
-            _tf32["before"] = [backend.allow_tf32 for backend in backends]
+            _tf32["before"] = [backend.fp32_precision for backend in backends]
             for backend in backends:
-                backend.allow_tf32 = False
+                backend.fp32_precision = "ieee"  # the older allow_tf32 raises where others have used this
         _tf32["contexts"] += 1
     try:
         yield
@@ -223,7 +223,7 @@ def _without_tf32() -> Iterator[None]:
             _tf32["contexts"] -= 1
             if not _tf32["contexts"]:
                 for backend, was in zip(backends, _tf32["before"], strict=True):
-                    backend.allow_tf32 = was
+                    backend.fp32_precision = was
 
 
 class HubModel(

@@ -24,7 +24,7 @@ def test_a_checkpoint_of_the_cpu_runs_on_the_gpu_and_comes_back_equal(model, tmp
     there = load(tmp_path / "cpu", map_location="cuda")
     assert there.device.type == "cuda"
     batch = random_batch(model)
-    with torch.no_grad():
+    with torch.no_grad(), there.exact():
         wanted = model(**batch)
         found = there(**{name: value.cuda() for name, value in batch.items()})
     if isinstance(model, TextModel):
@@ -44,7 +44,7 @@ def test_the_gpu_writes_and_scores_texts_as_the_cpu_does(name, cell):
     """In float64, where rounding flips no draw."""
     told = []
     for device in "cpu", "cuda":
-        model = enliven(build(name, cell=cell)).eval().to(device)
+        model = enliven(build(name, cell=cell)).double().eval().to(device)
         text, noise = random_text(model), torch.Generator().manual_seed(0)
         written = "".join(model.generate(text, max_tokens=30, temperature=0.8, top_p=0.9, generator=noise))
         likely = [added for added, _ in model.next_tokens(text, 3)]
@@ -123,3 +123,16 @@ def test_the_loss_in_one_part_is_that_in_many(monkeypatch):
         found.append((loss, taken.grad))
     for one, many in zip(*found, strict=True):
         assert torch.allclose(one, many)
+
+
+@pytest.mark.parametrize("way", ["fp32_precision", "allow_tf32"])
+@pytest.mark.parametrize("name", IMAGE_MODELS)
+def test_likelihoods_are_float32s_whoever_has_allowed_tf32(name, way, monkeypatch):
+    model = enliven(build(name)).eval()
+    images = random_images(model, 4)
+    wanted = model.log_prob(images)
+    if way == "fp32_precision":
+        monkeypatch.setattr(torch.backends, "fp32_precision", "tf32")  # as Trainer does with --torch_compile
+    else:
+        monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)  # as most scripts do
+    assert torch.allclose(model.cuda().log_prob(images).cpu(), wanted, rtol=1e-5)
