@@ -7,6 +7,7 @@ second, since the fast way takes more of them at a time. The results go to `eval
 import argparse
 import copy
 import json
+import math
 import shlex
 import sys
 from collections.abc import Callable
@@ -27,7 +28,7 @@ LARGE, USUAL = 128, 16  # images in a batch
 SIZE = {"channels": 3, "height": 32, "width": 32, "levels": 256, "layers": 4, "hidden": 128, "head": 256}
 
 
-def rates(fast: Callable[[], None], slow: Callable[[], None], rounds: int, many: int, few: int) -> dict[str, float]:
+def rates(fast: Callable[[], None], slow: Callable[[], None], rounds: int, many: float, few: float) -> dict[str, float]:
     """`ratio` of two calls that do many images and few: images a second of both, and how many times the latter's."""
     found = ratio(fast, slow, rounds)
     ours, plain = many / found["seconds"], few / found["plain_seconds"]
@@ -65,30 +66,22 @@ def compiling(model: MaskedImageModel, rounds: int) -> dict[str, float]:
     return rates(lambda: step(ours, many, True), lambda: step(model, many, True), rounds, LARGE, LARGE)
 
 
-def sampling(model: MaskedImageModel, count: int, rounds: int, steps: int = 12) -> dict[str, float]:
-    """Cached sampling against the usual way, which is timed for so many sub-pixels of each image."""
+def sampling(model: MaskedImageModel, rounds: int, steps: int = 12) -> dict[str, float]:
+    """Cached sampling of an image against the usual way, which is timed for so many of its sub-pixels."""
     known = torch.ones(1, 1, *model.shape[1:], dtype=torch.bool)
     known.view(-1)[: steps // model.shape[0]] = False
-    blank = torch.zeros(count, *model.shape, dtype=torch.uint8)
+    blank = torch.zeros(1, *model.shape, dtype=torch.uint8)
 
     def plain() -> None:
         with plain_sampling(model):
             model.complete(blank, known)
 
-    total = torch.Size(model.shape).numel()
-    return rates(lambda: model.sample(count), plain, rounds, count, count * steps / total)
+    return rates(lambda: model.sample(1), plain, rounds, 1, steps / math.prod(model.shape))
 
 
 def together(model: MaskedImageModel, count: int, rounds: int) -> dict[str, float]:
     """Cached sampling of many images at once against one at a time."""
     return rates(lambda: model.sample(count), lambda: model.sample(1), rounds, count, 1)
-
-
-def on_cpu(model: MaskedImageModel, rounds: int) -> dict[str, float]:
-    """Forward and backward passes as we train, on the GPU by 128 and on this machine's processor by 16."""
-    there = copy.deepcopy(model).cpu()
-    many, few = random_images(model, LARGE), random_images(there, USUAL)
-    return rates(lambda: step(model, many, True), lambda: step(there, few, True), rounds, LARGE, USUAL)
 
 
 def pairs() -> dict[str, Callable[[int], dict]]:
@@ -109,11 +102,7 @@ def pairs() -> dict[str, Callable[[int], dict]]:
             found[f"{name}: training, bf16, batch 128, compiled / not compiled"] = lambda r, make=make: compiling(
                 make(), r
             )
-        found[f"{name}: training, bf16, GPU / its machine's processor"] = lambda r, make=make: on_cpu(make(), r)
-        for count in 1, 64:
-            found[f"{name}: sampling {count} image{'s' * (count > 1)}, cached / plain"] = (
-                lambda r, make=make, count=count: sampling(make().eval(), count, r)
-            )
+        found[f"{name}: sampling 1 image, cached / plain"] = lambda r, make=make: sampling(make().eval(), r)
         found[f"{name}: cached sampling, 256 images at once / one"] = lambda r, make=make: together(
             make().eval(), 256, r
         )

@@ -40,9 +40,9 @@ def cifar10_table() -> str:
         name = row["name"]
         figures = [_shown(name, "accuracy", "validation")]
         figures += [_shown(name, metric, "test") for metric in ("accuracy", "accuracy_6_views")]
-        parameters = json.loads((PRETRAINED / name / "train_results.json").read_text())["parameters"]
+        parameters = read_json(_folder(name) / "train_results.json")["parameters"]
         lines.append(
-            f"| [{name}](hub_models/pretrained/{name}/README.md) | {parameters:,}, {_epochs(name)} "
+            f"| [{name}]({_folder(name).relative_to(README.parent)}/README.md) | {parameters:,}, {_epochs(name)} "
             f"| {' | '.join(figures)} | {row['published']} | {row['where']} |"
         )
     return "\n".join(lines)
@@ -218,6 +218,17 @@ def speed_table() -> str:
     return "\n".join(lines)
 
 
+def gpu_table() -> str:
+    """The ratios of `evaluation.speed_gpu`."""
+    lines = ["| what | ours, images/s | the other way | ratio | hardware |", "| --- " * 5 + "|"]
+    for row in json.loads((HERE / "speed_gpu.json").read_text()):
+        ours, plain = (
+            f"{row[key]:,.{2 * (row[key] < 100)}f}" for key in ("images_per_second", "plain_images_per_second")
+        )
+        lines.append(f"| {row['pair']} | {ours} | {plain} | {row['ratio']:,.1f} | {row['hardware']} |")
+    return "\n".join(lines)
+
+
 def _unit(row: dict) -> str | None:
     """What a rate of a row counts, if it tells one."""
     return next((unit for unit in ("images", "tokens") if unit in row), None)
@@ -252,13 +263,18 @@ def published() -> dict:
     return json.loads((HERE / "published.json").read_text())
 
 
+def _folder(name: str) -> Path:
+    """Of a shipped checkpoint, or of one too large to ship: all but its weights."""
+    return PRETRAINED / name if name in shipped() else HERE / "unshipped" / name
+
+
 def _find(name: str, metric: str, split: str = "test") -> dict:
-    entries = [r for r in read_results(PRETRAINED / name) if r["metric"] == metric and r["split"] == split]
+    entries = [r for r in read_results(_folder(name)) if r["metric"] == metric and r["split"] == split]
     return max(entries, key=lambda entry: entry["n"])
 
 
 def _epochs(name: str) -> str:
-    return f"{json.loads((PRETRAINED / name / 'train_results.json').read_text())['epochs']:g}"
+    return f"{read_json(_folder(name) / 'train_results.json')['epochs']:g}"
 
 
 def filled(text: str) -> str:
@@ -276,6 +292,7 @@ def filled(text: str) -> str:
         "words": words_table(),
         "inpainting": inpainting_table(),
         "speed": speed_table(),
+        "speed on a GPU": gpu_table(),
         "load": load_table(),
     }
     for name, table in tables.items():

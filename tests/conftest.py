@@ -46,7 +46,7 @@ TINY: dict[str, ModelConfig] = {
         ),
         FastCNNConfig(
             *("fast_cnn", ("a", "b", "c"), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), 12, 10, 0.1),
-            **{"widths": (4, 6, 8), "whitening": False, "dirac": False, "bias_rate": 3.0},
+            **{"widths": (4, 6, 8), "residual": True, "whitening": False, "dirac": False, "bias_rate": 3.0},
         ),
         PixelClassifierConfig("pixel_classifier", "lstm", 6, 2, 5, 3, 4, threshold=99, timescale=9, prefixes=2),
         PixelPredictorConfig("pixel_predictor", 6, 2, 3, 4, threshold=99, timescale=9),
@@ -72,6 +72,16 @@ LINES = [  # to which tokenizers are fitted; of more characters and words than t
     "ROMEO:\nO, she doth teach the torches to burn bright!\n\n'Tis the east, and Juliet's the sun.\n",
     "[Enter the\nGhost] To be, or not to be:  that is the question.\nTo sleep, to dream; and the sun to rise.\n",
 ]
+
+
+# The files that take longest, which one of two workers would else begin when the other is nearly done.
+LONGEST = ("browser", "publish", "autoregressive", "deploy", "training", "crashes", "processes", "load", "cnn")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; else in the order of their names, as before."""
+    place = {f"test_{name}": i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
 
 
 def absent(reason: str) -> NoReturn:

@@ -90,7 +90,7 @@ def test_shipped_checkpoints_are_of_their_recipes(folder):
     recorded, recipe = json.loads((folder / "recipe.json").read_text()), find(folder.name)
     assert recorded["about"] == recipe.about
     assert recorded["model"] == json.loads(recipe.model.to_json_string())
-    for field in ("exact_from", "flip", "shift", "ema", "half", "patience", "carry", "clip_value", "muon"):
+    for field in ("exact_from", "flip", "shift", "cutout", "ema", "half", "patience", "carry", "clip_value", "muon"):
         assert recorded.get(field, 0) == getattr(recipe, field), field
     assert recorded.get("window", []) == list(recipe.window)
     argv = shlex.split(recorded["command"].partition(" training.train ")[2])

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from hub_models import CNN, CNNConfig, FastCNN, FastCNNConfig, load
-from training.augment import alternately, mirrored_and_shifted
+from training.augment import alternately, cut_out, mirrored_and_shifted
 from training.recipe import find
 from training.train import train
 from training.trainer import RAW, WeightAverage
@@ -86,6 +86,20 @@ def test_biases_of_batch_norm_learn_at_a_rate_of_their_own_and_everything_is_in_
     grouped = [id(p) for group in (slow, fast) for p in group["params"]]
     assert sorted(grouped) == sorted(id(p) for p in model.parameters() if p.requires_grad)
     assert all(m.weight is None for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+
+
+def test_a_group_of_three_convolutions_adds_to_what_comes_in():
+    """As airbench96 has it; at the start each adds itself, for its convolutions are the identity."""
+    model = FastCNN(FastCNNConfig(widths=(24, 24, 32), residual=True)).eval()
+    kinds = [name for name, module in model.body.named_modules() if isinstance(module, nn.Conv2d)]
+    assert len(kinds) == 1 + 3 * 3
+    block, x = model.body.group1b, torch.randn(2, 24, 7, 7)
+    inner, last = block
+    first, norm, activation, second, second_norm = inner
+    plain = x + second_norm(second(activation(norm(first(x)))))
+    assert torch.allclose(block(x), nn.functional.gelu(plain)) and last(plain).equal(nn.functional.gelu(plain))
+    scale = (1 + norm.eps) ** -0.5  # of batch norms that have seen nothing
+    assert torch.allclose(block(x), nn.functional.gelu(x + scale * nn.functional.gelu(scale * x)), atol=1e-6)
 
 
 @pytest.fixture(params=["cnn", "fast_cnn"])
@@ -188,6 +202,20 @@ def test_shifted_images_are_crops_of_the_reflected_one_and_all_shifts_come():
         out = mirrored_and_shifted(image.expand(1000, -1, -1, -1), 2, torch.full((1000,), flag))
         assert out.dtype == torch.uint8 and out.shape == (1000, 2, 5, 6)
         assert {one[None].numpy().tobytes() for one in out} == wanted
+
+
+def test_a_square_of_each_image_is_grey_and_every_place_comes():
+    images = torch.randint(100, 200, (1, 3, 5, 6), dtype=torch.uint8)
+    grey = torch.tensor([1, 2, 3], dtype=torch.uint8)
+    wanted = set()
+    for y in range(5 - 3 + 1):
+        for x in range(6 - 3 + 1):
+            one = images.clone()
+            one[:, :, y : y + 3, x : x + 3] = grey[:, None, None]
+            wanted.add(one.numpy().tobytes())
+    torch.manual_seed(0)
+    out = cut_out(images.expand(500, -1, -1, -1), 3, grey)
+    assert out.dtype == torch.uint8 and {one[None].numpy().tobytes() for one in out} == wanted
 
 
 def test_each_image_is_mirrored_every_other_epoch_and_half_of_them_in_each():

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from evaluation import accuracy, bits_per_dim, inpainting, reference, speed
+from evaluation import accuracy, bits_per_dim, inpainting, reference, speed, speed_gpu
 from evaluation.corruptions import SEVERITIES, corrupt
 from evaluation.reference import pillow_batches, plain_logits, plain_sampling
 from evaluation.report import TILE_COLUMNS, draw_tiles, most_confident
@@ -289,6 +289,34 @@ def test_speed_results_are_of_every_pair_and_the_samplers_are_fast():
         row = rows[f"PixelCNN, 15 blocks, 3x32x32: sampling {count}, cached / plain"]
         assert row["ratio"] >= least and "2 threads" in row["hardware"]
         assert row["of_bound"] == pytest.approx(row["seconds"] / row["bound_seconds"])
+
+
+def test_the_gains_of_a_gpu_are_rates_of_every_pair(monkeypatch, capsys):
+    monkeypatch.setattr(torch.nn.Module, "cuda", lambda model: model)
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda model: compiled.append(model))
+    monkeypatch.setattr(speed_gpu, "SIZE", speed_gpu.SIZE | {"height": 3, "width": 4, "hidden": 4, "head": 4})
+    monkeypatch.setattr(speed_gpu, "LARGE", 4)
+    monkeypatch.setattr(speed_gpu, "USUAL", 2)
+
+    def ratio(fast, slow, rounds):
+        fast(), slow()
+        return {"seconds": 2.0, "plain_seconds": 3.0}
+
+    monkeypatch.setattr(speed_gpu, "ratio", ratio)
+    ratios = {"usual way": (4 / 2) / (2 / 3), "not compiled": 1.5, "cached / plain": (1 / 2) / (12 / 36 / 3)}
+    ratios |= {"at once / one": (256 / 2) / (1 / 3)}
+    for name, measure in speed_gpu.pairs().items():
+        compiled = []
+        wanted = next(value for told, value in ratios.items() if name.endswith(told))
+        assert measure(1)["ratio"] == pytest.approx(wanted), name
+        assert len(compiled) == 4 * (", compiled" in name), name
+    rows = [row["pair"] for row in json.loads(speed_gpu.RESULTS.read_text())]
+    assert rows and set(rows) <= set(speed_gpu.pairs())
+    monkeypatch.setattr("sys.argv", ["speed_gpu"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit):
+        speed_gpu.main()
+    assert "there is no CUDA device" in capsys.readouterr().err
 
 
 def test_the_plain_way_of_a_deep_sampler_is_timed_for_some_sub_pixels_and_scaled_up(monkeypatch):

@@ -1,6 +1,7 @@
 """Muon against torch's own optimisers and against the singular value decomposition."""
 
 import copy
+import csv
 import json
 import shutil
 from types import SimpleNamespace
@@ -137,6 +138,24 @@ def test_a_run_steps_by_it_and_resumes_bit_for_bit(mnist, tmp_path):
     train([*TOY.split(), "--output_dir", str(broken), "--resume"])
     for name in ("checkpoint-4/model.safetensors", f"checkpoint-4/{RAW}", "model.safetensors"):
         assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
+
+
+def test_layers_compiled_in_place_train_alike_and_are_let_go(mnist, tmp_path):
+    """By the back end that only traces, so that every bit must agree; a compiler's own are for `test_gpu`."""
+    for folder, options in (("plain", []), ("compiled", ["--torch_compile_backend", "eager"])):
+        train([*TOY.split(), *options, "--output_dir", str(tmp_path / folder)])
+    for name in "model.safetensors", "history.csv", "samples.png":
+        plain, compiled = ((tmp_path / folder / name).read_bytes() for folder in ("plain", "compiled"))
+        if name == "history.csv":  # all but the minutes and the memory
+            plain, compiled = (
+                [
+                    [row[key] for key in ("step", "validation_loss")]
+                    for row in csv.DictReader(text.decode().splitlines())
+                ]
+                for text in (plain, compiled)
+            )
+        assert plain == compiled, name
+    assert json.loads((tmp_path / "compiled" / "recipe.json").read_text())["training"]["torch_compile"] is True
 
 
 @pytest.mark.parametrize(
