@@ -144,6 +144,8 @@ def open_checkpoint(name: str | Path, **kwargs) -> Stored:
     told = "strict=False would leave random weights: Scanline always loads strictly"
     require(kwargs.get("strict", True) is True, told)
     source = locate(name)
+    told = f"{source} is a folder, which has no revisions: leave revision out, or give owner/name"
+    require(not (kwargs.get("revision") and os.path.isdir(source)), told)
     hub = {key: kwargs[key] for key in HUB_ARGUMENTS if key in kwargs}
     path = fetch(source, "config.json", **hub)
     try:

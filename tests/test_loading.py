@@ -356,6 +356,12 @@ def test_a_repository_is_read_at_its_revision_with_the_callers_token(model, fold
         assert source == "owner/name" and given.items() >= arguments.items() and "map_location" not in given
 
 
+def test_a_revision_is_asked_of_the_hub_alone(folder):
+    for name in folder, shipped()[0]:
+        refused(ValueError, lambda name=name: load(name, revision="v1"), "no revisions", "give owner/name")
+    assert load(folder, revision=None).config
+
+
 def test_with_the_hub_switched_off_a_repository_gives_one_sentence_and_a_shipped_name_loads(tmp_path):
     code = "import hub_models, sys; hub_models.load(sys.argv[1]); hub_models.load('owner/name')"
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "HF_HUB_CACHE": str(tmp_path)}
