@@ -94,12 +94,14 @@ text = "".join(model.generate("O Romeo, Romeo", max_tokens=50, temperature=0.8))
 
     @classmethod
     def fit(cls, config: WordLSTMConfig, texts: list[str]) -> Tokenizer:
-        """That of the most frequent words, signs and blanks."""
+        """That of the most frequent words, signs and blanks; of faithful text a space and a line end, come what may."""
         tokenizer, counts = cls.tokenizer_of(config, []), Counter()
         for text in texts:
             text = tokenizer.normalizer.normalize_str(text)
             counts.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text))
-        return cls.tokenizer_of(config, [word for word, _ in counts.most_common(config.vocab_size - 1)])
+        always = [] if config.cleaned else [" ", "\n"]  # so that two spaces, which no play has, come back as they were
+        words = [*always, *(word for word, _ in counts.most_common() if word not in always)]
+        return cls.tokenizer_of(config, words[: config.vocab_size - 1])
 
     def split(self, prompt: str) -> tuple[str, str]:
         """As every text model's: a space at the end belongs to the word that is to come."""
@@ -115,7 +117,7 @@ text = "".join(model.generate("O Romeo, Romeo", max_tokens=50, temperature=0.8))
         known = super().possible(before, begun)
         kept = known
         if begun:
-            kept = known & kinds.spaced
+            kept = known & kinds.spaced & ~kinds.space  # which would add nothing
         elif kinds.space[before]:  # one alone: what has none would have joined it
             kept = known & (kinds.spaced | kinds.blank)
         elif kinds.line_end[before]:

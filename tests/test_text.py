@@ -14,7 +14,7 @@ import torch
 from conftest import LINES, TEXT_MODELS, TINY, build, enliven, from_config, random_batch, random_text, random_tokens
 from safetensors.torch import load_file
 
-from hub_models import MODELS, CharLSTMConfig, WordLSTMConfig, load, text
+from hub_models import MODELS, CharLSTMConfig, WordLSTM, WordLSTMConfig, load, text
 from hub_models.layers.recurrent import RecurrentStack, dropped
 from hub_models.text import narrowed
 from training.recipe import recipes
@@ -297,7 +297,7 @@ def test_a_space_at_a_prompts_end_belongs_to_the_word_that_comes():
     model = make("word_gru_tied")
     for prompt in "To be", "sun. To", "sun.":
         there = model.next_tokens(prompt, model.config.vocab_size)
-        spaced = [(added[1:], p) for added, p in there if added.startswith(" ")]
+        spaced = [(added[1:], p) for added, p in there if added.startswith(" ") and added != " "]
         whole = sum(p for _, p in spaced)  # given that it begins with a space
         told = model.next_tokens(f"{prompt} ", model.config.vocab_size)
         assert [added for added, _ in told] == [added for added, _ in spaced] and 0 < whole < 1
@@ -537,11 +537,22 @@ def test_a_tokenizer_has_the_most_frequent_of_what_it_is_fitted_to_and_nothing_e
     first, second = ["aa bb aa\n", "cc aa bb\n"], ["dd ee\n"]
     tokenizer = kind.fit(kind.config_class(vocab_size=9999), first)
     vocabulary = set(tokenizer.get_vocab()) - {tokenizer.model.unk_token}
-    assert vocabulary == (set("abc \n") if model_type == "char_lstm" else {" aa", " bb", " cc", "\n"})
-    few = kind.fit(kind.config_class(vocab_size=2 if model_type == "char_lstm" else 3), first + second)
-    assert set(few.get_vocab()) - {few.model.unk_token} == ({"a", " "} if model_type == "char_lstm" else {" aa", "\n"})
+    assert vocabulary == (set("abc \n") if model_type == "char_lstm" else {" aa", " bb", " cc", " ", "\n"})
+    few = kind.fit(kind.config_class(vocab_size=2 if model_type == "char_lstm" else 4), first + second)
+    wanted = {"a", " "} if model_type == "char_lstm" else {" aa", " ", "\n"}
+    assert set(few.get_vocab()) - {few.model.unk_token} == wanted
+    if model_type == "word_lstm":  # cleaned text has no two spaces
+        cleaned = kind.fit(kind.config_class(vocab_size=9999, cleaned=True), first)
+        assert " " not in cleaned.get_vocab()
     again = [kind.fit(TINY[model_type], LINES).to_str() for _ in range(2)]
     assert again[0] == again[1]
+
+
+@pytest.mark.parametrize("text", [" ", "  ", " aa", "aa  bb", "aa   bb\n\n  cc \n", "\n \n", " aa \n bb  "])
+def test_spaces_that_no_play_has_come_back_as_they_were(text):
+    config = WordLSTMConfig(vocab_size=9999)
+    model = WordLSTM.fitted(config, ["aa bb aa\n", "cc aa bb\n"])
+    assert model.decode(model.encode(text)) == text and model.unknown not in model.encode(text)
 
 
 # 5. Dropout, sizes and initialisation.
