@@ -205,18 +205,27 @@ class Bounded(TorchFunctionMode):
 
 
 _tf32_lock = threading.Lock()
-_tf32 = {"contexts": 0, "before": []}  # how many without it are open, and what was set before the first
+_tf32 = {"contexts": 0, "before": []}  # how many without it are open, and what was set before the first, and where
 
 
 @contextlib.contextmanager
 def _without_tf32() -> Iterator[None]:
-    """A context without TF32, a setting of the whole process: it comes back when the last thread is out."""
-    backends = torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn
+    """A context without TF32, a setting of the whole process: it comes back when the last thread is out.
+
+    It is set in PyTorch's newer way, for the older one raises where others have used this.
+    """
     with _tf32_lock:
         if not _tf32["contexts"]:
-            _tf32["before"] = [backend.fp32_precision for backend in backends]
-            for backend in backends:
-                backend.fp32_precision = "ieee"  # the older allow_tf32 raises where others have used this
+            _tf32["before"] = []
+            for place in (
+                torch.backends,
+                torch.backends.cuda.matmul,
+                torch.backends.cudnn.conv,
+                torch.backends.cudnn.rnn,
+            ):
+                if place.fp32_precision != "ieee":  # what only follows the first is left to follow it
+                    _tf32["before"].append((place, place.fp32_precision))
+                    place.fp32_precision = "ieee"
         _tf32["contexts"] += 1
     try:
         yield
@@ -224,8 +233,8 @@ def _without_tf32() -> Iterator[None]:
         with _tf32_lock:
             _tf32["contexts"] -= 1
             if not _tf32["contexts"]:
-                for backend, was in zip(backends, _tf32["before"], strict=True):
-                    backend.fp32_precision = was
+                for place, was in _tf32["before"]:
+                    place.fp32_precision = was
 
 
 class HubModel(

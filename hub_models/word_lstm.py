@@ -94,7 +94,7 @@ text = "".join(model.generate("O Romeo, Romeo", max_tokens=50, temperature=0.8))
 
     @classmethod
     def fit(cls, config: WordLSTMConfig, texts: list[str]) -> Tokenizer:
-        """That of the most frequent words, signs and blanks; of faithful text a space and a line end, come what may."""
+        """That of the most frequent words, signs and blanks; of faithful text first a space and a line end."""
         tokenizer, counts = cls.tokenizer_of(config, []), Counter()
         for text in texts:
             text = tokenizer.normalizer.normalize_str(text)

@@ -12,8 +12,9 @@ from huggingface_hub import ModelCard, constants, parse_eval_result_entries
 
 from evaluation import accuracy
 from evaluation.runner import record, run
+from evaluation.table import HERE
 from hub_models import MODELS, ImageClassifier, TextModel, load, shipped
-from hub_models.base import PRETRAINED
+from hub_models.base import PRETRAINED, WEIGHTS
 from hub_models.card import LEADERBOARD, PUBLISHED, REPORT, SPLITS, format_value, read_report, read_results, write_card
 from hub_models.masked_image import MaskedImageModel
 from hub_models.upload import check_card
@@ -23,6 +24,7 @@ from training.publish import SOURCES
 from training.recipe import find
 from training.train import description
 
+UNSHIPPED = HERE / "unshipped"
 *ANSWERS, NEIGHBOURS = REPORT  # of a classifier's answers, and what a generator's has besides its figures and picture
 REPORTS = {split: {name.format(split) for name in ANSWERS} for split in SPLITS}
 GENERATED = {split: {name.format(split) for name in (*REPORT[:2], NEIGHBOURS)} for split in SPLITS}
@@ -32,6 +34,12 @@ FILES = set(PUBLISHED) - {"tokenizer.json", "stages.png"} - {name.format(split) 
 @pytest.fixture(params=shipped())
 def folder(request):
     return PRETRAINED / request.param
+
+
+@pytest.fixture(params=[*shipped(), *(path.name for path in sorted(UNSHIPPED.iterdir()))])
+def told(request):
+    """A folder with figures: of what ships, or of what is too large to, which has no weights."""
+    return next(path for home in (PRETRAINED, UNSHIPPED) if (path := home / request.param).is_dir())
 
 
 def on_the_hub(folder) -> bool:
@@ -77,17 +85,17 @@ def test_shipped_results_are_of_the_shipped_weights_and_name_their_command(folde
         assert low <= entry["value"] <= high and entry["n"] > 0 and entry["hardware"] and entry["unit"]
 
 
-def test_recipes_expect_what_their_shipped_checkpoints_scored(folder):
-    expected = find(folder.name).expected
-    scored = {(e["metric"], e["split"]): e["value"] for e in read_results(folder)}
+def test_recipes_expect_what_their_checkpoints_scored(told):
+    expected = find(told.name).expected
+    scored = {(e["metric"], e["split"]): e["value"] for e in read_results(told)}
     for metric in set(expected) - {"split", "hardware", "minutes"}:
         assert expected[metric] == pytest.approx(scored[metric, expected["split"]], rel=1e-3)
-    assert expected or folder.name.endswith("-study")
+    assert expected or told.name.endswith("-study")
 
 
-def test_shipped_checkpoints_are_of_their_recipes(folder):
+def test_checkpoints_are_of_their_recipes(told):
     """Trained as the recipe says now, machine apart: `bf16` is left out where there is none."""
-    recorded, recipe = json.loads((folder / "recipe.json").read_text()), find(folder.name)
+    recorded, recipe = json.loads((told / "recipe.json").read_text()), find(told.name)
     assert recorded["about"] == recipe.about
     assert recorded["model"] == json.loads(recipe.model.to_json_string())
     for field in ("exact_from", "flip", "shift", "cutout", "ema", "half", "patience", "carry", "clip_value", "muon"):
@@ -99,13 +107,28 @@ def test_shipped_checkpoints_are_of_their_recipes(folder):
     assert recorded["training"] | without == now["training"] | without
 
 
-@pytest.mark.parametrize("kind, most", [(ImageClassifier, 8), (MaskedImageModel, 11), (TextModel, 6)])
+@pytest.mark.parametrize("kind, most", [(ImageClassifier, 8), (MaskedImageModel, 12), (TextModel, 6)])
 def test_what_ships_of_a_kind_is_small_together(kind, most):
     """In MiB, cards and pictures too."""
     types = {path.parent: json.loads(path.read_text())["model_type"] for path in PRETRAINED.glob("*/config.json")}
     folders = [folder for folder, model_type in types.items() if issubclass(MODELS[model_type], kind)]
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     assert 2**20 < sum(path.stat().st_size for path in files) < most * 2**20
+
+
+def test_what_is_too_large_to_ship_has_all_but_its_weights():
+    for folder in UNSHIPPED.iterdir():
+        found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+        assert found | {WEIGHTS} in (FILES | REPORTS["test"], FILES | REPORTS["test"] | REPORTS["validation"])
+        card, results = (folder / "README.md").read_text(), read_results(folder)
+        assert find(folder.name).about in card and len({entry["weights"] for entry in results}) == 1
+        for entry in results:
+            assert f"{format_value(entry['value'])} {entry['unit']}" in card and entry["command"] in card
+
+
+def test_the_weights_of_the_generators_of_photographs_are_ten_mib_together():
+    files = [PRETRAINED / name / WEIGHTS for name in ("gated-pixelcnn-cifar10", "row-lstm-cifar10")]
+    assert sum(path.stat().st_size for path in files) < 10 * 2**20
 
 
 def test_metadata_is_what_the_hub_reads(folder):

@@ -280,7 +280,7 @@ def test_the_average_is_exponential_over_steps():
 
 TOY = "--limit 64 --max_steps 6 --eval_strategy steps --save_strategy steps --eval_steps 3 --save_steps 3"
 TOY += " --report_to none --per_device_train_batch_size 16 --model.widths 4,6,8 --use_cpu True"
-TOY += " --metric_for_best_model loss"
+TOY += " --metric_for_best_model loss --cutout 4"
 
 
 def test_averaged_weights_are_kept_and_a_resumed_run_ends_in_them_bit_for_bit(cifar10, tmp_path):
@@ -303,7 +303,8 @@ def test_averaged_weights_are_kept_and_a_resumed_run_ends_in_them_bit_for_bit(ci
     assert load(broken).config.widths == (4, 6, 8)
     recorded = json.loads((whole / "recipe.json").read_text())
     assert (recorded["ema"], recorded["model"]["widths"]) == (0.9, [4, 6, 8])
-    assert recorded["shift"] == find("cifar10-fast").shift > 0
+    assert recorded["shift"] == find("cifar10-fast").shift > 0 and recorded["cutout"] == 4
+    assert "a square of 4 pixels made grey" in (whole / "README.md").read_text()
 
 
 def test_nesterov_s_momentum_is_for_models_with_groups_of_their_own(cifar10, tmp_path):

@@ -402,3 +402,18 @@ def test_no_model_file_postpones_annotations():
 def test_all_models_here_take_images_or_text():
     """`questions` asks about these; a model of something else must be taught to it."""
     assert set(MODELS) == {*CLASSIFIERS, *IMAGE_MODELS, *TEXT_MODELS} and set(CLASSIFIERS) == {*READERS, *LOOKERS}
+
+
+@pytest.mark.parametrize("start", ["none", "tf32"])
+def test_tf32_is_off_in_likelihoods_and_then_as_it_was(start, monkeypatch):
+    """Settings that a CPU has, too; `test_gpu` shows what they do."""
+    places = torch.backends, torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn
+    told = lambda: [place.fp32_precision for place in places]  # noqa: E731
+    model = build("pixel_cnn")
+    monkeypatch.setattr(torch.backends, "fp32_precision", start)
+    before = told()
+    with model.exact(), model.exact():
+        assert told() == ["ieee"] * 4
+    assert told() == before and "tf32" in before
+    torch.backends.fp32_precision = "ieee"  # nothing has been pinned: all still follow it
+    assert told() == ["ieee"] * 4

@@ -84,14 +84,14 @@ def test_steps_are_torchs_muon_of_kernels_and_torchs_adamw_of_the_rest(monkeypat
         assert (value - start[name]).norm() > 0.01, name
 
 
-@pytest.mark.parametrize(("model_type", "gates"), [("row_lstm", 4), ("diagonal_bilstm", 8)])
-def test_each_gate_of_an_lstm_is_a_matrix(model_type, gates):
+@pytest.mark.parametrize(("model_type", "gates"), [("row_lstm", 4), ("diagonal_bilstm", 8), ("gated_pixel_cnn", 2)])
+def test_each_gate_is_a_matrix(model_type, gates):
     model = build(model_type)
     found = {name: Muon(model, lr=0.01).gates.get(p) for name, p in model.named_parameters() if p.ndim > 2}
     for name, count in found.items():
-        lstm = name.startswith("layers.") and not name.endswith("up.weight")
-        assert count == (gates if lstm else None), name
-        assert not lstm or dict(model.named_parameters())[name].shape[0] == gates * model.config.hidden
+        gated = name.startswith("layers.") and not name.endswith(("up.weight", "out.weight"))
+        assert count == (gates if gated else None), name
+        assert not gated or dict(model.named_parameters())[name].shape[0] == gates * model.config.hidden
 
 
 def test_a_step_of_a_kernel_has_the_root_mean_square_of_its_scale():
@@ -140,8 +140,16 @@ def test_a_run_steps_by_it_and_resumes_bit_for_bit(mnist, tmp_path):
         assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
 
 
-def test_layers_compiled_in_place_train_alike_and_are_let_go(mnist, tmp_path):
+def test_layers_compiled_in_place_train_alike_and_are_let_go(mnist, tmp_path, monkeypatch):
     """By the back end that only traces, so that every bit must agree; a compiler's own are for `test_gpu`."""
+    compiled, compile_ = [], nn.Module.compile
+
+    def spy(part: nn.Module, **options) -> None:
+        compile_(part, **options)
+        assert part._compiled_call_impl is not None
+        compiled.append(part)
+
+    monkeypatch.setattr(nn.Module, "compile", spy)
     for folder, options in (("plain", []), ("compiled", ["--torch_compile_backend", "eager"])):
         train([*TOY.split(), *options, "--output_dir", str(tmp_path / folder)])
     for name in "model.safetensors", "history.csv", "samples.png":

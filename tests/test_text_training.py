@@ -480,7 +480,9 @@ def test_a_broken_carried_run_resumes_bit_for_bit(step, run, tmp_path, monkeypat
     assert_same_run(folder, tmp_path / "run")
 
 
-def test_a_run_without_its_carried_state_is_refused_and_a_lost_stage_is_done_without(run, tmp_path, monkeypatch, drawn):
+def test_a_run_without_its_state_or_with_other_words_is_refused_and_a_lost_stage_is_done_without(
+    run, tmp_path, monkeypatch, drawn
+):
     argv = [*run[1], "--output_dir", str(tmp_path / "run")]
     with monkeypatch.context() as patch:
         broken_at(5, patch)
@@ -491,6 +493,12 @@ def test_a_run_without_its_carried_state_is_refused_and_a_lost_stage_is_done_wit
     with pytest.raises(ValueError, match="carried-0.safetensors is missing, the state to go on with: begin anew"):
         train([*argv, "--resume"])
     kept.rename(carried)
+    tokenizer = carried.with_name("tokenizer.json")
+    own = tokenizer.read_text()
+    tokenizer.write_text(own.replace('" the"', '" tha"'))  # as another version of ours might fit it
+    with pytest.raises(ValueError, match="the vocabulary has changed since .* began: undo that, or begin anew"):
+        train([*argv, "--resume"])
+    tokenizer.write_text(own)
     (tmp_path / "run" / "stages" / "0.txt").unlink()
     written = json.loads((train([*argv, "--resume"]) / "train_results.json").read_text())["written"]
     assert len(written) == 3 and not any(row["name"] == "untrained" for row in written)

@@ -163,6 +163,19 @@ def test_resuming_a_finished_run_changes_nothing(run):
     assert (folder / "model.safetensors").read_bytes() == before
 
 
+def test_a_run_that_is_older_than_an_option_did_without_it(run, tmp_path):
+    folder, argv = run
+    copy = shutil.copytree(folder, tmp_path / folder.name)
+    recorded = json.loads((copy / "recipe.json").read_text())
+    del recorded["cutout"], recorded["muon"]
+    (copy / "recipe.json").write_text(json.dumps(recorded))
+    train([*argv, "--output_dir", str(copy), "--resume"])
+    assert json.loads((copy / "recipe.json").read_text())["cutout"] == 0
+    (copy / "recipe.json").write_text(json.dumps(recorded | {"cutout": 3}))
+    with pytest.raises(ValueError, match="cutout was 3 and is 0"):
+        train([*argv, "--output_dir", str(copy), "--resume"])
+
+
 def test_a_run_that_has_lost_the_samples_of_its_stages_is_finished_without_them(run, tmp_path):
     folder, argv = run
     copy = shutil.copytree(folder, tmp_path / folder.name)
@@ -232,8 +245,9 @@ def test_a_checkpoint_cut_short_is_passed_over(run, fault, tmp_path):
         (["cifar10-fast", "--cutout", "32"], "--cutout is 32: give 0 to 31 pixels"),
         (["pixelcnn-mnist", "--cutout", "4"], "--cutout is for convolutional classifiers"),
         (["char-lstm-shakespeare", "--cutout", "4"], "--cutout are for images"),
-        (["row-lstm-mnist", "--torch_compile", "True"], "over the steps of row_lstm: leave it out"),
-        (["diagonal-bilstm-mnist", "--torch_compile_backend", "eager"], "of diagonal_bilstm: leave it out"),
+        (["row-lstm-mnist", "--torch_compile", "True"], "the steps of row_lstm, for minutes"),
+        (["row-lstm-mnist", "--torch_compile_mode", "default"], "the steps of row_lstm, for minutes"),
+        (["diagonal-bilstm-mnist", "--torch_compile_backend", "eager"], "steps of diagonal_bilstm, for"),
         (["cifar10-fast", "--limit", "100"], "100 training images do not fill one batch of 128"),
         (["cifar10-fast", "--model.names", '"cat","dog"'], "labels go up to 9, the model knows 2 classes"),
         (["cifar10-fast", "--label_smoothing_factor", "0.1"], "use --model.smoothing"),

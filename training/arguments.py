@@ -111,7 +111,7 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
     require(0 <= run.exact_from <= 1, f"--exact_from is {run.exact_from}: give a fraction of the steps, 0 to 1")
     require(0 <= run.ema < 1, f"--ema is {run.ema}: give a decay of at least 0 and below 1")
     require(run.clip_value >= 0, f"--clip_value is {run.clip_value}: give at least 0")
-    _check_kind(run, config, given["torch_compile"] or given["torch_compile_backend"] is not None)
+    _check_kind(run, config)
     require(not (run.resume and run.overwrite), "--resume and --overwrite exclude each other: give one")
     told = (
         "every validation needs its checkpoint, from which the best is kept: give --eval_strategy and --save_strategy "
@@ -129,16 +129,16 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
     for rate in ("learning_rate", "weight_decay"):
         require(given[rate] >= 0, f"--{rate} is {given[rate]}: give at least 0")
     args = TrainingArguments(**{f.name: given[f.name] for f in dataclasses.fields(TrainingArguments) if f.init})
+    scanned = issubclass(MODELS[config.model_type], (RowLSTM, DiagonalBiLSTM))
+    told = f"--torch_compile would unroll all the steps of {config.model_type}, for minutes and more: leave it out"
+    require(not (scanned and args.torch_compile), told)  # its other options set it, too
     return recipe, run, args, config
 
 
-def _check_kind(run: RunArguments, config: ModelConfig, compiled: bool) -> None:
+def _check_kind(run: RunArguments, config: ModelConfig) -> None:
     """Refuse what is for images of a text model, and the other way round; Muon where there are no features."""
     fits = not run.muon or issubclass(MODELS[config.model_type], MaskedImageModel)
     require(fits, f"--muon is for the PixelRNN family, {config.model_type} is none of it: leave it out")
-    scanned = issubclass(MODELS[config.model_type], (RowLSTM, DiagonalBiLSTM))
-    told = f"--torch_compile would take an hour over the steps of {config.model_type}: leave it out"
-    require(not (scanned and compiled), told)
     if not issubclass(MODELS[config.model_type], TextModel):
         side = min(config.height, config.width)
         require(0 <= run.shift < side, f"--shift is {run.shift}: give 0 to {side - 1} pixels")

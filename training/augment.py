@@ -26,7 +26,9 @@ def mirrored_and_shifted(images: torch.Tensor, shift: int, mirrored: torch.Tenso
 
 
 def cut_out(images: torch.Tensor, side: int, grey: torch.Tensor) -> torch.Tensor:
-    """uint8 (B, C, H, W) -> the same, a square of each image made grey, at random and wholly inside (arXiv 1708.04552).
+    """uint8 (B, C, H, W) -> the same, a square of each image made grey, at a random place (Cutout, arXiv 1708.04552).
+
+    The square is wholly inside the image, as in the speed-runs (arXiv 2404.00498).
 
     Args:
         images: on any device; the random numbers are drawn there, from torch's own generator.

@@ -17,7 +17,8 @@ class Recipe:
         training: fields of `transformers.TrainingArguments` that differ from its defaults.
         patience: validations without improvement before training stops; 0 never stops.
         exact_from: with bf16, the fraction of the steps after which training goes on in float32, so that the weights
-            settle for the arithmetic that they are evaluated in. 1 is never.
+            settle for the arithmetic that they are evaluated in; with --torch_compile Trainer allows a GPU TF32 in it.
+            1 is never.
         flip: training images are mirrored left to right, every second time each is seen.
         shift: training images are shifted at random by up to so many pixels.
         cutout: side of a square of each training image that is made grey, the mean colour; 0 for none.

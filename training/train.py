@@ -26,6 +26,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from tokenizers import Tokenizer
 from transformers import EarlyStoppingCallback, TrainerState, TrainingArguments, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
@@ -34,6 +35,7 @@ from hub_models import MODELS, AutoregressiveImageModel, HubModel, TextModel
 from hub_models.base import WEIGHTS, read_weights, write_json, write_text
 from hub_models.card import write_card
 from hub_models.config import ModelConfig, require
+from hub_models.text import TOKENIZER
 from training.arguments import RunArguments, parse
 from training.dashboard import draw_dashboard, write_history
 from training.data import ImageData, TextData, Windows, describe, load_split
@@ -100,7 +102,8 @@ def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
         require(recorded.is_file(), f"{folder} holds no run to resume: leave out --resume")
         before = json.loads(recorded.read_text())
         decisive = [key for key in wanted if key not in ("about", "command", "machine")]
-        changed = [line for key in decisive for line in _differences(key, before.get(key), wanted[key])]
+        unsaid = {field.name: field.default for field in dataclasses.fields(Recipe)}  # of what is younger than the run
+        changed = [line for k in decisive for line in _differences(k, before.get(k, unsaid.get(k)), wanted[k])]
         told = f"the recipe has changed since {folder} began: {'; '.join(changed)}"
         require(not changed, f"{told}: undo that, or begin anew with --overwrite")
         for line in _differences("machine", before.get("machine"), wanted["machine"]):
@@ -290,6 +293,10 @@ def train(argv: list[str]) -> Path:
         with args.main_process_first(local=False):  # of several processes one claims the folder, then all look into it
             first = args.process_index == 0
             checkpoint = claim(folder, run, wanted) if first else newest_checkpoint(folder, args.world_size)
+        if checkpoint and isinstance(model, TextModel):
+            before = Tokenizer.from_str((checkpoint / TOKENIZER).read_text(encoding="utf-8"))
+            told = f"the vocabulary has changed since {folder} began: undo that, or begin anew with --overwrite"
+            require(before.get_vocab() == model.tokenizer.get_vocab(), told)
         os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
         trainer = HubTrainer(
             model,

@@ -60,11 +60,11 @@ class WeightAverage(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state, control, **kwargs) -> None:
         decay = min(self.decay, (1 + state.global_step) / (10 + state.global_step))  # the start is soon forgotten
-        state = self.model.state_dict()
-        floating = [key for key, value in state.items() if value.is_floating_point()]
-        torch._foreach_lerp_([self.average[key] for key in floating], [state[key] for key in floating], 1 - decay)
-        for key in state.keys() - floating:
-            self.average[key].copy_(state[key])
+        values = self.model.state_dict()
+        floating = [key for key, value in values.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.average[key] for key in floating], [values[key] for key in floating], 1 - decay)
+        for key in values.keys() - floating:
+            self.average[key].copy_(values[key])
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
@@ -135,7 +135,7 @@ class HubTrainer(Trainer):
         return super().create_scheduler(num_training_steps, optimizer)
 
     def train(self, *args, **kwargs) -> TrainOutput:
-        """Trainer's; with `--torch_compile`, of a deep model each layer by itself: alike ones are compiled once."""
+        """Trainer's; with `--torch_compile`, of a deep model each layer by itself, so that alike ones are one job."""
         layers = getattr(self.model, "layers", None)
         parts = [*layers] if isinstance(layers, torch.nn.ModuleList) else [self.model]
         for part in parts if self.args.torch_compile else ():
@@ -189,7 +189,8 @@ class HubTrainer(Trainer):
             mirrored = alternately(indices, int(self.state.epoch)) & self.flip
             own["images"] = mirrored_and_shifted(own["images"], self.shift, mirrored)
         if self.cutout:
-            own["images"] = cut_out(own["images"], self.cutout, (self.model.mean.flatten() * 255).to(torch.uint8))
+            grey = (self.model.mean.flatten() * 255).to(torch.uint8)  # the mean colour, rounded down
+            own["images"] = cut_out(own["images"], self.cutout, grey)
         carry = getattr(self.train_dataset, "lanes", 0)
         if carry:
             own["state"] = self.carried if int(indices.min()) >= carry else None  # an epoch begins from nothing
