@@ -119,20 +119,26 @@ def bandwidth() -> float:
     return matrix.numel() / min(times)
 
 
+def plainly(model: MaskedImageModel, count: int, steps: int) -> Callable[[], None]:
+    """The usual way of sampling, of so many sub-pixels of each image: all of them would take too long."""
+    known = torch.ones(1, 1, *model.shape[1:], dtype=torch.bool)
+    known.view(-1)[: steps // model.shape[0]] = False
+    blank = torch.zeros(count, *model.shape, dtype=torch.uint8)
+
+    def complete() -> None:
+        with plain_sampling(model):
+            model.complete(blank, known)
+
+    return complete
+
+
 def deep_sampling(model: MaskedImageModel, count: int, rounds: int, steps: int) -> dict:
     """As `sampling`, where the plain way takes too long: it is timed for so many sub-pixels and scaled up to all.
 
     `bound_seconds` is what reading the weights alone takes, at the bandwidth measured.
     """
-    known = torch.ones(1, 1, *model.shape[1:], dtype=torch.bool)
-    known.view(-1)[: steps // model.shape[0]] = False
-    blank = torch.zeros(count, *model.shape, dtype=torch.uint8)
-
-    def plain() -> None:
-        with plain_sampling(model):
-            model.complete(blank, known)
-
-    found, total = ratio(lambda: model.sample(count), plain, rounds), math.prod(model.shape)
+    found = ratio(lambda: model.sample(count), plainly(model, count, steps), rounds)
+    total = math.prod(model.shape)
     scale = total / steps
     scaled = {"plain_seconds": found["plain_seconds"] * scale, "ratio": found["ratio"] * scale}
     bound = weights_read(model) / bandwidth()
@@ -378,25 +384,35 @@ def pairs() -> dict[str, Callable[[int], dict]]:
     return found
 
 
-def main() -> None:
-    """Measure every pair, print a line each and JSON last, and write the file."""
-    parser = argparse.ArgumentParser("python -m evaluation.speed", description=__doc__.splitlines()[0])
+def asked(module: str, about: str, pairs: Callable[[], dict], hardware: str, refused: str = "") -> tuple[dict, ...]:
+    """What a command line asks for: all pairs, those to be measured, and what their results tell of the run.
+
+    `refused`: why nothing can be measured here.
+    """
+    parser = argparse.ArgumentParser(f"python -m evaluation.{module}", description=about.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="of each pair, after one that does not count")
     parser.add_argument("--only", default="", help="the pairs whose name holds this; the others' results are kept")
     args = parser.parse_args()
     if args.rounds < 1:
         parser.error(f"--rounds is {args.rounds}: give at least 1")
-    torch.manual_seed(0)
+    if refused:
+        parser.error(refused)
     known = pairs()
     chosen = {name: measure for name, measure in known.items() if args.only in name}
     if not chosen:
         parser.error(f"--only is {args.only!r}: no pair's name holds that; they are {'; '.join(known)}")
+    ran = {"hardware": hardware, "torch": torch.__version__, "rounds": args.rounds}
+    return known, chosen, ran | {"command": shlex.join(["python", "-m", f"evaluation.{module}", *sys.argv[1:]])}
+
+
+def main() -> None:
+    """Measure every pair, print a line each and JSON last, and write the file."""
+    torch.manual_seed(0)
     bf16 = " with bf16" if has_bf16() else " without bf16"
-    ran = {"hardware": hardware(torch.device("cpu")) + bf16, "torch": torch.__version__, "rounds": args.rounds}
-    ran["command"] = shlex.join(["python", "-m", "evaluation.speed", *sys.argv[1:]])
+    known, chosen, ran = asked("speed", __doc__, pairs, hardware(torch.device("cpu")) + bf16)
     found = {row["pair"]: row for row in json.loads(RESULTS.read_text()) if row["pair"] in known}
     for name, measure in tqdm(chosen.items(), "speed", unit="pair"):
-        found[name] = {"pair": name} | measure(args.rounds) | ran
+        found[name] = {"pair": name} | measure(ran["rounds"]) | ran
         row = found[name]
         near = f", {row['of_bound']:.1f} times the bound of {row['bound_seconds']:.3f} s" if "of_bound" in row else ""
         tqdm.write(f"{name}: {row['ratio']:.1f} times ({row['seconds']:.3f} s{near})")

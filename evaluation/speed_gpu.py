@@ -4,20 +4,17 @@ As in `evaluation.speed` two ways are timed in turn, and a ratio is that of thei
 second, since the fast way takes more of them at a time. The results go to `evaluation/speed_gpu.json`.
 """
 
-import argparse
 import copy
 import json
 import math
-import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from evaluation.reference import plain_loss, plain_sampling
-from evaluation.speed import ratio, step
+from evaluation.reference import plain_loss
+from evaluation.speed import asked, plainly, ratio, step
 from hub_models import DiagonalBiLSTM, GatedPixelCNN, PixelCNN, RowLSTM
 from hub_models.base import write_json
 from hub_models.masked_image import MaskedImageModel
@@ -40,15 +37,20 @@ def random_images(model: MaskedImageModel, count: int) -> torch.Tensor:
     return torch.randint(0, 256, (count, *model.shape), dtype=torch.uint8, device=model.device)
 
 
-def training(model: MaskedImageModel, rounds: int, compiled: bool) -> dict[str, float]:
-    """Forward and backward passes: bf16, large batches, layers compiled if asked for, against the usual way.
-
-    The usual: float32 without TF32, channels first, whole kernels, batches of 16, autograd through an LSTM's loop.
-    """
-    many, few = random_images(model, LARGE), random_images(model, USUAL)
-    ours = copy.deepcopy(model)
-    for layer in ours.layers if compiled else ():
+def compiled(model: MaskedImageModel) -> MaskedImageModel:
+    """A copy whose layers are compiled, as `training.train --torch_compile True` has them."""
+    model = copy.deepcopy(model)
+    for layer in model.layers:
         layer.compile()
+    return model
+
+
+def training(model: MaskedImageModel, rounds: int, deep: bool) -> dict[str, float]:
+    """Forward and backward passes: bf16, large batches, layers compiled if `deep`, against the usual way.
+
+    That is float32 without TF32, channels first, whole kernels, batches of 16, autograd through an LSTM's loop.
+    """
+    many, few, ours = random_images(model, LARGE), random_images(model, USUAL), compiled(model) if deep else model
 
     def usual() -> None:
         with model.exact():
@@ -60,22 +62,13 @@ def training(model: MaskedImageModel, rounds: int, compiled: bool) -> dict[str, 
 
 def compiling(model: MaskedImageModel, rounds: int) -> dict[str, float]:
     """Forward and backward passes in bf16 over large batches: layers compiled against layers as they are."""
-    many, ours = random_images(model, LARGE), copy.deepcopy(model)
-    for layer in ours.layers:
-        layer.compile()
+    many, ours = random_images(model, LARGE), compiled(model)
     return rates(lambda: step(ours, many, True), lambda: step(model, many, True), rounds, LARGE, LARGE)
 
 
 def sampling(model: MaskedImageModel, rounds: int, steps: int = 12) -> dict[str, float]:
     """Cached sampling of an image against the usual way, which is timed for so many of its sub-pixels."""
-    known = torch.ones(1, 1, *model.shape[1:], dtype=torch.bool)
-    known.view(-1)[: steps // model.shape[0]] = False
-    blank = torch.zeros(1, *model.shape, dtype=torch.uint8)
-
-    def plain() -> None:
-        with plain_sampling(model):
-            model.complete(blank, known)
-
+    plain = plainly(model, 1, steps)
     return rates(lambda: model.sample(1), plain, rounds, 1, steps / math.prod(model.shape))
 
 
@@ -111,23 +104,13 @@ def pairs() -> dict[str, Callable[[int], dict]]:
 
 def main() -> None:
     """Measure every pair, print a line each, and write the file after each."""
-    parser = argparse.ArgumentParser("python -m evaluation.speed_gpu", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3, help="of each pair, after one that does not count")
-    parser.add_argument("--only", default="", help="the pairs whose name holds this; the others' results are kept")
-    args = parser.parse_args()
-    if args.rounds < 1:
-        parser.error(f"--rounds is {args.rounds}: give at least 1")
-    if not torch.cuda.is_available():
-        parser.error("there is no CUDA device: run it on a machine with one")
-    known = pairs()
-    chosen = {name: measure for name, measure in known.items() if args.only in name}
-    if not chosen:
-        parser.error(f"--only is {args.only!r}: no pair's name holds that; they are {'; '.join(known)}")
-    ran = {"hardware": hardware(torch.device("cuda")), "torch": torch.__version__, "rounds": args.rounds}
-    ran["command"] = shlex.join(["python", "-m", "evaluation.speed_gpu", *sys.argv[1:]])
+    there = torch.cuda.is_available()
+    name = hardware(torch.device("cuda")) if there else ""
+    refused = "" if there else "there is no CUDA device: run it on a machine with one"
+    known, chosen, ran = asked("speed_gpu", __doc__, pairs, name, refused)
     found = {row["pair"]: row for row in json.loads(RESULTS.read_text())} if RESULTS.exists() else {}
     for name, measure in tqdm(chosen.items(), "speed", unit="pair"):
-        found[name] = {"pair": name} | measure(args.rounds) | ran
+        found[name] = {"pair": name} | measure(ran["rounds"]) | ran
         tqdm.write(f"{name}: {found[name]['ratio']:.1f} times ({found[name]['images_per_second']:,.1f} images/s)")
         write_json(RESULTS, [found[name] for name in known if name in found])
 

@@ -23,7 +23,7 @@ def results_table() -> str:
         low, high = map(format_value, ours["interval"])
         budget = f"{format_value(study['value'])} ({_epochs(row['study'])} epochs)"
         lines.append(
-            f"| [{row['name']}](hub_models/pretrained/{row['name']}/README.md), {_epochs(row['name'])} epochs "
+            f"| {_linked(row['name'])}, {_epochs(row['name'])} epochs "
             f"| {row['metric']} ({ours['unit']}) | **{format_value(ours['value'])}** ({low} to {high}) | {budget} "
             f"| {row['published']} | {row['where']} |"
         )
@@ -40,9 +40,9 @@ def cifar10_table() -> str:
         name = row["name"]
         figures = [_shown(name, "accuracy", "validation")]
         figures += [_shown(name, metric, "test") for metric in ("accuracy", "accuracy_6_views")]
-        parameters = read_json(_folder(name) / "train_results.json")["parameters"]
+        parameters = _trained(name)["parameters"]
         lines.append(
-            f"| [{name}]({_folder(name).relative_to(README.parent)}/README.md) | {parameters:,}, {_epochs(name)} "
+            f"| {_linked(name)} | {parameters:,}, {_epochs(name)} "
             f"| {' | '.join(figures)} | {row['published']} | {row['where']} |"
         )
     return "\n".join(lines)
@@ -53,10 +53,10 @@ def pixelrnn_table() -> str:
     lines = ["| model | parameters, epochs | data | validation | test | published |", "| --- " * 6 + "|"]
     for row in published()["pixelrnn"]:
         name = row["name"]
-        parameters = json.loads((PRETRAINED / name / "train_results.json").read_text())["parameters"]
+        parameters = _trained(name)["parameters"]
         figures = [_ranged(_find(name, "nats_per_image", split), "value") for split in ("validation", "test")]
         lines.append(
-            f"| [{name}](hub_models/pretrained/{name}/README.md) | {parameters:,}, {_epochs(name)} "
+            f"| {_linked(name)} | {parameters:,}, {_epochs(name)} "
             f"| {row['data']} | {' | '.join(figures)} | {row['published']} |"
         )
     return "\n".join(lines)
@@ -67,13 +67,12 @@ def bits_table() -> str:
     lines = ["| model | parameters, epochs | training | validation | test | published |", "| --- " * 6 + "|"]
     for row in published()["bits"]:
         name = row["name"]
-        parameters = json.loads((PRETRAINED / name / "train_results.json").read_text())["parameters"]
+        parameters = _trained(name)["parameters"]
         found = [_find(name, "bits_per_dim", split) for split in ("train", "validation", "test")]
         figures = [f"{_ranged(entry, 'value', '.3f')}, {entry['n']:,} images" for entry in found]
         given = ", given the class" if "label" in found[0]["unit"] else ""
         lines.append(
-            f"| [{name}](hub_models/pretrained/{name}/README.md){given} | {parameters:,}, {_epochs(name)} "
-            f"| {' | '.join(figures)} | {row['published']} |"
+            f"| {_linked(name)}{given} | {parameters:,}, {_epochs(name)} | {' | '.join(figures)} | {row['published']} |"
         )
     return "\n".join(lines)
 
@@ -172,8 +171,9 @@ def words_table() -> str:
 
 
 def _linked(name: str) -> str:
-    """A name, with a link to its card where it ships."""
-    return f"[{name}](hub_models/pretrained/{name}/README.md)" if (PRETRAINED / name).is_dir() else name
+    """A name, with a link to its card where it has one."""
+    folder = _folder(name)
+    return f"[{name}]({folder.relative_to(README.parent)}/README.md)" if folder.is_dir() else name
 
 
 def _ranged(row: dict, key: str, form: str = ".2f") -> str:
@@ -273,8 +273,12 @@ def _find(name: str, metric: str, split: str = "test") -> dict:
     return max(entries, key=lambda entry: entry["n"])
 
 
+def _trained(name: str) -> dict:
+    return read_json(_folder(name) / "train_results.json")
+
+
 def _epochs(name: str) -> str:
-    return f"{read_json(_folder(name) / 'train_results.json')['epochs']:g}"
+    return f"{_trained(name)['epochs']:g}"
 
 
 def filled(text: str) -> str:
