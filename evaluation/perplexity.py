@@ -1,11 +1,11 @@
 """How well a text model predicts: `python -m evaluation.perplexity NAME --split test`.
 
 Nats, bits and perplexity a token and a character, top-k accuracy, the share of unknown tokens, and an interpolated
-Kneser-Ney 5-gram on the same tokens, fitted on the training split. Every token counts, line ends too, each given all
-that comes before it in the text. The symbol for unknown words counts as any other, and as it is easier to predict than
-the words it stands for, the figures are bounds from below where there are such; of what a model has no symbol for, none
-can be given, and it is left out. Of models over words the same follows without line ends and unknown words, but that an
-unknown word counts as never guessed.
+Kneser-Ney 5-gram on the same tokens, fitted on what the model was trained on. Every token counts, line ends too, each
+given all that comes before it in the text. The symbol for unknown words counts as any other, and as it is easier to
+predict than the words it stands for, the figures are bounds from below where there are such; of what a model has no
+symbol for, none can be given, and it is left out. Of models over words the same follows without line ends and unknown
+words, but that an unknown word counts as never guessed.
 """
 
 import argparse
@@ -16,11 +16,11 @@ from tqdm import tqdm
 
 from evaluation.kneser_ney import KneserNey
 from evaluation.metrics import perplexity, t_interval
-from evaluation.runner import Measures, advice, command, spread
+from evaluation.runner import Measures, advice, command, spread, training_text
 from hub_models import HubModel, TextModel
 from hub_models.config import require
 from hub_models.text import of_tokens
-from training.data import TextData, load_split
+from training.data import TextData
 
 TOP = (1, 3, 5)
 PASSAGES = 20  # of a text, over which intervals are: neighbours depend on one another, and so do pages of a play
@@ -82,8 +82,7 @@ def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measur
         right = (likelier[possible] < k).double()
         entries.append(entry(f"top_{k}_accuracy", "%", right, lambda value: 100 * value))
     entries.append(entry("unknown", "%", unknown.double(), lambda value: 100 * value))
-    training = load_split(data.name, "train", args.data)
-    fitted = torch.cat([model.encode(text) for text in training.texts])
+    fitted = torch.cat([model.encode(text) for text in training_text(args).texts])
     fitted = fitted[fitted < model.config.vocab_size].numpy()
     grams = KneserNey(fitted, model.config.vocab_size, ORDER)
     theirs = -torch.from_numpy(grams.log_probabilities(tokens[possible].numpy()))

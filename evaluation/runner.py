@@ -125,22 +125,32 @@ def _has_better(source: str, new: dict) -> bool:
     return bool(there) and extent(there) > extent(new)
 
 
-def read_source(source: str) -> dict[str, str]:
+def read_source(source: str) -> dict:
     """`name`, `repo_id`, `revision` and `file` ("": none) of the data that a located checkpoint was trained on.
+
+    And its `limit`: of the training split its first so many images or lines, None where all.
 
     Raises:
         FileNotFoundError: it has no recipe.json. ValueError: that names none.
     """
     try:
         data = json.loads(fetch(source, "recipe.json").read_text(encoding="utf-8"))["data"]
-        found = {key: data[key] for key in ("name", "repo_id")} | {
-            key: data.get(key, "") for key in ("revision", "file")
-        }
+        found = {key: data[key] for key in ("name", "repo_id")}
+        found |= {key: data.get(key, "") for key in ("revision", "file")}
+        limit = data.get("limit")
     except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise ValueError(f"{source}: recipe.json names no data set: download it again, or train anew") from error
     told = f"{source}: recipe.json names no data set of ours: known are {', '.join(DATASETS)}"
     require(all(isinstance(v, str) for v in found.values()) and found["name"] in DATASETS, told)
-    return found
+    told = f"{source}: the limit in recipe.json is {limit!r}: download it again, or train anew"
+    require(limit is None or (type(limit) is int and limit > 0), told)
+    return found | {"limit": limit}
+
+
+def training_text(args: argparse.Namespace) -> TextData:
+    """What the text model that a command measures has read; of a run with --limit, no more than it read then."""
+    source = read_source(locate(args.name))
+    return load_split(source["name"], "train", args.data).first(source["limit"])
 
 
 def advice(model: HubModel) -> str:

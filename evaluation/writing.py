@@ -8,12 +8,13 @@ stands there. The study's prompts, continued at several temperatures, are a tabl
 
 import argparse
 import functools
+import re
 
 import torch
 from tqdm import tqdm
 
 from evaluation.metrics import bootstrap_intervals, t_interval
-from evaluation.runner import Measures, advice, command
+from evaluation.runner import Measures, advice, command, training_text
 from evaluation.text_metrics import bleu, distinct_n, known_words, longest_copied_span, repetition
 from hub_models import HubModel, TextModel
 from hub_models.config import require
@@ -57,7 +58,8 @@ def facts(model: TextModel, texts: list[str], training: str) -> dict[str, tuple[
     lexicon = set(words_of(training))
     found = []
     for text in texts:
-        words, tokens = words_of(text), model.encode(text).tolist()
+        words = words_of(re.sub(r"\s\S*$", "", text))  # but the last, which may be cut
+        tokens = model.encode(text).tolist()
         shares = {f"distinct_{n}": distinct_n(words, n) for n in (1, 2, 3)}
         shares |= {"repetition": repetition(tokens, WINDOW), "known_words": known_words(words, lexicon)}
         span = longest_copied_span(text, training)[0]
@@ -92,7 +94,7 @@ def from_nothing(model: TextModel, seed: int) -> list[str]:
 def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measures:
     """Each figure of what the model writes, with its interval over texts; that of BLEU by resampling the places."""
     require(isinstance(model, TextModel), f"{args.name} writes no text: {advice(model)}")
-    training, text = "".join(load_split(data.name, "train", args.data).texts), "".join(data.texts)
+    training, text = "".join(training_text(args).texts), "".join(data.texts)
     entries = []
     for name, (unit, values) in facts(model, from_nothing(model, args.seed), training).items():
         value, *ends = t_interval(values.tolist())
@@ -122,10 +124,11 @@ def report(
     model: HubModel, data: TextData, args: argparse.Namespace, results: Measures
 ) -> tuple[dict, dict[str, bytes]]:
     """The figures beside those of true text, and the study's prompts as the model goes on with them."""
-    training, text = "".join(load_split(data.name, "train", args.data).texts), "".join(data.texts)
+    training, text = "".join(training_text(args).texts), "".join(data.texts)
     texts, length = from_nothing(model, args.seed), CONTINUED[kind(model)]
     size, apart = max(map(len, texts)), len(text) // TEXTS
-    true = facts(model, [text[i * apart :][:size] for i in range(TEXTS)], training)
+    passages = [re.sub(r"^\S*\s", "", text[i * apart :][:size]) for i in range(TEXTS)]  # from a word's beginning
+    true = facts(model, passages, training)
     told = {entry["metric"]: entry["value"] for entry in results}
     rows = [
         {"name": f"{name.replace('_', ' ')} ({unit})", "written": told[name], "true": values.mean().item()}

@@ -35,9 +35,9 @@ class CharLSTM(TextModel):
         "texts, continues them and shows where it is surprised."
     )
     limits = (
-        "It has read a small part of Shakespeare and nothing else: it spells, and imitates the look of a play, but "
-        "what it writes means little. A character that the training text lacks is read as one unknown symbol, the same "
-        "for all such, and is never predicted: a text with one has probability 0."
+        "It has read its training text, which is small, and nothing else: it spells, and imitates the look of it, "
+        "but what it writes means little. A character that the training text lacks is read as one unknown symbol, the "
+        "same for all such, and is never predicted: a text with one has probability 0."
     )
     citation = """@misc{karpathy2015charrnn,
   title={The Unreasonable Effectiveness of Recurrent Neural Networks}, author={Karpathy, Andrej}, year={2015},

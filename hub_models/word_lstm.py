@@ -64,7 +64,7 @@ class WordLSTM(TextModel):
         "scores texts and writes on."
     )
     limits = (
-        "It has read the plays of Shakespeare and nothing else. A word that is not in its vocabulary is read as one "
+        "It has read its training text and nothing else. A word that is not in its vocabulary is read as one "
         "unknown word, the same for all such; as that one is easier to predict than the word itself, a perplexity over "
         "text with unknown words is a lower bound, and their share is told beside it."
     )
