@@ -85,8 +85,9 @@ def run(
         data = load_split(source_data["name"], args.split, args.data).first(args.limit)
     torch.manual_seed(args.seed)
     options = shlex.join(argument for argument in argv if argument != args.name)
+    foreign = bool(args.data) and (bool(own) or data.revision != source_data["revision"])  # no published data set
     shared = {
-        "dataset": source_data["repo_id"],
+        "dataset": f"the file {Path(args.data).name}" if foreign else source_data["repo_id"],
         **{key: said for key, said in describe(source_data["name"]).items() if key in ("prepared", "url")},
         "split": args.split,
         **({"part": data.part} if data.part else {}),

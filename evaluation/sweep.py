@@ -214,42 +214,49 @@ def main(argv: list[str]) -> dict:
     """
     parser = argparse.ArgumentParser("python -m evaluation.sweep", description=__doc__.splitlines()[0])
     parser.add_argument("name", choices=SWEEPS)
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--limit", type=int, help="only the first N images of each split")
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, help="[2]")
+    parser.add_argument("--limit", type=int, help="only the first N images, or lines of text, of each split")
+    parser.add_argument("--seeds", type=int, help="[1]")
     parser.add_argument("--overwrite", action="store_true", help="train anew the runs that are there")
-    parser.add_argument("--runs", type=Path, default=Path("runs", "sweeps"), help="where the runs lie")
+    parser.add_argument("--data", help="a CSV of the plays, instead of Kaggle's")
+    parser.add_argument("--runs", type=Path, help="where the runs lie [runs/sweeps]")
     parser.add_argument("--results", type=Path, default=ROOT, help="has evaluation/ and docs/ [this clone]")
     args = parser.parse_args(argv)
     for option in ("epochs", "seeds", "limit"):
         value = getattr(args, option)
         require(value is None or value > 0, f"--{option} is {value}: give at least 1")
+    budgeted = [option for option in ("epochs", "seeds", "limit", "runs") if getattr(args, option) is not None]
+    told = f"{args.name} trains recipes as they are, under runs: leave out --{', --'.join(budgeted)}"
+    require(not budgeted or args.name not in WHOLE, told)
+    epochs, seeds, runs = args.epochs or 2, args.seeds or 1, args.runs or Path("runs", "sweeps")
     recipe, compare = SWEEPS[args.name]
-    budget = ["--num_train_epochs", str(args.epochs), *(["--limit", str(args.limit)] if args.limit else [])]
+    budget = ["--num_train_epochs", str(epochs), *(["--limit", str(args.limit)] if args.limit else [])]
+    own_data = ["--data", args.data] if args.data else []
     how = "--overwrite" if args.overwrite else "--resume"
     bar = tqdm(desc=args.name, unit="run")
 
     def run(variant: str, changes: tuple[str, ...] = (), seed: int = 0) -> dict:
-        folder = args.runs / args.name / f"{variant.replace(' ', '-').replace(',', '')}-seed{seed}"
+        folder = runs / args.name / f"{variant.replace(' ', '-').replace(',', '')}-seed{seed}"
         options = [*budget, *changes, "--seed", str(seed), "--output_dir", str(folder), "--report_to", "none"]
         command = [recipe, *options, "--disable_tqdm", "True"]
         if args.name in WHOLE:  # a recipe's own run, as `training.train` alone makes it
             folder, command = Path("runs", variant), [variant, "--disable_tqdm", "True"]
         bar.update()
         try:
-            train([*command, *([how] if folder.exists() else [])])
+            train([*command, *own_data, *([how] if folder.exists() else [])])
         except DivergedError:
             tqdm.write(f"{variant}, seed {seed}, diverged: it counts as 0 %, or as infinitely many bits")
             worst = {"eval_accuracy": 0.0, "eval_loss": math.inf}
             return {"best_validation": worst, "parameters": None, "minutes": 0.0}
-        return json.loads((folder / "train_results.json").read_text()) | {"folder": str(folder)}
+        told = json.loads((folder / "train_results.json").read_text())
+        return told | {"folder": str(folder), "data": own_data}
 
     source = find(recipe).data
-    train_data, data = (load_split(source, split).first(args.limit) for split in ("train", "validation"))
-    rows = compare(run, args.seeds, data)
+    train_data, data = (load_split(source, split, args.data).first(args.limit) for split in ("train", "validation"))
+    rows = compare(run, seeds, data)
     things = "characters" if source in TEXTS else "images"
-    told = f"{args.epochs} epoch{'s' if args.epochs > 1 else ''} of {len(train_data):,} training {things}"
-    told += f", {args.seeds} seed{'s' if args.seeds > 1 else ''}"
+    told = f"{epochs} epoch{'s' if epochs > 1 else ''} of {len(train_data):,} training {things}"
+    told += f", {seeds} seed{'s' if seeds > 1 else ''}"
     told += "" if source in TEXTS else f", {len(data):,} validation images"
     found = {
         "recipe": recipe,

@@ -40,8 +40,9 @@ def scored(name: str, found: dict, splits: tuple[str, ...] = ("test",)) -> dict:
     row = {"name": name} | {key: found[key] for key in ("parameters", "epochs", "minutes", "best_validation")}
     for split in splits:
         done = [e for e in read_results(found["folder"]) if e["split"] == split and e["metric"] in SHOWN]
-        if not done:  # one that was stopped has measured the others
-            done = evaluate(perplexity.measure, perplexity.__doc__, [str(found["folder"]), "--split", split])
+        if not done or any("part" in e for e in done):  # one that was stopped has measured the others
+            argv = [str(found["folder"]), "--split", split, *found["data"]]
+            done = evaluate(perplexity.measure, perplexity.__doc__, argv)
         figures = {e["metric"]: {"value": e["value"], "interval": e["interval"]} for e in done if e["metric"] in SHOWN}
         row[split] = figures | {"n": max(e["n"] for e in done)}
     return row

@@ -59,6 +59,8 @@ def facts(model: TextModel, texts: list[str], training: str) -> dict[str, tuple[
     found = []
     for text in texts:
         words = words_of(re.sub(r"\s\S*$", "", text))  # but the last, which may be cut
+        told = f"a text of {len(text)} characters has {len(words)} whole words, too few to be told of"
+        require(len(words) >= 3, f"{told}: train the model longer, and give a larger --limit")
         tokens = model.encode(text).tolist()
         shares = {f"distinct_{n}": distinct_n(words, n) for n in (1, 2, 3)}
         shares |= {"repetition": repetition(tokens, WINDOW), "known_words": known_words(words, lexicon)}

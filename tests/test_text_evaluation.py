@@ -168,6 +168,8 @@ def test_what_is_written_is_counted_and_always_the_same(plays):
     assert writing.write(model, "to", 30, 0.8, 1) == writing.write(model, "to", 30, 0.8, 1)
     assert writing.words_of("O, 'tis (I) -- nay!") == ["o", "tis", "i", "nay"]
     assert writing._in_a_cell("a|b\n*c*") == "a\\|b / \\*c\\*"
+    with pytest.raises(ValueError, match="a text of 8 characters has 2 whole words, too few to be told of: train"):
+        writing.facts(model, ["to be no"], TEXT)
 
 
 def test_a_toy_run_is_measured_and_its_card_tells_it(plays, tmp_path, monkeypatch, capsys):
@@ -187,7 +189,8 @@ def test_a_toy_run_is_measured_and_its_card_tells_it(plays, tmp_path, monkeypatc
     assert all(f"| {entry['metric']} |" in card for entry in found)
     assert "| To be or not to | 0.5 | To be or not to" in card and "| unknown tokens (%) |" in card
     assert f"{len(''.join(load_split('plays-by-line', 'train', str(plays)).texts)):,}" in card
-    assert "https://www.kaggle.com/datasets/kingburrito666/shakespeare-plays" in card
+    assert "the file `plays.csv`, in place of [kingburrito666/shakespeare-plays](https://www.kaggle.com/" in card
+    assert {entry["dataset"] for entry in found} == {"the file plays.csv"}  # whose figures these are, and not Kaggle's
     assert "after epoch" in card and "window | 8 tokens, the state is carried |" in card
     assert not (folder / ".eval_results").exists()  # its data is not on the Hub
 
@@ -232,11 +235,10 @@ def test_the_plain_ways_are_the_same_model(kind):
 def test_sweeps_of_text_score_each_run_and_draw_it(plays, tmp_path, monkeypatch):
     monkeypatch.setattr(text_sweeps, "GRID", ("study",))
     monkeypatch.setattr(text_sweeps, "CLAIMS", {"windows of 3, then 6": ("--window", "3,6")})
-    monkeypatch.setattr(sweep, "load_split", lambda name, split: load_split(name, split, str(plays)))
-    toy = ("--data", str(plays), "--window", "6", "--model.widths", "4,4,4", "--model.embedding", "4")
+    toy = ("--window", "6", "--model.widths", "4,4,4", "--model.embedding", "4")
     monkeypatch.setattr(sweep, "train", lambda argv: train([argv[0], *toy, *argv[1:]]))
-    monkeypatch.setattr(text_sweeps, "evaluate", lambda m, d, argv: run(m, d, [*argv, "--data", str(plays)]))
     argv = ["study", "--epochs", "1", "--limit", "40", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path)]
+    argv += ["--data", str(plays)]
     found = sweep.main(argv)
     assert [row["name"] for row in found["rows"]] == ["study", "windows of 3, then 6"]
     for row in found["rows"]:
@@ -245,3 +247,10 @@ def test_sweeps_of_text_score_each_run_and_draw_it(plays, tmp_path, monkeypatch)
         assert load(tmp_path / "runs" / "study" / folder)
     assert (tmp_path / "docs" / "sweep-study.png").stat().st_size > 1000
     assert found["budget"].startswith("1 epoch of ") and "training characters" in found["budget"]
+
+    folder = tmp_path / "runs" / "study" / "study-seed0"
+    (folder / "eval_results.json").unlink()
+    run(perplexity.measure, perplexity.__doc__, [str(folder), "--split", "test", "--limit", "2", "--data", str(plays)])
+    assert sweep.main(argv)["rows"] == found["rows"]  # what was measured of a part is measured again
+    with pytest.raises(ValueError, match="words trains recipes as they are, under runs: leave out --epochs, --limit"):
+        sweep.main(["words", "--epochs", "1", "--limit", "40"])

@@ -200,12 +200,13 @@ WRONG = {
 }
 
 
+@pytest.mark.parametrize("limit", [(), ("--limit", "5")])
 @pytest.mark.parametrize("kind", WRONG)
-def test_a_wrong_csv_gets_one_sentence(kind, tmp_path):
+def test_a_wrong_csv_gets_one_sentence(kind, limit, tmp_path):
     data, said = WRONG[kind]
     (tmp_path / "x.csv").write_bytes(data)
     with pytest.raises(ValueError) as refused:
-        train([*TOY, "--data", str(tmp_path / "x.csv"), "--output_dir", str(tmp_path / "run")])
+        train([*TOY, "--data", str(tmp_path / "x.csv"), *limit, "--output_dir", str(tmp_path / "run")])
     told = str(refused.value)
     assert said in told and "\n" not in told and len(told) < 600 and not (tmp_path / "run").exists()
 

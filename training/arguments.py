@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from transformers import HfArgumentParser, TrainingArguments
 
-from hub_models import MODELS, DiagonalBiLSTM, ImageClassifier, RowLSTM, TextModel
+from hub_models import MODELS, AutoregressiveImageModel, DiagonalBiLSTM, ImageClassifier, RowLSTM, TextModel
 from hub_models.config import ModelConfig, nearest, require
 from hub_models.masked_image import MaskedImageModel
 from training.machine import has_bf16
@@ -105,6 +105,11 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
     run = RunArguments(**{field.name: given[field.name] for field in dataclasses.fields(RunArguments)})
     told = "--label_smoothing_factor is not offered: use --model.smoothing, which convolutional classifiers have"
     require(not given["label_smoothing_factor"], told)
+    require(not given["neftune_noise_alpha"], "--neftune_noise_alpha is for transformers' own models: leave it out")
+    metric = (given["metric_for_best_model"] or "loss").removeprefix("eval_")
+    measured = ["loss"] if issubclass(MODELS[config.model_type], AutoregressiveImageModel) else ["loss", "accuracy"]
+    told = f"--metric_for_best_model is {metric!r}: validations of a {config.model_type} give {' and '.join(measured)}"
+    require(metric in measured, told)
     require(not given["fp16"], "fp16 training is not offered: use --bf16 True, which needs no loss scaling")
     require(run.limit is None or run.limit > 0, f"--limit is {run.limit}: give at least 1 image or line")
     require(run.patience >= 0, f"--patience is {run.patience}: give at least 0")

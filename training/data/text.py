@@ -63,7 +63,7 @@ class TextData:
             lines = text.splitlines(keepends=True)[:left]
             left -= len(lines)
             kept += ["".join(lines)] if lines else []
-        return TextData(self.name, self.split, kept, self.revision, self.whole)
+        return TextData(self.name, self.split, kept or [""], self.revision, self.whole)
 
     @property
     def part(self) -> str:
