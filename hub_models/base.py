@@ -204,8 +204,9 @@ class Bounded(TorchFunctionMode):
         return function(*args, **kwargs)
 
 
-_tf32_lock = threading.Lock()
+_lock = threading.Lock()  # of what all threads share
 _tf32 = {"contexts": 0, "before": []}  # how many without it are open, and what was set before the first, and where
+_evaluated = {}  # the same of each model that is just evaluated, and the mode of each of its parts
 
 
 @contextlib.contextmanager
@@ -214,7 +215,7 @@ def _without_tf32() -> Iterator[None]:
 
     It is set in PyTorch's newer way, for the older one raises where others have used this.
     """
-    with _tf32_lock:
+    with _lock:
         if not _tf32["contexts"]:
             _tf32["before"] = []
             for place in (
@@ -230,7 +231,7 @@ def _without_tf32() -> Iterator[None]:
     try:
         yield
     finally:
-        with _tf32_lock:
+        with _lock:
             _tf32["contexts"] -= 1
             if not _tf32["contexts"]:
                 for place, was in _tf32["before"]:
@@ -292,14 +293,20 @@ class HubModel(
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:
-        """A context in `eval()` mode, which leaves each part's mode as it was."""
-        modes = [(module, module.training) for module in self.modules()]
-        self.eval()
+        """A context in `eval()` mode; each part's mode comes back when the last thread is out."""
+        with _lock:
+            if self not in _evaluated:
+                _evaluated[self] = {"contexts": 0, "before": [(module, module.training) for module in self.modules()]}
+                self.eval()
+            _evaluated[self]["contexts"] += 1
         try:
             yield
         finally:
-            for module, training in modes:
-                module.training = training
+            with _lock:
+                _evaluated[self]["contexts"] -= 1
+                if not _evaluated[self]["contexts"]:
+                    for module, training in _evaluated.pop(self)["before"]:
+                        module.training = training
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs) -> "HubModel":

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import functools
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,25 @@ def test_a_model_in_train_mode_answers_as_in_eval_mode(model):
     for name, ask in questions(model).items():
         assert same(ask(), answers[name]), name
     assert seen and not any(seen)
+
+
+def test_of_two_threads_that_ask_the_first_to_leave_does_not_end_the_others_mode(model):
+    model.train()
+    inside, outside, seen = threading.Event(), threading.Event(), []
+
+    def ask() -> None:
+        with model.evaluating():
+            inside.set()
+            outside.wait()
+            seen.extend(m.training for m in model.modules())
+
+    other = threading.Thread(target=ask)
+    with model.evaluating():
+        other.start()
+        inside.wait()
+    outside.set()
+    other.join()
+    assert seen and not any(seen) and all(m.training for m in model.modules())
 
 
 def test_answers_under_an_outer_autocast_are_those_of_full_precision(model):
