@@ -182,32 +182,34 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         require(on_cpu, f"generator is {generator!r}: give a torch.Generator on the CPU; every device then draws alike")
         self._check_label(label, len(images))
 
+        temperature = float(temperature)
         label = label if label is None else label.repeat_interleave(n)
-        out = images.cpu().repeat_interleave(n, 0)  # (B*n, C, H, W)
-        keep = known.cpu().expand(len(images), 1, height, width).repeat_interleave(n, 0)
-        keep = keep.expand(-1, channels, -1, -1).permute(0, 2, 3, 1).flatten(1)  # (B*n, H*W*C) in order of generation
-        missing = (~keep).any(0).nonzero().flatten().tolist()
+        given = images.cpu().repeat_interleave(n, 0)  # (B*n, C, H, W)
+        levels, byte_of = self.quantise(given), self.to_bytes(torch.arange(self.config.levels))
+        known = known.cpu().expand(len(images), channels, height, width).repeat_interleave(n, 0)
+        in_order = (part.permute(2, 3, 1, 0).flatten(0, 2).contiguous() for part in (levels, known, given))
+        rows = _, keep, pixels = tuple(in_order)  # (H*W*C, B*n) each, in order of generation
+        out = pixels.view(height, width, channels, len(images), n).permute(3, 4, 2, 0, 1)  # (B, n, C, H, W), so far
+        missing = (~keep).any(1).nonzero().flatten().tolist()
         if not missing:
-            return out.view(len(images), n, channels, height, width)
-        levels, byte_of = self.quantise(out), self.to_bytes(torch.arange(self.config.levels))
-        given = keep.all(0).tolist()  # in all images, so that nothing is drawn
+            return out.contiguous()
+        settled = keep.all(1).tolist()  # in all images, so that nothing is drawn
         start, stop = missing[0], missing[-1] + 1
         with self.exact(), self.evaluating():
             stream = self._stream(levels.to(self.device, copy=True), start, label)
             since = []  # the levels of the sub-pixels since the last logits
-            for i in range(start, stop):
-                y, x, c = i // (width * channels), i // channels % width, i % channels
-                noise = torch.rand(len(out), generator=generator, dtype=torch.float64)  # used or not: of each its own
-                drawn = levels[:, c, y, x]
-                if not given[i]:
+            views = (row[start:stop].unbind() for row in rows)  # at once: one by one they take as long as what is drawn
+            for done, (level, kept, pixel) in enumerate(zip(*views, strict=True), 1):
+                noise = torch.rand(len(pixel), generator=generator, dtype=torch.float64)  # used or not: of each its own
+                if not settled[start + done - 1]:
                     logits = stream.send(torch.stack(since, 1).to(self.device)) if since else next(stream)
-                    drawn = torch.where(keep[:, i], drawn, draw(logits.cpu(), temperature, noise))
-                    out[:, c, y, x] = torch.where(keep[:, i], out[:, c, y, x], byte_of[drawn])
+                    level = torch.where(kept, level, draw(logits.cpu(), temperature, noise))
+                    torch.where(kept, pixel, byte_of.take(level), out=pixel)
                     since = []
-                since.append(drawn)
+                since.append(level)
                 if progress is not None:
-                    progress(out.view(len(images), n, channels, height, width), i + 1 - start, stop - start)
-        return out.view(len(images), n, channels, height, width)
+                    progress(out.contiguous(), done, stop - start)
+        return out.contiguous()
 
     @torch.no_grad()
     def most_probable(
@@ -262,6 +264,6 @@ def draw(logits: torch.Tensor, temperature: float, noise: torch.Tensor) -> torch
     if temperature == 0:
         return logits.argmax(-1)
     logits = logits.double()
-    logits = (logits - logits.amax(-1, keepdim=True)) / temperature  # first the maximum: a tiny temperature is no NaN
-    edges = logits.exp().cumsum(-1)  # not normalised: the noise is stretched instead
+    logits = (logits - logits.amax(-1, keepdim=True)).div_(temperature)  # the maximum first: a tiny one is no NaN
+    edges = logits.exp_().cumsum(-1)  # not normalised: the noise is stretched instead
     return (noise[:, None] * edges[:, -1:] >= edges[:, :-1]).sum(-1)

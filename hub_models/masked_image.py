@@ -166,7 +166,8 @@ class MaskedImageModel(AutoregressiveImageModel):
         See `layers.walk`. The head is left out where no logits of a pixel are asked for.
         """
         channels, height, width = self.shape
-        raster = levels.movedim(1, 3).flatten(1)  # (B, H*W*C), in order of generation
+        raster = levels.permute(2, 3, 1, 0).flatten(0, 2)  # (H*W*C, B), in order of generation
+        rows = raster.unbind()  # views, all at once: to index one by one takes longer than much that is computed
         y, x = divmod(start // channels, width)
         walk = self.walk(self.scale(levels), y, x, label)
         head = self.head.steps(walk.read)
@@ -185,8 +186,8 @@ class MaskedImageModel(AutoregressiveImageModel):
                 if i == wanted:
                     drawn = yield self.full(logits.t())
                     wanted = i + drawn.shape[1]
-                    raster[:, i:wanted] = drawn
-                walk.pixels.put(x, c, scaled[raster[:, i]])
+                    raster[i:wanted] = drawn.t()
+                walk.pixels.put(x, c, scaled.take(rows[i]))
             walk.end_pixel()
             if x == width - 1:
                 walk.end_row()

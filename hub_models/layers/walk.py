@@ -54,7 +54,7 @@ class Pixels:
     def __init__(self, pixels: torch.Tensor, above: torch.Tensor, beside: MaskedConv2d):
         """Pixels (B, C, H, W); weights (outputs, C, 3, 7) of the rows above; the convolution that has those beside."""
         self.channels = pixels.shape[1]
-        self.padded = F.pad(pixels, (3, 3, 3, 0))  # (B, C, H + 3, W + 6)
+        self.padded = F.pad(pixels, (3, 3, 3, 0)).permute(2, 3, 1, 0).contiguous()  # (H + 3, W + 6, C, B)
         self.above = above
         weight = beside.masked()[:, :, beside.kernel_size[0] // 2, :4]  # (outputs, C, 4): three to the left, and here
         self.weight = weight.transpose(1, 2).flatten(1)  # (outputs, 4C), in order of generation
@@ -66,9 +66,8 @@ class Pixels:
 
     def begin_row(self, y: int) -> torch.Tensor:
         """From the rows above, without bias: (B, outputs, W)."""
-        row = self.padded[:, :, y + 3, :-3]  # (B, C, W + 3), the last three not read
-        self.y, self.row = y, row.permute(2, 1, 0).flatten(0, 1).contiguous()  # ((W + 3) C, B)
-        return F.conv2d(self.padded[:, :, y : y + 3], self.above)[:, :, 0]
+        self.row = self.padded[y + 3].flatten(0, 1)  # ((W + 6) C, B), a view
+        return F.conv2d(self.padded[y : y + 3].permute(3, 2, 0, 1), self.above)[:, :, 0]
 
     def seen(self, x: int, c: int) -> torch.Tensor:
         """Three pixels to the left and the channels before c, (3C + c, B)."""
@@ -77,7 +76,6 @@ class Pixels:
     def put(self, x: int, c: int, values: torch.Tensor) -> None:
         """Set a sub-pixel of this row, (B,)."""
         self.row[(x + 3) * self.channels + c] = values
-        self.padded[:, c, self.y + 3, x + 3] = values
 
 
 def ones_first(*shape: int, like: torch.Tensor) -> torch.Tensor:
