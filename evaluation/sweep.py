@@ -236,7 +236,7 @@ def main(argv: list[str]) -> dict:
     budget = ["--num_train_epochs", str(epochs), *(["--limit", str(args.limit)] if args.limit else [])]
     own_data = ["--data", args.data] if args.data else []
     how = "--overwrite" if args.overwrite else "--resume"
-    bar = tqdm(desc=args.name, unit="run")
+    bar, source = tqdm(desc=args.name, unit="run"), find(recipe).data
 
     def run(variant: str, changes: tuple[str, ...] = (), seed: int = 0) -> dict:
         folder = runs / args.name / f"{variant.replace(' ', '-').replace(',', '')}-seed{seed}"
@@ -248,13 +248,14 @@ def main(argv: list[str]) -> dict:
         try:
             train([*command, *own_data, *([how] if folder.exists() else [])])
         except DivergedError:
+            if source in TEXTS:  # whose tables have no place for it
+                raise
             tqdm.write(f"{variant}, seed {seed}, diverged: it counts as 0 %, or as infinitely many bits")
             worst = {"eval_accuracy": 0.0, "eval_loss": math.inf}
             return {"best_validation": worst, "parameters": None, "minutes": 0.0}
         told = json.loads((folder / "train_results.json").read_text())
         return told | {"folder": str(folder), "data": own_data}
 
-    source = find(recipe).data
     train_data, data = (load_split(source, split, args.data).first(args.limit) for split in ("train", "validation"))
     rows = compare(run, seeds, data)
     things = "characters" if source in TEXTS else "images"

@@ -15,7 +15,7 @@ from evaluation.reference import ShuffledWindows, plain_generation, shuffled_los
 from evaluation.runner import run
 from hub_models import CharLSTMConfig, WordLSTMConfig, load
 from training.data import TextData, load_split
-from training.train import train
+from training.train import DivergedError, train
 
 TEXT = "to be or not to be\nthat is the question\nto sleep no more\n" * 30
 WORDS = WordLSTMConfig(vocab_size=9, embedding=4, widths=(5,), cleaned=True)  # eight words, and one for all others
@@ -232,6 +232,10 @@ def test_the_plain_ways_are_the_same_model(kind):
     assert torch.allclose(shuffled_loss(model, inputs, targets), model(whole)["loss"])
 
 
+def diverging(argv):
+    raise DivergedError("no figure")
+
+
 def test_sweeps_of_text_score_each_run_and_draw_it(plays, tmp_path, monkeypatch):
     monkeypatch.setattr(text_sweeps, "GRID", ("study",))
     monkeypatch.setattr(text_sweeps, "CLAIMS", {"windows of 3, then 6": ("--window", "3,6")})
@@ -252,5 +256,8 @@ def test_sweeps_of_text_score_each_run_and_draw_it(plays, tmp_path, monkeypatch)
     (folder / "eval_results.json").unlink()
     run(perplexity.measure, perplexity.__doc__, [str(folder), "--split", "test", "--limit", "2", "--data", str(plays)])
     assert sweep.main(argv)["rows"] == found["rows"]  # what was measured of a part is measured again
+    monkeypatch.setattr(sweep, "train", diverging)
+    with pytest.raises(DivergedError, match="no figure"):
+        sweep.main(argv)
     with pytest.raises(ValueError, match="words trains recipes as they are, under runs: leave out --epochs, --limit"):
         sweep.main(["words", "--epochs", "1", "--limit", "40"])
