@@ -105,9 +105,9 @@ def pairs() -> dict[str, Callable[[int], dict]]:
 def main() -> None:
     """Measure every pair, print a line each, and write the file after each."""
     there = torch.cuda.is_available()
-    name = hardware(torch.device("cuda")) if there else ""
+    card = hardware(torch.device("cuda")) if there else ""
     refused = "" if there else "there is no CUDA device: run it on a machine with one"
-    known, chosen, ran = asked("speed_gpu", __doc__, pairs, name, refused)
+    known, chosen, ran = asked("speed_gpu", __doc__, pairs, card, refused)
     found = {row["pair"]: row for row in json.loads(RESULTS.read_text())} if RESULTS.exists() else {}
     for name, measure in tqdm(chosen.items(), "speed", unit="pair"):
         found[name] = {"pair": name} | measure(ran["rounds"]) | ran

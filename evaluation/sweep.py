@@ -236,7 +236,8 @@ def main(argv: list[str]) -> dict:
     budget = ["--num_train_epochs", str(epochs), *(["--limit", str(args.limit)] if args.limit else [])]
     own_data = ["--data", args.data] if args.data else []
     how = "--overwrite" if args.overwrite else "--resume"
-    bar, source = tqdm(desc=args.name, unit="run"), find(recipe).data
+    source = find(recipe).data
+    bar = tqdm(desc=args.name, unit="run")
 
     def run(variant: str, changes: tuple[str, ...] = (), seed: int = 0) -> dict:
         folder = runs / args.name / f"{variant.replace(' ', '-').replace(',', '')}-seed{seed}"

@@ -187,8 +187,8 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         given = images.cpu().repeat_interleave(n, 0)  # (B*n, C, H, W)
         levels, byte_of = self.quantise(given), self.to_bytes(torch.arange(self.config.levels))
         known = known.cpu().expand(len(images), channels, height, width).repeat_interleave(n, 0)
-        in_order = (part.permute(2, 3, 1, 0).flatten(0, 2).contiguous() for part in (levels, known, given))
-        rows = _, keep, pixels = tuple(in_order)  # (H*W*C, B*n) each, in order of generation
+        rows = [in_order(part) for part in (levels, known, given)]
+        _, keep, pixels = rows  # (H*W*C, B*n) each
         out = pixels.view(height, width, channels, len(images), n).permute(3, 4, 2, 0, 1)  # (B, n, C, H, W), so far
         missing = (~keep).any(1).nonzero().flatten().tolist()
         if not missing:
@@ -254,6 +254,11 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         best, filled = int(score.argmax()), image.clone()
         filled[0, hole[:, 0], hole[:, 1], hole[:, 2]] = self.to_bytes(filling[best])
         return filled, float(score[best]), posterior
+
+
+def in_order(images: torch.Tensor) -> torch.Tensor:
+    """(B, C, H, W) -> (H*W*C, B), contiguous: a row a sub-pixel, in order of generation."""
+    return images.permute(2, 3, 1, 0).flatten(0, 2).contiguous()
 
 
 def draw(logits: torch.Tensor, temperature: float, noise: torch.Tensor) -> torch.Tensor:

@@ -7,9 +7,9 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
@@ -20,6 +20,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from .config import ModelConfig, nearest, require
+
+T = TypeVar("T")
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 WEIGHTS = "model.safetensors"
@@ -204,38 +206,44 @@ class Bounded(TorchFunctionMode):
         return function(*args, **kwargs)
 
 
-_lock = threading.Lock()  # of what all threads share
-_tf32 = {"contexts": 0, "before": []}  # how many without it are open, and what was set before the first, and where
-_evaluated = {}  # the same of each model that is just evaluated, and the mode of each of its parts
+_lock = threading.Lock()
+_open: dict[Hashable, dict] = {}  # of each shared context that is open: how often, and what was before the first
 
 
 @contextlib.contextmanager
-def _without_tf32() -> Iterator[None]:
-    """A context without TF32, a setting of the whole process: it comes back when the last thread is out.
-
-    It is set in PyTorch's newer way, for the older one raises where others have used this.
-    """
+def _shared(key: Hashable, begin: Callable[[], T], end: Callable[[T], None]) -> Iterator[None]:
+    """A context that all threads share: `begin` before the first is in, `end` of what it gave when the last is out."""
     with _lock:
-        if not _tf32["contexts"]:
-            _tf32["before"] = []
-            for place in (
-                torch.backends,
-                torch.backends.cuda.matmul,
-                torch.backends.cudnn.conv,
-                torch.backends.cudnn.rnn,
-            ):
-                if place.fp32_precision != "ieee":  # what only follows the first is left to follow it
-                    _tf32["before"].append((place, place.fp32_precision))
-                    place.fp32_precision = "ieee"
-        _tf32["contexts"] += 1
+        if key not in _open:
+            _open[key] = {"contexts": 0, "before": begin()}
+        _open[key]["contexts"] += 1
     try:
         yield
     finally:
         with _lock:
-            _tf32["contexts"] -= 1
-            if not _tf32["contexts"]:
-                for place, was in _tf32["before"]:
-                    place.fp32_precision = was
+            _open[key]["contexts"] -= 1
+            if not _open[key]["contexts"]:
+                end(_open.pop(key)["before"])
+
+
+def _set_all(settings: list[tuple[Any, str, Any]]) -> None:
+    """Set each object's attribute."""
+    for owner, name, value in settings:
+        setattr(owner, name, value)
+
+
+def _forbid_tf32() -> list[tuple[Any, str, Any]]:
+    """Forbid TF32 in the whole process, and return what was set.
+
+    In PyTorch's newer way, for the older one raises where others have used this.
+    """
+    before = []
+    backends = torch.backends
+    for place in (backends, backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
+        if place.fp32_precision != "ieee":  # what only follows the first is left to follow it
+            before.append((place, "fp32_precision", place.fp32_precision))
+            place.fp32_precision = "ieee"
+    return before
 
 
 class HubModel(
@@ -279,7 +287,7 @@ class HubModel(
     @contextlib.contextmanager
     def exact(self) -> Iterator[None]:
         """A context in which nothing is computed in less than the weights' own precision: no autocast, no TF32."""
-        with _without_tf32(), torch.autocast(self.device.type, enabled=False):
+        with _shared("tf32", _forbid_tf32, _set_all), torch.autocast(self.device.type, enabled=False):
             yield
 
     def check_precision(self) -> None:
@@ -291,22 +299,15 @@ class HubModel(
         dtype = next(self.parameters()).dtype
         require(dtype.itemsize >= 4, f"the weights are {dtype}, too coarse for a likelihood: call model.float() first")
 
-    @contextlib.contextmanager
-    def evaluating(self) -> Iterator[None]:
+    def evaluating(self) -> contextlib.AbstractContextManager[None]:
         """A context in `eval()` mode; each part's mode comes back when the last thread is out."""
-        with _lock:
-            if self not in _evaluated:
-                _evaluated[self] = {"contexts": 0, "before": [(module, module.training) for module in self.modules()]}
-                self.eval()
-            _evaluated[self]["contexts"] += 1
-        try:
-            yield
-        finally:
-            with _lock:
-                _evaluated[self]["contexts"] -= 1
-                if not _evaluated[self]["contexts"]:
-                    for module, training in _evaluated.pop(self)["before"]:
-                        module.training = training
+
+        def begin() -> list[tuple[nn.Module, str, bool]]:
+            before = [(module, "training", module.training) for module in self.modules()]
+            self.eval()
+            return before
+
+        return _shared(self, begin, _set_all)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs) -> "HubModel":

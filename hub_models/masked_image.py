@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from .autoregressive import AutoregressiveImageModel
+from .autoregressive import AutoregressiveImageModel, in_order
 from .base import check_images
 from .config import ModelConfig, require
 from .layers.masked import MaskedConv2d
@@ -166,7 +166,7 @@ class MaskedImageModel(AutoregressiveImageModel):
         See `layers.walk`. The head is left out where no logits of a pixel are asked for.
         """
         channels, height, width = self.shape
-        raster = levels.permute(2, 3, 1, 0).flatten(0, 2)  # (H*W*C, B), in order of generation
+        raster = in_order(levels)  # (H*W*C, B)
         rows = raster.unbind()  # views, all at once: to index one by one takes longer than much that is computed
         y, x = divmod(start // channels, width)
         walk = self.walk(self.scale(levels), y, x, label)

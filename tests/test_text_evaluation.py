@@ -68,7 +68,7 @@ def test_a_model_that_knows_nothing_is_as_perplexed_as_its_vocabulary_is_large(p
 
 
 def test_figures_of_words_against_plain_counts(plays):
-    model = build("word_lstm", cleaned=False).eval()
+    model = build("word_lstm", cleaned=False, vocab_size=10).eval()
     text = TEXT[:300] + "zounds, a kiss!\n"
     found = measured(model, text, plays)
     pieces, log_p = model.token_log_prob(text)
@@ -90,7 +90,7 @@ def test_figures_of_words_against_plain_counts(plays):
             right[k] += token not in (newline, model.unknown) and token in best.topk(k).indices
     for k, count in right.items():
         assert found[f"top_{k}_accuracy_of_words"] == pytest.approx(100 * count / words)
-    assert right[1] <= right[3] <= right[5] < words and right[1] < right[5]
+    assert right[1] <= right[3] < right[5] < words
 
 
 def test_intervals_are_over_passages_as_of_few_independent_values():

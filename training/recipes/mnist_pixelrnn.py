@@ -70,21 +70,22 @@ def expected(name: str) -> dict:
 
 
 RECIPES = {
-    f"{name}-mnist{suffix}": Recipe(
+    name: Recipe(
         about=(
-            f"Ours, on {digits}: 7 layers, h = 16, {'Muon and ' if f'{name}-mnist{suffix}' in MUON else ''}AdamW at a "
-            "rate that warms up and falls to zero, batches of 64."
+            f"Ours, on {digits}: 7 layers, h = 16, {'Muon and ' if name in MUON else ''}AdamW at a rate that warms up "
+            "and falls to zero, batches of 64."
         ),
         model=config,
         data=data,
         training=OURS | {"num_train_epochs": epochs},
         exact_from=0.9,
-        muon=f"{name}-mnist{suffix}" in MUON,
+        muon=name in MUON,
         half=True,
-        expected=expected(name + "-mnist" + suffix),
+        expected=expected(name),
     )
-    for name, (config, *both) in MODELS.items()
+    for kind, (config, *both) in MODELS.items()
     for epochs, (suffix, (data, digits)) in zip(both, DATA.items(), strict=True)
+    for name in [f"{kind}-mnist{suffix}"]
 } | {
     f"{name}-mnist-paper": Recipe(
         about=(
