@@ -265,10 +265,16 @@ def draw(logits: torch.Tensor, temperature: float, noise: torch.Tensor) -> torch
     """Invert the cumulative distribution: logits (B, levels) and uniform noise (B,) in [0, 1) -> levels int64 (B,).
 
     One number a sub-pixel decides, so that two ways of computing the same logits can be held to the same draws.
+
+    Raises:
+        ValueError: logits with a NaN or infinity among them; -inf is a level that is not drawn.
     """
+    logits = logits.double()
+    peak = logits.amax(-1, keepdim=True)  # of a row with a NaN this is one
+    overflown = "the model's outputs are not finite: its weights are broken, or too large for their dtype"
+    require(math.isfinite(peak.sum()), overflown)
     if temperature == 0:
         return logits.argmax(-1)
-    logits = logits.double()
-    logits = (logits - logits.amax(-1, keepdim=True)).div_(temperature)  # the maximum first: a tiny one is no NaN
+    logits = (logits - peak).div_(temperature)  # the maximum first: a tiny one is no NaN
     edges = logits.exp_().cumsum(-1)  # not normalised: the noise is stretched instead
     return (noise[:, None] * edges[:, -1:] >= edges[:, :-1]).sum(-1)

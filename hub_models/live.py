@@ -49,6 +49,8 @@ def live(call: Callable[..., torch.Tensor], *args, every: int = 1, **kwargs) -> 
         try:
             snapshots.put((call(*args, progress=progress, **kwargs), total, total))
             snapshots.put(None)
+        except _GivenUpError:  # put where nobody reads, it would keep the call's memory until the next collection
+            pass
         except Exception as error:
             snapshots.put(error)
 

@@ -6,6 +6,7 @@ this package does not import Gradio.
 """
 
 import contextlib
+import ctypes
 import io
 import json
 import logging
@@ -33,6 +34,9 @@ KEPT = 3600  # seconds that a shown picture can still be fetched
 _until: dict[str, float] = {}  # path of a kept picture -> when it may go
 _keeping = threading.Lock()
 _decoding = threading.Lock()  # one upload at a time: the largest takes half a second and a gigabyte
+# By itself glibc gives threads heaps of their own, 8 a core, and of each keeps up to 64 MB that are free. At import,
+# since the heaps of threads that have begun would stay.
+getattr(ctypes.CDLL(None), "mallopt", int)(-8, 1)  # M_ARENA_MAX
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from fields import sees
 
 from evaluation.reference import plain_sampling
 from hub_models import AutoregressiveImageModel
+from hub_models.autoregressive import draw
 from hub_models.config import ModelConfig
 
 
@@ -367,6 +368,16 @@ def test_tiny_and_huge_temperatures_tend_to_greedy_and_uniform(tiny):
     levels = tiny.quantise(tiny.sample(4_000, temperature=1e300, generator=seeded(0))).double()
     middle = (tiny.config.levels - 1) / 2
     assert levels.mean().item() == pytest.approx(middle, rel=0.05)
+
+
+@pytest.mark.parametrize("temperature", [0, 1])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_outputs_that_are_not_finite_are_refused(bad, temperature):
+    """A NaN is below nothing: without a look it would draw level 0, an image that goes black."""
+    logits = torch.tensor([[0.0, 1.0, -math.inf], [bad] * 3])
+    assert draw(logits[:1], temperature, torch.tensor([0.9])).tolist() == [1]  # one that is never drawn may be -inf
+    with pytest.raises(ValueError, match="outputs are not finite"):
+        draw(logits, temperature, torch.zeros(2))
 
 
 def test_the_same_noise_draws_the_same_and_other_noise_other(tiny):

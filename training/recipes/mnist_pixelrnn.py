@@ -47,7 +47,7 @@ MODELS = {  # config; epochs at a threshold and drawn: about an hour of a CPU's 
     "diagonal-bilstm": (DiagonalBiLSTMConfig(), 3, 4),
 }
 # Whose kernels step by Muon, the others' by AdamW as yet. Ahead by 1.5 nats after 400 steps of the PixelCNN.
-MUON = ("pixelcnn-mnist-drawn", "gated-pixelcnn-mnist-drawn", "diagonal-bilstm-mnist-drawn")
+MUON = ("pixelcnn-mnist-drawn", "gated-pixelcnn-mnist-drawn", "row-lstm-mnist-drawn", "diagonal-bilstm-mnist-drawn")
 
 EXPECTED = {  # nats an image of the test split, minutes
     "gated-pixelcnn-mnist": (63.32, 67),
