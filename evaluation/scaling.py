@@ -15,7 +15,7 @@ import torch
 from matplotlib import pyplot as plt
 from tqdm import tqdm
 
-from evaluation.speed import step
+from evaluation.timing import step
 from hub_models import MODELS
 from hub_models.base import write_bytes, write_json
 from hub_models.masked_image import MaskedImageModel

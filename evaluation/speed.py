@@ -4,16 +4,10 @@ Each pair is timed in turn, several rounds, and its ratio is that of the medians
 The results go to `evaluation/speed.json`, from which the README's table is made.
 """
 
-import argparse
 import copy
-import functools
 import json
 import math
-import shlex
-import statistics
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,9 +22,9 @@ from evaluation.reference import (
     plain_sampling,
     shuffled_loss,
 )
+from evaluation.timing import asked, bandwidth, fastest_products, plainly, ratio, step
 from hub_models import (
     CNN,
-    AutoregressiveImageModel,
     CharLSTM,
     CharLSTMConfig,
     CNNConfig,
@@ -58,21 +52,6 @@ from training.data import ImageData, Windows
 from training.machine import hardware, has_bf16
 
 RESULTS = Path(__file__).with_name("speed.json")
-
-
-def ratio(fast: Callable[[], None], slow: Callable[[], None], rounds: int) -> dict[str, float]:
-    """Median seconds of both, timed in turn after a first call of each, and slow / fast."""
-    times = {fast: [], slow: []}
-    for step in range(rounds + 1):
-        for call, record in times.items():
-            begun = time.perf_counter()
-            call()
-            if torch.accelerator.is_available():  # which works on while the call is over
-                torch.accelerator.synchronize()
-            if step:
-                record.append(time.perf_counter() - begun)
-    medians = [statistics.median(record) for record in times.values()]
-    return {"seconds": medians[0], "plain_seconds": medians[1], "ratio": medians[1] / medians[0]}
 
 
 def sampling(model: PixelPredictor, count: int, rounds: int) -> dict[str, float]:
@@ -107,31 +86,6 @@ def weights_read(model: MaskedImageModel) -> int:
     return height * (width * pixel + row)
 
 
-@functools.cache
-def bandwidth() -> float:
-    """How many float32 weights a second this machine reads at best, of a matrix of 16 MiB that multiplies a vector."""
-    matrix, vector = torch.randn(4096, 1024), torch.randn(1024)
-    times = []
-    for _ in range(300):
-        begun = time.perf_counter()
-        matrix @ vector
-        times.append(time.perf_counter() - begun)
-    return matrix.numel() / min(times)
-
-
-def plainly(model: MaskedImageModel, count: int, steps: int) -> Callable[[], None]:
-    """The usual way of sampling, of so many sub-pixels of each image: all of them would take too long."""
-    known = torch.ones(1, 1, *model.shape[1:], dtype=torch.bool)
-    known.view(-1)[: steps // model.shape[0]] = False
-    blank = torch.zeros(count, *model.shape, dtype=torch.uint8)
-
-    def complete() -> None:
-        with plain_sampling(model):
-            model.complete(blank, known)
-
-    return complete
-
-
 def deep_sampling(model: MaskedImageModel, count: int, rounds: int, steps: int) -> dict:
     """As `sampling`, where the plain way takes too long: it is timed for so many sub-pixels and scaled up to all.
 
@@ -144,14 +98,6 @@ def deep_sampling(model: MaskedImageModel, count: int, rounds: int, steps: int) 
     bound = weights_read(model) / bandwidth()
     told = f"{steps} of {total:,} sub-pixels timed, scaled up"
     return found | scaled | {"bound_seconds": bound, "of_bound": found["seconds"] / bound, "plain": told}
-
-
-def step(model: AutoregressiveImageModel, images: torch.Tensor, bf16: bool) -> None:
-    """A forward and backward pass."""
-    with torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
-        loss = model(images)["loss"]
-    loss.backward()
-    model.zero_grad()
 
 
 def training(model: PixelPredictor, count: int, rounds: int) -> dict[str, float]:
@@ -169,18 +115,6 @@ def weights_used(model: MaskedImageModel) -> int:
         elif isinstance(module, (torch.nn.Conv1d, torch.nn.Conv2d)):
             used += module.weight.numel()
     return used
-
-
-@functools.cache
-def fastest_products(bf16: bool) -> float:
-    """Multiplications a second in products of matrices of side 2,048, at best."""
-    matrix = torch.randn(2048, 2048, dtype=torch.bfloat16 if bf16 else torch.float32)
-    times = []
-    for _ in range(12):
-        begun = time.perf_counter()
-        matrix @ matrix
-        times.append(time.perf_counter() - begun)
-    return 2048**3 / min(times)
 
 
 def deep_training(model: MaskedImageModel, count: int, rounds: int, alike: bool) -> dict:
@@ -382,27 +316,6 @@ def pairs() -> dict[str, Callable[[int], dict]]:
                 lambda r, make=make, count=count, steps=steps: deep_sampling(make().eval(), count, r, steps)
             )
     return found
-
-
-def asked(module: str, about: str, pairs: Callable[[], dict], hardware: str, refused: str = "") -> tuple[dict, ...]:
-    """What a command line asks for: all pairs, those to be measured, and what their results tell of the run.
-
-    `refused`: why nothing can be measured here.
-    """
-    parser = argparse.ArgumentParser(f"python -m evaluation.{module}", description=about.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3, help="of each pair, after one that does not count")
-    parser.add_argument("--only", default="", help="the pairs whose name holds this; the others' results are kept")
-    args = parser.parse_args()
-    if args.rounds < 1:
-        parser.error(f"--rounds is {args.rounds}: give at least 1")
-    if refused:
-        parser.error(refused)
-    known = pairs()
-    chosen = {name: measure for name, measure in known.items() if args.only in name}
-    if not chosen:
-        parser.error(f"--only is {args.only!r}: no pair's name holds that; they are {'; '.join(known)}")
-    ran = {"hardware": hardware, "torch": torch.__version__, "rounds": args.rounds}
-    return known, chosen, ran | {"command": shlex.join(["python", "-m", f"evaluation.{module}", *sys.argv[1:]])}
 
 
 def main() -> None:

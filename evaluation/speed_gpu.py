@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from evaluation.reference import plain_loss
-from evaluation.speed import asked, plainly, ratio, step
+from evaluation.timing import asked, plainly, ratio, step
 from hub_models import DiagonalBiLSTM, GatedPixelCNN, PixelCNN, RowLSTM
 from hub_models.base import write_json
 from hub_models.masked_image import MaskedImageModel

@@ -114,8 +114,8 @@ class Server:
         return next(i for i, d in self.functions.items() if d["api_name"] == name)
 
     def client(self) -> Client:
-        """A visitor, who looks at no picture on the way: a client that fetches each takes longer than the app."""
-        return Client(self.url, verbose=False, download_files=False)
+        """A patient visitor, who looks at no picture on the way: one that fetches each takes longer than the app."""
+        return Client(self.url, verbose=False, download_files=False, httpx_kwargs={"timeout": LIMIT})
 
     def memory(self) -> float:
         """Resident, in MB, without what is free: how much of that the allocator keeps swings by 100 MB."""
@@ -342,9 +342,9 @@ def given_up(server: Server, name: str, i: int) -> None:
 def cancellations(server: Server, name: str, warm: int, n: int, sessions: int, most: float) -> list[Row]:
     """An endpoint's samplings given up midway leave no thread, at most so many MB, and few files.
 
-    Gradio keeps a copy of the page, 0.6 MB, for each of the last visitors, `public.VISITORS`, and its first 50 or so
-    take 100 MB once: `sessions` of them and `warm` samplings come first, to have that behind us. What is resident
-    swings by some 30 MB between lots of a hundred; sixteen photographs that went on would hold a MB each time.
+    Gradio keeps a copy of the page, 0.6 MB, for each of the last visitors, `public.VISITORS`, and the first samplings
+    take 100 MB once: `sessions` visitors and `warm` samplings come first, to have that behind us. What is resident
+    swings by some 30 MB between lots of six already; sixteen photographs that went on would hold a MB each time.
     """
     look = {"fn_index": server.index("look_back"), "data": [None, 1]}
     for i in range(sessions):

@@ -15,7 +15,8 @@ from evaluation.corruptions import SEVERITIES, corrupt
 from evaluation.reference import pillow_batches, plain_logits, plain_sampling
 from evaluation.report import TILE_COLUMNS, draw_tiles, most_confident
 from evaluation.runner import run
-from evaluation.speed import deep_training, ratio, weights_read, weights_used
+from evaluation.speed import deep_training, weights_read, weights_used
+from evaluation.timing import ratio
 from hub_models import (
     CNN,
     CNNConfig,

@@ -34,7 +34,7 @@ def test_uploads_stay_in_their_folder(server):
 
 @pytest.mark.parametrize("name", load.STREAMS)
 def test_samplings_given_up_leave_nothing(server, name):
-    assert load.cancellations(server, name, 4, 6, 0, 120)  # the first visitors, four at once, take 100 MB once
+    assert load.cancellations(server, name, 4, 6, 0, 120)  # the first, four at once, take 60 MB once
 
 
 def test_drawings_sent_ahead_are_bounded(server):
