@@ -131,8 +131,8 @@ def build() -> None:
     texts = gr.State([EXAMPLES[0]])
     settings, shown = [name, temperature, top_k], [text, past, likely, texts]
     quietly = {"show_progress": "hidden", "trigger_mode": "always_last"}
-    gr.on(
-        [text.input, name.input, temperature.input, top_k.input],
+    gr.on(  # a text's input is of keys that type a sign alone: not of Backspace, nor of what is pasted
+        [text.change, name.input, temperature.input, top_k.input],
         suggest,
         [text, *settings],
         likely,
