@@ -56,7 +56,7 @@ def paper() -> dict:
 def pictures() -> tuple[gr.Dataset, gr.UploadButton]:
     """The widgets for `from_example` and `from_file`."""
     examples = gr.Dataset(
-        label="Examples from MNIST's test split",
+        label="Examples from MNIST, none of them trained on",
         components=[gr.Image(visible=False)],
         samples=[[str(path)] for path in EXAMPLES],
         type="index",
