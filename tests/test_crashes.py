@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -491,6 +492,33 @@ def test_a_checkpoint_without_the_random_state_of_each_process_or_without_its_be
     assert newest_checkpoint(run, processes=2) == last and newest_checkpoint(run, processes=3) is None
     shutil.rmtree(best_of(last))
     assert best_of(last) != last and newest_checkpoint(run) != last
+
+
+def test_what_a_killed_writer_left_is_cleared_wherever_it_was_written(tmp_path):
+    litter = [tmp_path / name for name in ("a.json.7.writing", "stages/0.txt.7.writing", ".eval_results/x.7.writing")]
+    kept = [tmp_path / name for name in ("a.writing.txt", "stages/0.txt", "stages/my.writing")]
+    for path in litter + kept:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    with locked(tmp_path, wait=0):
+        assert not any(path.exists() for path in litter) and all(path.exists() for path in kept)
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"])
+def test_a_checkpoint_with_a_damaged_middle_is_not_whole(name, unbroken, tmp_path):
+    """As a power cut leaves it: of the right length, with zeros in it."""
+    run = tmp_path / "run"
+    shutil.copytree(unbroken.runs["7"], run)
+    last = checkpoints(run)[0]
+    content = bytearray((last / name).read_bytes())
+    if name.endswith(".json"):
+        content = b"{}"
+    else:
+        with zipfile.ZipFile(last / name) as file:  # its longest part
+            begin = max(file.infolist(), key=lambda part: part.file_size).header_offset + 200
+        content[begin : begin + 20] = bytes(b ^ 255 for b in content[begin : begin + 20])
+    (last / name).write_bytes(content)
+    assert newest_checkpoint(run) not in (None, last)
 
 
 # Rank 1 is slow, and rank 0 is killed as soon as it has written the file that says that all is there.

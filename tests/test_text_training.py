@@ -22,6 +22,7 @@ from hub_models.base import fingerprint
 from training import train as command
 from training import trainer as trainers
 from training.data import DATASETS, TEXTS, TextData, Windows, describe, load_split, text
+from training.data.text import read_plays
 from training.recipe import recipes
 from training.train import train
 from training.trainer import HubTrainer, newest_checkpoint
@@ -190,14 +191,32 @@ WRONG = {
     "one line": (b"a," * 10**6, "once each: its first line is 'a,a,"),
     "commas of a line": (b"Play,PlayerLine\nA,To be, or not\n", "line 2 has more fields than there are columns"),
     "an open quote": (b'Play,PlayerLine\nA,"To be\nB,not\n', "unexpected end of data"),
-    "no UTF-8": (b"Play,PlayerLine\nA,h\xe9llo\n", "is no CSV in UTF-8 with the columns Play, PlayerLine"),
-    "UTF-16": ("Play,PlayerLine\nA,hello\n".encode("utf-16"), "is no CSV in UTF-8"),
+    "no UTF-8": (b"Play,PlayerLine\nA,h\xe9llo\n", "save it as UTF-8"),
+    "UTF-16": ("Play,PlayerLine\nA,hello\n".encode("utf-16"), "save it as UTF-8"),
     "empty": (b"", "is no CSV in UTF-8 with the columns Play, PlayerLine, once each: its"),
     "no lines": (b"Play,PlayerLine\n", "it has no lines"),
     "a web page": (b"<!DOCTYPE html>\n<html></html>\n", "is no CSV in UTF-8 with the columns"),
-    "a huge field": (b"Play,PlayerLine\nA," + b"x" * 200_000 + b"\n", "field larger than field limit"),
-    "too short": (b"Play,PlayerLine\nA,hello\n", "too few for one window of 8: give a larger --limit"),
+    "a line of no play": (b"Play,PlayerLine\nA,b\n,c\n", "line 3 is of no play"),
+    "too short": (b"Play,PlayerLine\nA,hello\n", "too few for one window of 8: give a longer text"),
 }
+
+
+def test_empty_rows_are_no_play_and_a_line_may_be_long(tmp_path):
+    """A spreadsheet leaves the ones, and the csv module by itself takes 128 KiB."""
+    data = b"Play,PlayerLine\nA,hello\n,\n , \nB," + b"x" * 200_000 + b"\nA,\n,\n"
+    (tmp_path / "x.csv").write_bytes(data)
+    assert read_plays(tmp_path / "x.csv")[0] == {"A": ["hello", ""], "B": ["x" * 200_000]}
+
+
+def test_a_csv_that_cannot_be_read_is_told(monkeypatch, tmp_path):
+    path = write_plays(tmp_path / "x.csv")
+
+    def broken(*_, **__):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "open", broken)
+    with pytest.raises(ValueError, match=r"cannot be read \(Input/output error\): give another file"):
+        read_plays(path)
 
 
 @pytest.mark.parametrize("limit", [(), ("--limit", "5")])
@@ -246,7 +265,10 @@ def test_a_csv_may_have_a_byte_order_mark_short_rows_and_quoted_lines(tmp_path):
         (["word-lstm-plays", "--clip_value", "nan"], "--clip_value is nan: give at least 0"),
         (["word-lstm-plays", "--limit", "0"], "--limit is 0: give at least 1 image or line"),
         (["word-lstm-plays", "--model.widths", "0"], "a width is 0: give a whole number from 1"),
-        ([*TOY, "--limit", "1"], "too few for one window of 8: give a larger --limit or a shorter --window"),
+        (
+            [*TOY, "--limit", "1"],
+            "give a longer text, a larger --limit or a shorter --window",
+        ),
         ([*TOY, "--activation_checkpointing", "True"], "WordLSTM offers no activation checkpointing"),
         (
             [*TOY, "--carry", "False", "--per_device_train_batch_size", "99", "--dataloader_drop_last", "True"],

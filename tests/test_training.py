@@ -322,6 +322,44 @@ def test_a_run_that_is_replaced_is_there_until_the_new_one_has_trained(run, tmp_
     assert {path.name for path in tmp_path.iterdir()} == {"run"}
 
 
+def test_what_is_called_as_a_run_put_aside_would_be_is_never_deleted(run, tmp_path):
+    folder, argv = run
+    theirs = tmp_path / "run.replaced"
+    theirs.mkdir()
+    (theirs / "thesis.txt").write_text("dear")
+    train([*argv, "--output_dir", str(tmp_path / "run")])
+    with pytest.raises(ValueError, match="which holds no run of ours: move that away"):
+        train([*argv, "--output_dir", str(tmp_path / "run"), "--overwrite"])
+    assert (theirs / "thesis.txt").read_text() == "dear" and load(tmp_path / "run").config.hidden_size == 8
+
+
+def test_a_run_behind_a_link_is_replaced_where_it_lies_and_the_folder_one_stands_in_is_not(run, tmp_path, monkeypatch):
+    folder, argv = run
+    large, link = tmp_path / "large", tmp_path / "run"
+    shutil.copytree(folder, large)
+    link.symlink_to(large)
+    for _ in range(2):
+        before = (large / "recipe.json").stat().st_ino
+        train([*argv, "--output_dir", str(link), "--overwrite"])
+        assert link.is_symlink() and (large / "recipe.json").stat().st_ino != before
+        assert {path.name for path in tmp_path.iterdir()} == {"large", "run"}
+    monkeypatch.chdir(large)
+    with pytest.raises(ValueError, match="delete it yourself, or give another --output_dir"):
+        train([*argv, "--output_dir", ".", "--overwrite"])
+    assert load(large).config.hidden_size == 8
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"model": {}, "data": {}}'])
+def test_a_record_that_is_damaged_is_told_by_name(run, tmp_path, text):
+    folder, argv = run
+    copy = tmp_path / "run"
+    shutil.copytree(folder, copy)
+    (copy / "recipe.json").write_text(text)
+    with pytest.raises(ValueError, match=r"recipe\.json is (damaged|not valid JSON)") as refused:
+        train([*argv, "--output_dir", str(copy), "--resume"])
+    assert "\n" not in str(refused.value)
+
+
 def test_only_the_first_process_writes_checkpoints(run, tmp_path):
     """Trainer calls `_save` in each; two writers of one file lose it now and then."""
     folder, _ = run

@@ -92,7 +92,7 @@ def locked(folder: Path, wait: float = 60) -> Iterator[None]:
         told = f"{folder} is no folder that can be written to ({error.strerror}): mend that, or give another"
         raise ValueError(told) from error
     try:
-        for path in [*folder.glob(".*/*.writing"), *folder.glob("*.writing")]:
+        for path in [*folder.glob("*/*.writing"), *folder.glob("*.writing")]:
             if path.name == ".writing":
                 shutil.rmtree(path)
             elif re.search(r"\.\d+\.writing$", path.name):

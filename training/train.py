@@ -32,7 +32,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hub_models import MODELS, AutoregressiveImageModel, HubModel, TextModel
-from hub_models.base import WEIGHTS, read_weights, write_json, write_text
+from hub_models.base import WEIGHTS, read_json, read_weights, write_json, write_text
 from hub_models.card import write_card
 from hub_models.config import ModelConfig, require
 from hub_models.text import TOKENIZER
@@ -52,6 +52,9 @@ INCIDENTAL = {
     *("output_dir", "report_to", "disable_tqdm", "log_level", "run_name", "dataloader_pin_memory", "use_cpu"),
     *("ddp_find_unused_parameters", "logging_nan_inf_filter"),
 }
+
+
+ASIDE = ".replaced"  # in a run that --overwrite has put aside: another folder that is called so is not ours to delete
 
 
 class DivergedError(ValueError):
@@ -100,9 +103,11 @@ def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
     there = [path for path in folder.iterdir() if path.name != LOCK]
     if run.resume and there:  # else it was killed before it could write its recipe
         require(recorded.is_file(), f"{folder} holds no run to resume: leave out --resume")
-        before = json.loads(recorded.read_text())
-        decisive = [key for key in wanted if key not in ("about", "command", "machine")]
+        before = read_json(recorded)
+        whole = isinstance(before, dict) and all(isinstance(before.get(k), dict) for k in ("model", "data", "machine"))
+        require(whole, f"{recorded} is damaged: begin anew with --overwrite")
         unsaid = {field.name: field.default for field in dataclasses.fields(Recipe)}  # of what is younger than the run
+        decisive = [key for key in wanted if key not in ("about", "command", "machine")]
         changed = [line for k in decisive for line in _differences(k, before.get(k, unsaid.get(k)), wanted[k])]
         told = f"the recipe has changed since {folder} began: {'; '.join(changed)}"
         require(not changed, f"{told}: undo that, or begin anew with --overwrite")
@@ -121,16 +126,10 @@ def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
         ours = recorded.is_file()
         require(ours, f"{folder} exists and holds no run of ours: give another --output_dir")
         require(run.overwrite, f"{folder} exists: go on with --resume, or delete it and begin anew with --overwrite")
-        if replaced(folder).exists() and not (folder / WEIGHTS).exists():  # what it was to replace is what is kept
-            for path in there:
-                if path.is_dir():
-                    shutil.rmtree(path)
-                elif path != recorded:  # it makes the folder ours, so another takes its place at once
-                    path.unlink()
+        if is_aside(folder) and not (folder / WEIGHTS).exists():  # what it was to replace is what is kept
+            empty(folder, (LOCK, recorded.name))  # that makes the folder ours, so another takes its place at once
         else:
-            shutil.rmtree(replaced(folder), ignore_errors=True)
-            folder.rename(replaced(folder))
-            folder.mkdir()
+            put_aside(folder)
             os.link(replaced(folder) / LOCK, folder / LOCK)  # so that it is still locked, by the same file
             (replaced(folder) / LOCK).unlink()
     write_json(recorded, wanted)
@@ -139,7 +138,48 @@ def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
 
 def replaced(folder: Path) -> Path:
     """Where a run lies that --overwrite puts another in place of, until that one is done."""
-    return Path(f"{os.path.abspath(folder)}.replaced")
+    return Path(f"{os.path.realpath(folder)}.replaced")
+
+
+def is_aside(folder: Path) -> bool:
+    """Whether a run that was in a folder lies aside."""
+    return (replaced(folder) / ASIDE).is_file()
+
+
+def discard(folder: Path) -> None:
+    """Delete the run that lies aside of a folder, if any; what tells that it does goes last."""
+    if is_aside(folder):
+        empty(replaced(folder), (ASIDE,))
+        shutil.rmtree(replaced(folder))
+
+
+def empty(folder: Path, kept: tuple[str, ...]) -> None:
+    """Delete all that is in a folder but the files of these names."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name not in kept:
+            path.unlink()
+
+
+def put_aside(folder: Path) -> None:
+    """Move a run out of its folder, which is made anew and empty.
+
+    Raises:
+        ValueError: it cannot be moved; it lies where it was.
+    """
+    discard(folder)
+    there = Path(os.path.realpath(folder)) if folder.is_symlink() else folder  # "." is not to be moved
+    told = f"{there} cannot be put aside as {replaced(folder)}"
+    taken = replaced(folder).exists() and any(replaced(folder).iterdir())
+    require(not taken, f"{told}, which holds no run of ours: move that away")
+    (there / ASIDE).touch()
+    try:
+        there.rename(replaced(folder))
+    except OSError as error:
+        (there / ASIDE).unlink()
+        raise ValueError(f"{told} ({error.strerror}): delete it yourself, or give another --output_dir") from error
+    there.mkdir()
 
 
 def _differences(key: str, then: Any, now: Any) -> list[str]:
@@ -265,7 +305,7 @@ def prepare_text(
     batches = {"train": args.train_batch_size * args.world_size, "validation": args.eval_batch_size}
     tokens = {split: [model.encode(text) for text in data.texts] for split, data in splits.items()}
     lanes = {split: batch if run.carry else 0 for split, batch in batches.items()}
-    windows = {split: Windows(tokens[split], run.windows[-1], lanes[split]) for split in splits}
+    windows = {split: Windows(tokens[split], run.windows[-1], lanes[split], f"{split} text") for split in splits}
     check_batches(model, args, len(windows["train"]), "windows")
     return model, windows
 
@@ -286,7 +326,7 @@ def train(argv: list[str]) -> Path:
     else:
         model, sets = prepare_images(config, splits, args), splits
     folder = Path(args.output_dir)
-    begun = folder.exists() or replaced(folder).exists()
+    begun = folder.exists() or is_aside(folder)
     require(begun or not run.resume, f"{folder} holds no run to resume: leave out --resume")
     wanted = description(argv, recipe, run, args, config, splits["train"])
     with locked(folder, wait=0) if args.process_index == 0 else contextlib.nullcontext():
@@ -324,7 +364,7 @@ def train(argv: list[str]) -> Path:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if trainer.is_world_process_zero():
             finish(folder, model, trainer, splits["validation"], run.half)
-            shutil.rmtree(replaced(folder), ignore_errors=True)
+            discard(folder)
     part()
     return folder
 

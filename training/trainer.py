@@ -316,14 +316,16 @@ def is_whole(checkpoint: Path, processes: int = 1) -> bool:
     ranks = [f"_{rank}" for rank in range(processes)] if processes > 1 else [""]
     pickles = ["optimizer.pt", "scheduler.pt", *(f"rng_state{rank}.pth" for rank in ranks)]
     try:
-        if not all(zipfile.is_zipfile(checkpoint / name) for name in pickles):  # its directory is written last
-            return False
+        for name in pickles:
+            with zipfile.ZipFile(checkpoint / name) as file:
+                if file.testzip():  # a part of it does not fit its checksum
+                    return False
         for path in checkpoint, best_of(checkpoint):
             json.loads((path / "config.json").read_text())
             for weights in path / WEIGHTS, path / RAW:
                 if weights.name == WEIGHTS or weights.exists():  # only a run that averages has raw ones
                     with safe_open(weights, "pt"):
                         pass
-    except (SafetensorError, OSError, ValueError):
+    except (SafetensorError, zipfile.BadZipFile, OSError, ValueError, KeyError, TypeError):
         return False
     return True

@@ -78,8 +78,10 @@ class Windows(torch.utils.data.Dataset):
     windows in order go along all of them at once, so that a model may carry its state from each batch to the next.
     """
 
-    def __init__(self, texts: list[torch.Tensor], window: int, lanes: int = 0):
+    def __init__(self, texts: list[torch.Tensor], window: int, lanes: int = 0, what: str = "text"):
         """Of texts as tokens, int64 (N,) each. Lanes go through all of them, one after another; no window else does.
+
+        `what` the tokens are of, for a refusal.
 
         Raises:
             ValueError: there are not enough tokens for one window.
@@ -94,8 +96,8 @@ class Windows(torch.utils.data.Dataset):
             parts.append((steps[:, None] + starts).flatten())
             begun += count
         self.starts, self.lanes = torch.cat(parts), len(starts) if lanes else 0
-        told = f"the text has {len(self.tokens):,} tokens, too few for one window of {window}"
-        require(len(self.starts) > 0, f"{told}: give a larger --limit or a shorter --window")
+        told = f"the {what} has {len(self.tokens):,} tokens, too few for one window of {window}"
+        require(len(self.starts) > 0, f"{told}: give a longer text, a larger --limit or a shorter --window")
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -238,6 +240,7 @@ def read_plays(path: Path) -> tuple[dict[str, list[str]], str]:
         raise FileNotFoundError(f"there is no file {str(path)!r}: give a CSV with the columns {', '.join(COLUMNS)}")
     told = f"{path} is no CSV in UTF-8 with the columns {', '.join(COLUMNS)}"
     plays: dict[str, list[str]] = {}
+    csv.field_size_limit(2**31 - 1)  # a line of a text may be long
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file, strict=True)
@@ -246,9 +249,16 @@ def read_plays(path: Path) -> tuple[dict[str, list[str]], str]:
             require(fits, f"{told}, once each: its first line is {','.join(names)[:200]!r}")
             for row in rows:
                 require(None not in row, f"{told}: line {rows.line_num} has more fields than there are columns")
-                plays.setdefault(row["Play"] or "", []).append(" ".join((row["PlayerLine"] or "").split()))
-    except (UnicodeDecodeError, csv.Error) as error:
+                play, line = (" ".join((row[column] or "").split()) for column in COLUMNS)
+                require(play or not line, f"{told}: line {rows.line_num} is of no play")
+                if play:  # else an empty row, as spreadsheets leave them
+                    plays.setdefault(play, []).append(line)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{told} ({error}): save it as UTF-8") from error
+    except csv.Error as error:
         raise ValueError(f"{told}: {error}") from error
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}): give another file") from error
     require(sum(map(len, plays.values())) > 0, f"{told}: it has no lines")
     return plays, fingerprint(path)
 
