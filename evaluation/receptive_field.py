@@ -6,6 +6,7 @@ White is what the logits of the red pixel depend on, grey what comes before it a
 """
 
 import argparse
+import io
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 
 from hub_models import MODELS, GatedPixelCNN, HubModel, load
+from hub_models.base import write_bytes
 from hub_models.config import require
 from hub_models.images import to_field
 from hub_models.masked_image import MaskedImageModel
@@ -53,8 +55,10 @@ def draw(models: dict[str, HubModel], path: Path) -> None:
         axis.set_title(f"{name}\n{model.config.layers} layers", fontsize=10)
         axis.set(xticks=[], yticks=[])  # and a frame: much is white
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, bbox_inches="tight")
+    image = io.BytesIO()
+    figure.savefig(image, dpi=120, bbox_inches="tight")
     pyplot.close(figure)
+    write_bytes(path, image.getvalue())
 
 
 def main() -> None:
@@ -64,6 +68,7 @@ def main() -> None:
     parser.add_argument("--model", action="append", default=[], help="shipped name, folder or repository; repeatable")
     args = parser.parse_args()
     try:
+        require(args.png.suffix == ".png", f"{args.png} is no PNG's name: end it with .png")
         draw({n: load(n) for n in args.model} or {model.title: model for model in untrained()}, args.png)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")

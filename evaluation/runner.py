@@ -18,9 +18,9 @@ from accelerate import PartialState
 from tqdm import tqdm
 
 from hub_models import AutoregressiveImageModel, HubModel, TextModel, load, locate
-from hub_models.base import WEIGHTS, fetch, fingerprint, write_bytes, write_json
+from hub_models.base import WEIGHTS, check_device, fetch, fingerprint, write_bytes, write_json
+from hub_models.card import IDENTITY, extent, read_report, read_results, render_card, write_card
 from hub_models.card import SPLITS as REPORTED
-from hub_models.card import extent, read_folder, read_report, read_results, write_card
 from hub_models.config import require
 from training.data import DATASETS, SPLITS, ImageData, TextData, describe, load_split
 from training.machine import hardware, interleave, launcher, locked, part
@@ -65,12 +65,8 @@ def run(
     args = parser.parse_args(argv)
     require(args.limit is None or args.limit > 0, f"--limit is {args.limit}: give at least 1 image or line")
     require(args.batch_size > 0, f"--batch_size is {args.batch_size}: give at least 1 image")
-    try:
-        torch.zeros(1, device=args.device).item()  # "meta" has tensors, but no numbers
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"--device is {args.device!r}, which is not to be had here: give cpu or leave it out"
-        ) from error
+    require(0 <= args.seed < 2**31, f"--seed is {args.seed}: give a number of 0 to 2,147,483,647")
+    check_device(args.device, "--device")
     state = PartialState(cpu=args.device == "cpu")  # of several GPUs it gives each process its own
     device = state.device if args.device == "cuda" else torch.device(args.device)
     source = locate(args.name)
@@ -80,9 +76,13 @@ def run(
         told = f"{args.name} was trained on {own}, which is no data set of ours: give that file by --data"
         require(not own or bool(args.data), told)
         if Path(source).is_dir():
-            read_folder(Path(source))  # what is missing or damaged is told before hours of work
+            render_card(source)  # what is missing or damaged is told before hours of work
         model = load(args.name, map_location=device)
         data = load_split(source_data["name"], args.split, args.data).first(args.limit)
+        same = isinstance(model, TextModel) == isinstance(data, TextData)
+        same = same and (isinstance(model, TextModel) or tuple(data.images.shape[1:]) == model.shape)
+        told = f"{source}: recipe.json names {source_data['name']}, which {type(model).__name__} does not fit"
+        require(same, f"{told}: download it again, or train anew")
     torch.manual_seed(args.seed)
     options = shlex.join(argument for argument in argv if argument != args.name)
     foreign = bool(args.data) and (bool(own) or data.revision != source_data["revision"])  # no published data set
@@ -170,7 +170,7 @@ def record(folder: Path, results: Measures, files: dict[str, bytes] | None = Non
     """
 
     def key(entry: dict) -> tuple:
-        return tuple(entry[name] for name in ("metric", "dataset", "split", "seed"))
+        return tuple(entry[name] for name in IDENTITY[1:])
 
     weights = results[0]["weights"]
     with locked(folder):  # of two evaluations at once neither loses its results
@@ -196,3 +196,5 @@ def command(measure: Callable, doc: str, report: Report | None = None) -> None:
         run(measure, doc, sys.argv[1:], report)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped: nothing is written")

@@ -7,6 +7,7 @@ side grows, the others stay. The figures go to `evaluation/scaling.json`, and th
 
 import argparse
 import json
+import os
 import statistics
 import time
 from pathlib import Path
@@ -97,6 +98,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.rounds < 1:
         parser.error(f"--rounds is {args.rounds}: give at least 1")
+    for path in RESULTS, PICTURE:
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            parser.error(f"{path} cannot be written: run this in a clone of your own")
     torch.manual_seed(0)
     kinds = [kind for kind in MODELS.values() if issubclass(kind, MaskedImageModel)]
     wanted = [(kind, grown, BASE | {grown: n}) for kind in kinds for grown, sizes in GROWN.items() for n in sizes]

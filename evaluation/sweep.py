@@ -218,7 +218,7 @@ def main(argv: list[str]) -> dict:
     parser = argparse.ArgumentParser("python -m evaluation.sweep", description=__doc__.splitlines()[0])
     parser.add_argument("name", choices=SWEEPS)
     parser.add_argument("--epochs", type=int, help="[2]")
-    parser.add_argument("--limit", type=int, help="only the first N images, or lines of text, of each split")
+    parser.add_argument("--limit", type=int, help="train and validate on the first N images, or lines of text")
     parser.add_argument("--seeds", type=int, help="[1]")
     parser.add_argument("--overwrite", action="store_true", help="train anew the runs that are there")
     parser.add_argument("--data", help="a CSV of the plays, instead of Kaggle's")
@@ -284,3 +284,5 @@ if __name__ == "__main__":
         print(json.dumps(main(sys.argv[1:])))
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("stopped: the same command goes on")

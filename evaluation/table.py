@@ -8,6 +8,7 @@ from pathlib import Path
 from hub_models import MODELS, shipped
 from hub_models.base import PRETRAINED, WEIGHTS, read_json, write_text
 from hub_models.card import format_value, read_results
+from hub_models.config import require
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -300,8 +301,10 @@ def filled(text: str) -> str:
         "load": load_table(),
     }
     for name, table in tables.items():
-        head, _, rest = text.partition(f"<!-- {name} -->\n")
-        _, _, tail = rest.partition("<!-- end -->")
+        head, begun, rest = text.partition(f"<!-- {name} -->\n")
+        old, ended, tail = rest.partition("<!-- end -->")
+        whole = begun and ended and "<!--" not in old
+        require(whole, f"README.md lacks <!-- {name} --> or its <!-- end -->: put it back")
         text = f"{head}<!-- {name} -->\n{table}\n<!-- end -->{tail}"
     return text
 
@@ -312,9 +315,13 @@ def main() -> None:
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
     text = README.read_text()
-    if check and filled(text) != text:
+    try:
+        new = filled(text)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    if check and new != text:
         sys.exit("error: README.md is out of date: run python -m evaluation.table")
-    write_text(README, filled(text))
+    write_text(README, new)
 
 
 if __name__ == "__main__":

@@ -159,7 +159,21 @@ def open_checkpoint(name: str | Path, **kwargs) -> Stored:
     commit = path.parent.name  # of the Hub's cache; a publish between two requests must not mix two checkpoints
     if not os.path.isdir(source) and re.fullmatch("[0-9a-f]{40}", commit):
         hub["revision"] = commit
-    return Stored(source, config, hub, kwargs.get("map_location", "cpu"))
+    device = kwargs.get("map_location", "cpu")
+    check_device(device, "map_location")
+    return Stored(source, config, hub, device)
+
+
+def check_device(device: str | torch.device, name: str) -> None:
+    """Refuse a device that holds no numbers here; `name` is the argument's.
+
+    Raises:
+        ValueError: with what was given.
+    """
+    try:
+        torch.zeros(1, device=device).item()  # "meta" has tensors, but no numbers
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ValueError(f"{name} is {device!r}, which is not to be had here: give cpu or leave it out") from error
 
 
 def fingerprint(path: Path) -> str:
@@ -320,6 +334,8 @@ class HubModel(
         Raises:
             FileNotFoundError: nothing there. ValueError: another class's, a damaged or a foreign checkpoint.
         """
+        told = f"{cls.__name__} is a family of models: open one with hub_models.load, which picks the class"
+        require(hasattr(cls, "config_class"), told)
         stored, own = open_checkpoint(pretrained_model_name_or_path, **kwargs), cls.config_class.model_type
         found = stored.config["model_type"]
         told = f"{stored.source} holds a {found!r}, not a {own!r}: open it with hub_models.load, which picks the class"
@@ -355,15 +371,24 @@ class HubModel(
         }
         told = [f"{what} {', '.join(keys[:3])}{' ...' if keys[3:] else ''}" for what, keys in faults.items() if keys]
         require(not told, f"{source}: {WEIGHTS} does not fit its config.json: it {' and '.join(told)}")
+        if any(tensor.dtype == torch.float64 for tensor in weights.values()):
+            model.double()  # or what was saved would come back rounded; less than float32 becomes that exactly
         model.load_state_dict(weights, strict=True)
         return model.to(device).eval()
 
     def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
         """Write `model.safetensors` and `config.json`; `card.write_card` makes the card from a folder's files.
 
+        Args:
+            save_directory: made where there is none.
+            **kwargs: what `push_to_hub` of the mixin passes on, of which nothing is needed.
+
         Raises:
-            OSError: no room or no right; the files that were there are whole.
+            OSError: no room or no right; the files that were there are whole. ValueError: another argument.
         """
+        unknown = sorted(set(kwargs) - {"config", "model_card_kwargs"})
+        told = "to push, call push_to_hub(repo_id), or `python -m training.publish`, which brings the card, too"
+        require(not unknown, f"save_pretrained writes a folder and takes no {', '.join(unknown)}: {told}")
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         write_bytes(folder / WEIGHTS, save({name: tensor.contiguous() for name, tensor in self.state_dict().items()}))

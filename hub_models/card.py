@@ -11,6 +11,7 @@ from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, constant
 from safetensors import safe_open
 
 from .base import PRETRAINED, WEIGHTS, fingerprint, read_json, write_text
+from .config import require
 
 TEMPLATE = Path(__file__).with_name("card.md")
 README = "README.md"
@@ -22,6 +23,7 @@ PUBLISHED = (  # what a repository holds of a run folder
     *("history.csv", "curves.png", "samples.png", "stages.png", LEADERBOARD),
     *(name.format(split) for split in SPLITS for name in REPORT),
 )
+IDENTITY = ("weights", "metric", "dataset", "split", "seed")  # by which a result is known
 APART = ("--output_dir", "--disable_tqdm", "--report_to", "--data")  # options that leave a run what its recipe says
 HEADLINE = {  # settings that each card shows, and what transformers takes where a recipe says nothing
     "learning_rate": 5e-5,
@@ -45,11 +47,35 @@ def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
         repo_id: the Hub repository it is for; without, the card loads the shipped name or, of a run, `runs/NAME`.
 
     Raises:
-        FileNotFoundError: a file is missing.
+        FileNotFoundError: a file is missing. ValueError: one is damaged; nothing is written.
     """
+    text, tested = render_card(folder, repo_id)
+    folder = Path(folder).resolve()
+    if tested:
+        (folder / LEADERBOARD).parent.mkdir(exist_ok=True)
+        write_text(folder / LEADERBOARD, tested)
+    else:
+        (folder / LEADERBOARD).unlink(missing_ok=True)
+    write_text(folder / README, text)
+    return folder / README
+
+
+def render_card(folder: str | Path, repo_id: str | None = None) -> tuple[str, str]:
+    """What `write_card` writes: the card, and test results for leaderboards ("": none).
+
+    Raises:
+        FileNotFoundError: a file is missing. ValueError: one is damaged.
+    """
+    try:
+        return _rendered(Path(folder).resolve(), repo_id)
+    except (KeyError, IndexError, TypeError, AttributeError, jinja2.UndefinedError) as error:
+        told = f"{folder} has a recipe, results or a report that no command of ours wrote so ({error!r})"
+        raise ValueError(f"{told}: train anew, or download it again") from error
+
+
+def _rendered(folder: Path, repo_id: str | None) -> tuple[str, str]:
     from . import MODELS  # the registry imports the models, which import base beside this
 
-    folder = Path(folder).resolve()
     config, recipe, trained, results = read_folder(folder)
     model = MODELS[config["model_type"]]
     name = repo_id or folder.name
@@ -86,14 +112,7 @@ def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
         train_command=recipe["command"],
         settings=_settings(recipe, trained),
     )
-    tested = _leaderboard(results, repo_id)
-    if tested:
-        (folder / LEADERBOARD).parent.mkdir(exist_ok=True)
-        write_text(folder / LEADERBOARD, tested)
-    else:
-        (folder / LEADERBOARD).unlink(missing_ok=True)
-    write_text(folder / README, text)
-    return folder / README
+    return text, _leaderboard(results, repo_id)
 
 
 def read_folder(folder: Path) -> tuple[dict, dict, dict, list[dict]]:
@@ -115,7 +134,10 @@ def read_results(folder: str | Path) -> list[dict]:
         ValueError: it is damaged.
     """
     path = Path(folder, "eval_results.json")
-    return read_json(path) if path.is_file() else []
+    results = read_json(path) if path.is_file() else []
+    whole = isinstance(results, list) and all(isinstance(entry, dict) and {*IDENTITY} <= {*entry} for entry in results)
+    require(whole, f"{path} is damaged: delete it, and evaluate again")
+    return results
 
 
 def read_report(folder: str | Path, split: str) -> dict | None:
@@ -125,8 +147,11 @@ def read_report(folder: str | Path, split: str) -> dict | None:
         ValueError: it is damaged.
     """
     path = Path(folder, REPORT[0].format(split))
-    found = read_json(path) if path.is_file() else None
-    return found if found and found["weights"] == fingerprint(Path(folder, WEIGHTS)) else None
+    if not path.is_file():
+        return None
+    found = read_json(path)
+    require(isinstance(found, dict) and "weights" in found, f"{path} is damaged: delete it, and evaluate again")
+    return found if found["weights"] == fingerprint(Path(folder, WEIGHTS)) else None
 
 
 def format_value(value: float) -> str:

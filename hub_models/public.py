@@ -60,6 +60,8 @@ def opened(source: str | io.BytesIO, error: type[Exception], most: int = MAX_SID
         raise
     except Image.DecompressionBombError as fault:
         raise error(f"The picture is too large: give one of at most {most} pixels a side.") from fault
+    except FileNotFoundError as fault:  # Gradio keeps uploads for an hour
+        raise error("The picture is no longer kept: upload it again.") from fault
     except (OSError, SyntaxError, ValueError) as fault:  # what Pillow raises on damaged files
         raise error(
             "The picture is damaged or of an unknown kind: give a PNG, JPEG, WebP, GIF, BMP or TIFF."

@@ -125,6 +125,9 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
 
     def decode(self, tokens: torch.Tensor) -> str:
         """int64 (N,) -> text; of what `encode` makes of a text over the vocabulary, exactly that text."""
+        size = self._own_tokenizer().get_vocab_size()
+        fits = bool(((tokens >= 0) & (tokens < size)).all())
+        require(fits, f"tokens are not all of the vocabulary: give numbers of 0 to {size - 1}")
         return self._own_tokenizer().decode(tokens.tolist(), skip_special_tokens=False)
 
     def features(self, tokens: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:

@@ -370,6 +370,11 @@ def test_tiny_and_huge_temperatures_tend_to_greedy_and_uniform(tiny):
     assert levels.mean().item() == pytest.approx(middle, rel=0.05)
 
 
+def test_a_temperature_beyond_all_floats_is_refused(tiny):
+    with pytest.raises(ValueError, match="give a number of at least 0"):
+        tiny.sample(1, temperature=10**400)
+
+
 @pytest.mark.parametrize("temperature", [0, 1])
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_outputs_that_are_not_finite_are_refused(bad, temperature):

@@ -10,7 +10,7 @@ import torch
 import yaml
 from huggingface_hub import ModelCard, constants, parse_eval_result_entries
 
-from evaluation import accuracy
+from evaluation import accuracy, bits_per_dim
 from evaluation.runner import record, run
 from evaluation.table import HERE
 from hub_models import MODELS, ImageClassifier, TextModel, load, shipped
@@ -204,6 +204,38 @@ def test_a_damaged_or_missing_file_is_named_before_anything_is_measured(name, tm
             with pytest.raises((ValueError, FileNotFoundError), match=name) as error:
                 run(accuracy.measure, accuracy.__doc__, ask)
             assert "\n" not in str(error.value)
+
+
+WRONG_JSON = {
+    "train_results.json": ("{}", "[]", "null"),
+    "eval_results.json": ("{}", "null", "[{}]", "[1]"),
+    "report-test.json": ("[1]", "null", "{}"),
+    "recipe.json": ('{"data": {"name": "cifar10", "repo_id": "uoft-cs/cifar10"}}',),
+}
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in WRONG_JSON.items() for text in texts])
+def test_json_that_no_command_of_ours_wrote_is_told_before_anything_is_measured(name, text, tmp_path, monkeypatch):
+    copy = tmp_path / "cnn5x32-cifar10-study"
+    shutil.copytree(PRETRAINED / copy.name, copy)
+    (copy / name).write_text(text)
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    monkeypatch.setattr(accuracy, "log_probabilities", None)
+    with pytest.raises(ValueError, match=r"is damaged|no command of ours wrote so") as error:
+        run(accuracy.measure, accuracy.__doc__, [str(copy), "--split", "validation", "--limit", "3"])
+    assert "\n" not in str(error.value)
+    assert before == {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("pixelcnn-mnist", "cnn5x32-cifar10-study"), ("pixelcnn-mnist", "char-lstm-shakespeare")]
+)
+def test_a_recipe_of_data_that_its_model_does_not_fit_is_told(name, other, tmp_path, cifar10):
+    copy = tmp_path / name
+    shutil.copytree(PRETRAINED / name, copy)
+    shutil.copy(PRETRAINED / other / "recipe.json", copy)
+    with pytest.raises(ValueError, match="which PixelCNN does not fit: download it again, or train anew"):
+        run(bits_per_dim.measure, bits_per_dim.__doc__, [str(copy), "--split", "validation", "--limit", "3"])
 
 
 def test_recorded_results_replace_their_like_and_drop_other_weights(folder, tmp_path):

@@ -220,6 +220,22 @@ def test_a_saved_model_comes_back_exactly(model, loader, tmp_path):
         assert same(ask(), answers[name]()), name
 
 
+def test_a_model_in_float64_comes_back_in_float64(model, tmp_path):
+    model.double()
+    for parameter in model.parameters():
+        parameter.data += 1e-12
+    model.save_pretrained(tmp_path)
+    again = load(tmp_path).state_dict()
+    for key, value in model.state_dict().items():
+        assert value.dtype == again[key].dtype and torch.equal(value, again[key]), key
+
+
+def test_saving_pushes_nothing_and_says_so(model, tmp_path):
+    with pytest.raises(ValueError, match=r"takes no push_to_hub, repo_id: to push, call push_to_hub\(repo_id\)"):
+        model.save_pretrained(tmp_path, push_to_hub=True, repo_id="me/x")
+    assert not any(tmp_path.iterdir())
+
+
 def test_saving_twice_writes_the_same_bytes(model, tmp_path):
     for part in "ab":
         model.save_pretrained(tmp_path / part)

@@ -242,7 +242,12 @@ def test_a_command_refuses_the_wrong_kind_of_model_and_bad_numbers(mnist):
     for script in bits_per_dim, inpainting:
         with pytest.raises(ValueError, match="evaluation.accuracy"):
             script.measure(PixelClassifier(PixelClassifierConfig(hidden_size=4)), mnist, ARGS)
-    for extra, message in (["--limit", "0"], "--limit is 0"), (["--batch_size", "-1"], "--batch_size is -1"):
+    for extra, message in (
+        (["--limit", "0"], "--limit is 0"),
+        (["--batch_size", "-1"], "--batch_size is -1"),
+        (["--seed", "-1"], "--seed is -1"),
+        (["--seed", "5000000000"], "--seed is 5000000000: give a number of 0 to"),
+    ):
         with pytest.raises(ValueError, match=message):
             run(accuracy.measure, "doc", ["gru128-mnist-classify", *extra])
     for device in "gpu", "cuda:99":

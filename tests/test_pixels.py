@@ -395,6 +395,13 @@ def test_completion_and_field_through_the_client(url, tabs, tmp_path):
     assert client.predict(DIGITS[3], 20, 12, api_name="/show_field")[1].startswith("Row 20, column 12")
 
 
+def test_a_picture_that_is_no_longer_kept_is_told(tabs, tmp_path):
+    """Gradio deletes uploads after a while, and the page may still ask for another class's bits."""
+    for ask in (tabs.likelihood.likely_again, tabs.likelihood.turn_likely):
+        with pytest.raises(gr.Error, match="no longer kept: upload it again"):
+            ask(str(tmp_path / "gone.png"), GATED, LIKELIEST)
+
+
 def test_errors_reach_the_client(url, tmp_path):
     client = Client(url, verbose=False)
     (tmp_path / "broken.png").write_bytes(b"no picture")

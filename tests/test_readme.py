@@ -21,6 +21,13 @@ def test_the_tables_are_those_of_the_results_files():
     assert "| **" in README and table.filled(README) == README, "run python -m evaluation.table"
 
 
+@pytest.mark.parametrize("cut", ["<!-- depth -->\n", "<!-- end -->"])
+def test_a_table_without_its_marks_is_told_and_not_written_over_what_follows(cut):
+    for at in (README.index(cut), README.rindex(cut)):
+        with pytest.raises(ValueError, match=r"README\.md lacks <!-- .* or its <!-- end -->: put it back"):
+            table.filled(README[:at] + README[at + len(cut) :])
+
+
 @pytest.mark.parametrize("module", COMMANDS)
 def test_every_command_exists_and_explains_itself(module):
     shown = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True, cwd=ROOT)

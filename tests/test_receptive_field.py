@@ -10,6 +10,7 @@ from conftest import build
 from fields import sees
 from PIL import Image
 
+from evaluation import receptive_field
 from evaluation.receptive_field import SIDE, draw, picture, untrained
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +43,14 @@ def test_the_command_draws_them_all_or_a_named_one(tmp_path):
         subprocess.run(arguments, cwd=ROOT, check=True, capture_output=True, timeout=120)
         sizes.append(Image.open(tmp_path / "a.png").size)
     assert sizes[0][0] > sizes[1][0]  # four panels, and one with a long title
+
+
+@pytest.mark.parametrize("name", ["a", "a.jpg", "a.PNG.txt"])
+def test_a_picture_of_another_name_is_refused(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["receptive_field", str(tmp_path / name)])
+    with pytest.raises(SystemExit, match=r"is no PNG's name: end it with \.png"):
+        receptive_field.main()
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_model_without_masked_layers_is_refused(tmp_path):

@@ -44,6 +44,11 @@ def test_the_command_measures_all_and_draws_it(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         scaling.main()
     assert "give at least 1" in capsys.readouterr().err
+    monkeypatch.setattr("sys.argv", ["scaling"])
+    monkeypatch.setattr(scaling, "PICTURE", tmp_path / "docs" / "scaling.png")
+    with pytest.raises(SystemExit):  # before hours of work
+        scaling.main()
+    assert "scaling.png cannot be written: run this in a clone of your own" in capsys.readouterr().err
 
 
 def test_a_checkpointed_model_trains(monkeypatch):

@@ -107,6 +107,9 @@ def test_an_empty_text_has_probability_1_and_no_tokens(net):
     assert net.log_prob("") == 0 and net.token_log_prob("")[0] == []
     assert sum(len(rows) for _, rows in net.scores("")) == len(net.encode("")) == 0
     assert net.decode(net.encode("")) == ""
+    for token in (-1, 10**6):
+        with pytest.raises(ValueError, match="tokens are not all of the vocabulary: give numbers of 0 to"):
+            net.decode(torch.tensor([0, token]))
 
 
 def test_what_the_vocabulary_lacks_is_never_predicted_by_characters_and_is_one_symbol_of_words():

@@ -35,9 +35,12 @@ def tiled(maps: torch.Tensor) -> Image.Image:
 
 
 def look(image: torch.Tensor | None, layer: str, name: str) -> tuple:
-    """uint8 (1, 3, 32, 32), a layer, a class or LIKELIEST -> what is shown: the picture, the heat, the maps, words."""
+    """uint8 (1, 3, 32, 32), a layer, a class or LIKELIEST -> what is shown: the picture, the heat, the maps, words.
+
+    Without a picture yet, nothing.
+    """
     if image is None:
-        raise gr.Error("There is no picture yet: choose an example or upload one first.")
+        return (gr.skip(),) * 4
     names = best().config.names
     if name != LIKELIEST and name not in names:
         raise gr.Error(f"There is no such class: choose {LIKELIEST}, {', '.join(names)}.")
