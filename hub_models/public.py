@@ -10,6 +10,7 @@ import ctypes
 import io
 import json
 import logging
+import sys
 import tempfile
 import threading
 import time
@@ -36,7 +37,8 @@ _keeping = threading.Lock()
 _decoding = threading.Lock()  # one upload at a time: the largest takes half a second and a gigabyte
 # By itself glibc gives threads heaps of their own, 8 a core, and of each keeps up to 64 MB that are free. At import,
 # since the heaps of threads that have begun would stay.
-getattr(ctypes.CDLL(None), "mallopt", int)(-8, 1)  # M_ARENA_MAX
+if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
+    ctypes.CDLL(None).mallopt(-8, 1)  # M_ARENA_MAX
 
 
 @contextlib.contextmanager
