@@ -75,9 +75,9 @@ def run(
         own = source_data["file"]
         told = f"{args.name} was trained on {own}, which is no data set of ours: give that file by --data"
         require(not own or bool(args.data), told)
-        if Path(source).is_dir():
-            render_card(source)  # what is missing or damaged is told before hours of work
         model = load(args.name, map_location=device)
+        if Path(source).is_dir():
+            render_card(source)  # what else is missing or damaged is told before hours of work
         data = load_split(source_data["name"], args.split, args.data).first(args.limit)
         same = isinstance(model, TextModel) == isinstance(data, TextData)
         same = same and (isinstance(model, TextModel) or tuple(data.images.shape[1:]) == model.shape)
@@ -197,4 +197,4 @@ def command(measure: Callable, doc: str, report: Report | None = None) -> None:
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit("stopped: nothing is written")
+        sys.exit("stopped")

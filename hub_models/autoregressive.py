@@ -177,7 +177,7 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         check_known(known, len(images), self.shape)
         check_count(n, "completion")
         number = isinstance(temperature, numbers.Real) and not isinstance(temperature, bool)
-        number = number and 0 <= temperature <= sys.float_info.max
+        number = number and 0 <= temperature < math.inf and int(temperature) <= sys.float_info.max
         require(number, f"temperature is {temperature!r}: give a number of at least 0 (0 is greedy)")
         on_cpu = generator is None or (isinstance(generator, torch.Generator) and generator.device.type == "cpu")
         require(on_cpu, f"generator is {generator!r}: give a torch.Generator on the CPU; every device then draws alike")

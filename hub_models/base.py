@@ -386,7 +386,7 @@ class HubModel(
         Raises:
             OSError: no room or no right; the files that were there are whole. ValueError: another argument.
         """
-        unknown = sorted(set(kwargs) - {"config", "model_card_kwargs"})
+        unknown = sorted(key for key in set(kwargs) - {"config", "model_card_kwargs"} if kwargs[key] is not False)
         told = "to push, call push_to_hub(repo_id), or `python -m training.publish`, which brings the card, too"
         require(not unknown, f"save_pretrained writes a folder and takes no {', '.join(unknown)}: {told}")
         folder = Path(save_directory)

@@ -66,17 +66,20 @@ def render_card(folder: str | Path, repo_id: str | None = None) -> tuple[str, st
     Raises:
         FileNotFoundError: a file is missing. ValueError: one is damaged.
     """
+    folder = Path(folder).resolve()
+    parts = read_folder(folder)
     try:
-        return _rendered(Path(folder).resolve(), repo_id)
-    except (KeyError, IndexError, TypeError, AttributeError, jinja2.UndefinedError) as error:
+        return _rendered(folder, repo_id, *parts)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, jinja2.UndefinedError) as error:
         told = f"{folder} has a recipe, results or a report that no command of ours wrote so ({error!r})"
         raise ValueError(f"{told}: train anew, or download it again") from error
 
 
-def _rendered(folder: Path, repo_id: str | None) -> tuple[str, str]:
+def _rendered(
+    folder: Path, repo_id: str | None, config: dict, recipe: dict, trained: dict, results: list[dict]
+) -> tuple[str, str]:
     from . import MODELS  # the registry imports the models, which import base beside this
 
-    config, recipe, trained, results = read_folder(folder)
     model = MODELS[config["model_type"]]
     name = repo_id or folder.name
     path = name if repo_id or folder.parent == PRETRAINED.resolve() else _path(folder)

@@ -6,6 +6,7 @@ import itertools
 import math
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from conftest import IMAGE_MODELS, TINY, build, enliven, random_images
@@ -370,9 +371,11 @@ def test_tiny_and_huge_temperatures_tend_to_greedy_and_uniform(tiny):
     assert levels.mean().item() == pytest.approx(middle, rel=0.05)
 
 
-def test_a_temperature_beyond_all_floats_is_refused(tiny):
+@pytest.mark.parametrize("temperature", [10**400, np.float32("inf"), np.float64("nan")])
+def test_a_temperature_beyond_all_floats_is_refused(tiny, temperature):
     with pytest.raises(ValueError, match="give a number of at least 0"):
-        tiny.sample(1, temperature=10**400)
+        tiny.sample(1, temperature=temperature)
+    assert tiny.sample(1, temperature=np.float32(1)).dtype == torch.uint8
 
 
 @pytest.mark.parametrize("temperature", [0, 1])

@@ -225,9 +225,10 @@ def test_a_model_in_float64_comes_back_in_float64(model, tmp_path):
     for parameter in model.parameters():
         parameter.data += 1e-12
     model.save_pretrained(tmp_path)
-    again = load(tmp_path).state_dict()
+    again = load(tmp_path)
     for key, value in model.state_dict().items():
-        assert value.dtype == again[key].dtype and torch.equal(value, again[key]), key
+        assert value.dtype == again.state_dict()[key].dtype and torch.equal(value, again.state_dict()[key]), key
+    assert again(**random_batch(again))["loss"].dtype == torch.float64
 
 
 def test_saving_pushes_nothing_and_says_so(model, tmp_path):

@@ -505,7 +505,8 @@ def test_what_a_killed_writer_left_is_cleared_wherever_it_was_written(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"])
-def test_a_checkpoint_with_a_damaged_middle_is_not_whole(name, unbroken, tmp_path):
+@pytest.mark.parametrize("where", ["part", "header", "directory"])
+def test_a_checkpoint_with_a_damaged_middle_is_not_whole(name, where, unbroken, tmp_path):
     """As a power cut leaves it: of the right length, with zeros in it."""
     run = tmp_path / "run"
     shutil.copytree(unbroken.runs["7"], run)
@@ -514,8 +515,9 @@ def test_a_checkpoint_with_a_damaged_middle_is_not_whole(name, unbroken, tmp_pat
     if name.endswith(".json"):
         content = b"{}"
     else:
-        with zipfile.ZipFile(last / name) as file:  # its longest part
-            begin = max(file.infolist(), key=lambda part: part.file_size).header_offset + 200
+        with zipfile.ZipFile(last / name) as file:
+            part = max(file.infolist(), key=lambda part: part.file_size)  # its middle, its header, the directory
+        begin = {"part": part.header_offset + 200, "header": part.header_offset, "directory": len(content) - 200}[where]
         content[begin : begin + 20] = bytes(b ^ 255 for b in content[begin : begin + 20])
     (last / name).write_bytes(content)
     assert newest_checkpoint(run) not in (None, last)

@@ -1,6 +1,7 @@
 """What ran a command, as every results file tells it; and the lock by which one process at a time writes a folder."""
 
 import contextlib
+import os
 import platform
 import re
 import resource
@@ -83,7 +84,7 @@ def locked(folder: Path, wait: float = 60) -> Iterator[None]:
     """
     lock = FileLock(folder / LOCK)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        Path(os.path.realpath(folder)).mkdir(parents=True, exist_ok=True)  # behind a link, too
         lock.acquire(timeout=wait)
     except Timeout as error:
         told = f"another process is writing to {folder}: wait until it ends, or give another folder"
@@ -92,7 +93,8 @@ def locked(folder: Path, wait: float = 60) -> Iterator[None]:
         told = f"{folder} is no folder that can be written to ({error.strerror}): mend that, or give another"
         raise ValueError(told) from error
     try:
-        for path in [*folder.glob("*/*.writing"), *folder.glob("*.writing")]:
+        places = (folder, folder / "stages", folder / ".eval_results")
+        for path in [path for place in places for path in place.glob("*.writing")]:
             if path.name == ".writing":
                 shutil.rmtree(path)
             elif re.search(r"\.\d+\.writing$", path.name):

@@ -103,8 +103,12 @@ def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
     there = [path for path in folder.iterdir() if path.name != LOCK]
     if run.resume and there:  # else it was killed before it could write its recipe
         require(recorded.is_file(), f"{folder} holds no run to resume: leave out --resume")
-        before = read_json(recorded)
-        whole = isinstance(before, dict) and all(isinstance(before.get(k), dict) for k in ("model", "data", "machine"))
+        (folder / ASIDE).unlink(missing_ok=True)  # of one that was killed as it put this aside
+        try:
+            before = read_json(recorded)
+            whole = all(isinstance(before[key], dict) for key in ("model", "data", "machine"))
+        except (ValueError, KeyError, TypeError):
+            whole = False
         require(whole, f"{recorded} is damaged: begin anew with --overwrite")
         unsaid = {field.name: field.default for field in dataclasses.fields(Recipe)}  # of what is younger than the run
         decisive = [key for key in wanted if key not in ("about", "command", "machine")]
@@ -364,7 +368,10 @@ def train(argv: list[str]) -> Path:
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if trainer.is_world_process_zero():
             finish(folder, model, trainer, splits["validation"], run.half)
-            discard(folder)
+            try:
+                discard(folder)
+            except OSError as error:  # the new run is done all the same
+                logger.warning("%s could not be deleted: %s", replaced(folder), error)
     part()
     return folder
 

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -326,6 +327,8 @@ def is_whole(checkpoint: Path, processes: int = 1) -> bool:
                 if weights.name == WEIGHTS or weights.exists():  # only a run that averages has raw ones
                     with safe_open(weights, "pt"):
                         pass
-    except (SafetensorError, zipfile.BadZipFile, OSError, ValueError, KeyError, TypeError):
+    except (SafetensorError, zipfile.BadZipFile, zlib.error, OSError, EOFError, OverflowError, RuntimeError):
+        return False
+    except (ValueError, KeyError, TypeError):  # JSON of another shape
         return False
     return True

@@ -1,5 +1,6 @@
 """Tab Complete a sentence: the likeliest next tokens while a visitor types."""
 
+import functools
 import random
 
 import gradio as gr
@@ -21,6 +22,7 @@ SIGNS = {"\n": "⏎ line end", " ": "␣ space", "": "∅ nothing"}  # what else
 ADDED = {shown: added for added, shown in SIGNS.items()}
 
 
+@functools.lru_cache(maxsize=256)  # a button's new text is a changed text, too
 @on_gpu
 def likeliest(text: str, name: str, temperature: float, top_k: int) -> list[tuple[str, float]]:
     """What is likeliest to come next, with its probability."""
