@@ -226,7 +226,9 @@ def test_json_that_no_command_of_ours_wrote_is_told_before_anything_is_measured(
     (copy / name).write_text(text)
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
     monkeypatch.setattr(accuracy, "log_probabilities", None)
-    with pytest.raises(ValueError, match=r"is damaged|no command of ours wrote so|config\.json|unknown model_type") as error:
+    with pytest.raises(
+        ValueError, match=r"is damaged|no command of ours wrote so|config\.json|unknown model_type"
+    ) as error:
         run(accuracy.measure, accuracy.__doc__, [str(copy), "--split", "validation", "--limit", "3"])
     assert "\n" not in str(error.value)
     assert before == {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
