@@ -303,13 +303,20 @@ def test_the_gains_of_a_gpu_are_rates_of_every_pair(monkeypatch, capsys):
     monkeypatch.setattr(speed_gpu, "SIZE", speed_gpu.SIZE | {"height": 3, "width": 4, "hidden": 4, "head": 4})
     monkeypatch.setattr(speed_gpu, "LARGE", 4)
     monkeypatch.setattr(speed_gpu, "USUAL", 2)
+    monkeypatch.setattr(speed_gpu, "EPOCH", 8)
 
     def ratio(fast, slow, rounds):
         fast(), slow()
         return {"seconds": 2.0, "plain_seconds": 3.0}
 
     monkeypatch.setattr(speed_gpu, "ratio", ratio)
-    ratios = {"usual way": (4 / 2) / (2 / 3), "not compiled": 1.5, "cached / plain": (1 / 2) / (12 / 36 / 3)}
+    monkeypatch.setattr(speed, "ratio", ratio)
+    ratios = {
+        "one by one": 1.5,
+        "usual way": (4 / 2) / (2 / 3),
+        "not compiled": 1.5,
+        "cached / plain": (1 / 2) / (12 / 36 / 3),
+    }
     ratios |= {"at once / one": (256 / 2) / (1 / 3)}
     for name, measure in speed_gpu.pairs().items():
         compiled = []

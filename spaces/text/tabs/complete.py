@@ -22,11 +22,13 @@ SIGNS = {"\n": "⏎ line end", " ": "␣ space", "": "∅ nothing"}  # what else
 ADDED = {shown: added for added, shown in SIGNS.items()}
 
 
-@functools.lru_cache(maxsize=256)  # a button's new text is a changed text, too
 @on_gpu
 def likeliest(text: str, name: str, temperature: float, top_k: int) -> list[tuple[str, float]]:
     """What is likeliest to come next, with its probability."""
     return model(name).next_tokens(text, SHOWN, temperature=temperature, top_k=top_k)
+
+
+remembered = functools.lru_cache(maxsize=256)(likeliest)  # a text that a button makes is asked for as changed, too
 
 
 def checked(text: str | None, name: str, temperature: float, top_k: int) -> tuple[str, str, float, int]:
@@ -39,7 +41,7 @@ def checked(text: str | None, name: str, temperature: float, top_k: int) -> tupl
 
 def suggest(text: str | None, name: str, temperature: float, top_k: int) -> dict[str, float]:
     """What is likeliest to come next, as it is shown, with its probability."""
-    return {SIGNS.get(added, added): p for added, p in likeliest(*checked(text, name, temperature, top_k))}
+    return {SIGNS.get(added, added): p for added, p in remembered(*checked(text, name, temperature, top_k))}
 
 
 def tail(text: str) -> str:
