@@ -6,10 +6,9 @@ import hashlib
 import json
 import os
 import re
-import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
@@ -20,8 +19,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from .config import ModelConfig, nearest, require
-
-T = TypeVar("T")
+from .shared import forbid_tf32, set_all, shared
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 WEIGHTS = "model.safetensors"
@@ -220,46 +218,6 @@ class Bounded(TorchFunctionMode):
         return function(*args, **kwargs)
 
 
-_lock = threading.Lock()
-_open: dict[Hashable, dict] = {}  # of each shared context that is open: how often, and what was before the first
-
-
-@contextlib.contextmanager
-def _shared(key: Hashable, begin: Callable[[], T], end: Callable[[T], None]) -> Iterator[None]:
-    """A context that all threads share: `begin` before the first is in, `end` of what it gave when the last is out."""
-    with _lock:
-        if key not in _open:
-            _open[key] = {"contexts": 0, "before": begin()}
-        _open[key]["contexts"] += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _open[key]["contexts"] -= 1
-            if not _open[key]["contexts"]:
-                end(_open.pop(key)["before"])
-
-
-def _set_all(settings: list[tuple[Any, str, Any]]) -> None:
-    """Set each object's attribute."""
-    for owner, name, value in settings:
-        setattr(owner, name, value)
-
-
-def _forbid_tf32() -> list[tuple[Any, str, Any]]:
-    """Forbid TF32 in the whole process, and return what was set.
-
-    In PyTorch's newer way, for the older one raises where others have used this.
-    """
-    before = []
-    backends = torch.backends
-    for place in (backends, backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
-        if place.fp32_precision != "ieee":  # what only follows the first is left to follow it
-            before.append((place, "fp32_precision", place.fp32_precision))
-            place.fp32_precision = "ieee"
-    return before
-
-
 class HubModel(
     nn.Module,
     PyTorchModelHubMixin,
@@ -301,7 +259,7 @@ class HubModel(
     @contextlib.contextmanager
     def exact(self) -> Iterator[None]:
         """A context in which nothing is computed in less than the weights' own precision: no autocast, no TF32."""
-        with _shared("tf32", _forbid_tf32, _set_all), torch.autocast(self.device.type, enabled=False):
+        with shared("tf32", forbid_tf32, set_all), torch.autocast(self.device.type, enabled=False):
             yield
 
     def check_precision(self) -> None:
@@ -321,7 +279,7 @@ class HubModel(
             self.eval()
             return before
 
-        return _shared(self, begin, _set_all)
+        return shared(self, begin, set_all)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs) -> "HubModel":
