@@ -6,11 +6,9 @@ this package does not import Gradio.
 """
 
 import contextlib
-import ctypes
 import io
 import json
 import logging
-import sys
 import tempfile
 import threading
 import time
@@ -22,6 +20,7 @@ import torch
 from PIL import Image
 
 from .images import MAX_SIDE
+from .shared import mallopt
 
 REFUSAL = "The app cannot use what was sent: send what its page sends, or what its API description asks for."
 ADDRESS = "The app fetches no addresses: upload the file itself."
@@ -37,8 +36,7 @@ _keeping = threading.Lock()
 _decoding = threading.Lock()  # one upload at a time: the largest takes half a second and a gigabyte
 # By itself glibc gives threads heaps of their own, 8 a core, and of each keeps up to 64 MB that are free. At import,
 # since the heaps of threads that have begun would stay.
-if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
-    ctypes.CDLL(None).mallopt(-8, 1)  # M_ARENA_MAX
+mallopt(-8, 1)  # M_ARENA_MAX
 
 
 @contextlib.contextmanager

@@ -1,6 +1,8 @@
-"""Contexts that all threads share, for settings of a whole process or of a model that several threads ask."""
+"""Settings of a whole process, and contexts that all threads share: for such settings, or a model that several ask."""
 
 import contextlib
+import ctypes
+import sys
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any, TypeVar
@@ -36,14 +38,22 @@ def set_all(settings: list[tuple[Any, str, Any]]) -> None:
 
 
 def forbid_tf32() -> list[tuple[Any, str, Any]]:
-    """Forbid TF32 in the whole process, and return what was set.
+    """Forbid TF32, and bf16 in float32's place, in the whole process, and return what was set.
 
     In PyTorch's newer way, for the older one raises where others have used this.
     """
     before = []
     backends = torch.backends
-    for place in (backends, backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
+    mkldnn = backends.mkldnn
+    places = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn, mkldnn.matmul, mkldnn.conv, mkldnn.rnn)
+    for place in (backends, *places):
         if place.fp32_precision != "ieee":  # what only follows the first is left to follow it
             before.append((place, "fp32_precision", place.fp32_precision))
             place.fp32_precision = "ieee"
     return before
+
+
+def mallopt(option: int, value: int) -> None:
+    """Set an option of glibc's allocator (`man mallopt`, the numbers of malloc.h); under another there is none."""
+    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "mallopt"):
+        ctypes.CDLL(None).mallopt(option, value)
