@@ -4,7 +4,7 @@ On validation images, or on the test split of a text.
 
 ablation: the CNN study's, by learning rate, batch size, filters and layers; cumulative, as it was done, each stage
           keeping the last one's winner, and one at a time from the baseline
-tricks:   what each trick of `cifar10-fast` gains: the recipe without it, seed by seed
+tricks:   what each trick of `cifar10-fast-small` gains: the recipe without it, seed by seed
 depth:    the Row LSTM with 1, 2, 4 and 8 layers, half as wide as the recipe's, beside the paper's depths
 characters, words: whole recipes of language models, and what they score on test text
 study:    the word study's four networks, and what it claims of the first without figures, at one budget
@@ -16,6 +16,7 @@ to `evaluation/sweeps/NAME.json` and, as a picture, to `docs/sweep-NAME.png`; `e
 import argparse
 import json
 import math
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -53,7 +54,7 @@ TRICKS = {  # name -> (source, what takes it away)
     "mirrored in turn": ("arXiv 2404.00498", ("--flip", "False")),
     "shifted by up to 4 pixels": ("arXiv 2404.00498", ("--shift", "0")),
 }
-ADDED = {  # name -> (source, what adds it): no part of the recipe; the last two are of `cifar10-fast-large`
+ADDED = {  # name -> (source, what adds it): no part of the recipe; the last two are of `cifar10-fast`
     "average of weights, decay 0.99": ("Polyak and Juditsky 1992", ("--ema", "0.99")),
     "squares of 12 pixels made grey": ("arXiv 1708.04552", ("--cutout", "12")),
     "third convolutions, which add": ("arXiv 2404.00498", ("--model.residual", "true")),
@@ -158,7 +159,7 @@ def share_right(model: ImageClassifier, data: ImageData, views: int) -> float:
 
 SWEEPS = {
     "ablation": ("cnn5x32-cifar10-study", ablation),
-    "tricks": ("cifar10-fast", tricks),
+    "tricks": ("cifar10-fast-small", tricks),
     "depth": ("row-lstm-cifar10", depth),
     "characters": ("char-lstm-shakespeare", text_sweeps.characters),
     "words": ("word-lstm-plays", text_sweeps.words),
@@ -231,6 +232,7 @@ def main(argv: list[str]) -> dict:
     budgeted = [option for option in ("epochs", "seeds", "limit", "runs") if getattr(args, option) is not None]
     told = f"{args.name} trains recipes as they are, under runs: leave out --{', --'.join(budgeted)}"
     require(not budgeted or args.name not in WHOLE, told)
+    require(args.name != "study" or not args.seeds, "study trains each network once, seed 0: leave out --seeds")
     epochs, seeds, runs = args.epochs or 2, args.seeds or 1, args.runs or Path("runs", "sweeps")
     recipe, compare = SWEEPS[args.name]
     budget = ["--num_train_epochs", str(epochs), *(["--limit", str(args.limit)] if args.limit else [])]
@@ -267,7 +269,7 @@ def main(argv: list[str]) -> dict:
         "recipe": recipe,
         "budget": "each recipe as it is" if args.name in WHOLE else told,
         "hardware": hardware(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
-        "command": f"python -m evaluation.sweep {' '.join(argv)}",
+        "command": shlex.join(["python", "-m", "evaluation.sweep", *argv]),
         "rows": rows,
     }
     table = args.results / "evaluation" / "sweeps" / f"{args.name}.json"
