@@ -67,7 +67,9 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
     """Nats a missing pixel for each number of filled pixels, and the gain of the most probable filling in nats."""
     fits = isinstance(model, AutoregressiveImageModel) and model.config.channels == 1
     require(fits, f"{args.name} is no model of grey images: {advice(model)}")
-    _, height, width = model.shape
+    levels, (_, height, width) = model.config.levels, model.shape
+    told = f"{args.name} has {levels} levels of grey: the fillings of 2x2 pixels can be searched for 16 at most"
+    require(levels <= 16, told)
     told = f"{args.name} makes images of {height}x{width}: the study blanks {BLANKED} pixels, and patches of 2x2"
     require(height * width > BLANKED and min(height, width) >= 2, told)
 

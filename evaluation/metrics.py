@@ -15,8 +15,8 @@ def bits_per_dim(nats: float, dims: int) -> float:
 
 
 def perplexity(nats: float) -> float:
-    """Mean negative log-likelihood of a token in nats -> perplexity, tokens."""
-    return math.exp(nats)
+    """Mean negative log-likelihood of a token in nats -> perplexity, tokens; infinity where no float holds it."""
+    return math.exp(nats) if nats < 709 else math.inf
 
 
 def exact_match(predictions: Sequence, references: Sequence) -> float:
@@ -35,7 +35,8 @@ def wilson_interval(right: int, count: int) -> tuple[float, float]:
     share, z = right / count, Z95
     centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return centre - half, centre + half
+    # at 0 and 1 an end is the share itself, which rounding would leave outside
+    return min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half))
 
 
 def mean_interval(values: torch.Tensor) -> tuple[float, float, float]:

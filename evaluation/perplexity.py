@@ -82,18 +82,22 @@ def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measur
         right = (likelier[possible] < k).double()
         entries.append(entry(f"top_{k}_accuracy", "%", right, lambda value: 100 * value))
     entries.append(entry("unknown", "%", unknown.double(), lambda value: 100 * value))
-    fitted = torch.cat([model.encode(text) for text in training_text(args).texts])
-    fitted = fitted[fitted < model.config.vocab_size].numpy()
-    grams = KneserNey(fitted, model.config.vocab_size, ORDER)
-    theirs = -torch.from_numpy(grams.log_probabilities(tokens[possible].numpy()))
-    entries.append(entry(f"perplexity_kneser_ney_{ORDER}_gram", "a token", theirs, perplexity))
+    training = training_text(args)
+    if training:
+        fitted = torch.cat([model.encode(text) for text in training.texts])
+        fitted = fitted[fitted < model.config.vocab_size].numpy()
+        grams = KneserNey(fitted, model.config.vocab_size, ORDER)
+        theirs = -torch.from_numpy(grams.log_probabilities(tokens[possible].numpy()))
+        entries.append(entry(f"perplexity_kneser_ney_{ORDER}_gram", "a token", theirs, perplexity))
     if model.predicts_unknown:  # one over words
         word = tokens != model.encode("\n")
         known = word & ~unknown
         if int(known.sum()) < 2:
             return entries
         entries.append(entry("perplexity_of_words", "a known word", nats[known], perplexity))
-        entries.append(entry(f"perplexity_of_words_kneser_ney_{ORDER}_gram", "a known word", theirs[known], perplexity))
+        if training:
+            name = f"perplexity_of_words_kneser_ney_{ORDER}_gram"
+            entries.append(entry(name, "a known word", theirs[known], perplexity))
         for k in TOP:
             right = ((likelier < k) & ~unknown)[word].double()
             entries.append(entry(f"top_{k}_accuracy_of_words", "%", right, lambda value: 100 * value))

@@ -23,7 +23,7 @@ from hub_models.card import IDENTITY, extent, read_report, read_results, render_
 from hub_models.card import SPLITS as REPORTED
 from hub_models.config import require
 from training.data import DATASETS, SPLITS, ImageData, TextData, describe, load_split
-from training.machine import hardware, interleave, launcher, locked, part
+from training.machine import hardware, interleave, keep_memory, launcher, locked, part
 
 GIVEN = ", given the label"  # after the unit of what a conditional model scores: it is no p(image)
 Measures = list[dict]  # each: metric, value, unit, n, interval
@@ -104,17 +104,17 @@ def run(
     elif args.data and data.revision != source_data["revision"]:
         apart = f"{args.data} is not the text that {args.name} was trained on"
     files = {}
-    if report and not apart and args.split in REPORTED and not _has_better(source, shared | {"n": len(data)}):
-        found, pictures = report(model, data, args, results)
-        files = {"report.json": (json.dumps(shared | found) + "\n").encode()} | pictures
-        files = {name.replace(".", f"-{args.split}."): content for name, content in files.items()}
-    if state.is_main_process:
-        try:
-            if apart:
-                print(f"{apart}: the results are printed, not written", file=sys.stderr)
-            else:
-                record(Path(source), results, files)
-        finally:  # what took an hour is at least shown where it cannot be written
+    try:
+        if report and not apart and args.split in REPORTED and not _has_better(source, shared | {"n": len(data)}):
+            found, pictures = report(model, data, args, results)
+            files = {"report.json": (json.dumps(shared | found) + "\n").encode()} | pictures
+            files = {name.replace(".", f"-{args.split}."): content for name, content in files.items()}
+        if apart and state.is_main_process:
+            print(f"{apart}: the results are printed, not written", file=sys.stderr)
+        elif state.is_main_process:
+            record(Path(source), results, files)
+    finally:  # what took an hour is at least shown where it cannot be written
+        if state.is_main_process:
             print(json.dumps(results), flush=True)
     part()
     return results
@@ -148,10 +148,18 @@ def read_source(source: str) -> dict:
     return found | {"limit": limit}
 
 
-def training_text(args: argparse.Namespace) -> TextData:
-    """What the text model that a command measures has read; of a run with --limit, no more than it read then."""
+def training_text(args: argparse.Namespace) -> TextData | None:
+    """What the text model that a command measures has read; of a run with --limit, no more than it read then.
+
+    None if that was a file, and --data names another.
+    """
     source = read_source(locate(args.name))
-    return load_split(source["name"], "train", args.data).first(source["limit"])
+    found = load_split(source["name"], "train", args.data)
+    if args.data and found.revision != source["revision"]:
+        if source["file"]:
+            return None
+        found = load_split(source["name"], "train")
+    return found.first(source["limit"])
 
 
 def advice(model: HubModel) -> str:
@@ -192,6 +200,7 @@ def record(folder: Path, results: Measures, files: dict[str, bytes] | None = Non
 
 def command(measure: Callable, doc: str, report: Report | None = None) -> None:
     """The main of an evaluation module: one sentence and a non-zero exit code on what the user can mend."""
+    keep_memory()
     try:
         run(measure, doc, sys.argv[1:], report)
     except (ValueError, OSError) as error:

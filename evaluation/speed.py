@@ -5,14 +5,12 @@ The results go to `evaluation/speed.json`, from which the README's table is made
 """
 
 import copy
-import json
 import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from evaluation.reference import (
     ShuffledWindows,
@@ -22,7 +20,7 @@ from evaluation.reference import (
     plain_sampling,
     shuffled_loss,
 )
-from evaluation.timing import asked, bandwidth, fastest_products, plainly, ratio, step
+from evaluation.timing import asked, bandwidth, fastest_products, measured, plainly, ratio, step
 from hub_models import (
     CNN,
     CharLSTM,
@@ -43,7 +41,6 @@ from hub_models import (
     RowLSTMConfig,
     TextModel,
 )
-from hub_models.base import write_json
 from hub_models.layers.masked import MaskedConv2d
 from hub_models.layers.spatial import DiagonalLayer
 from hub_models.masked_image import MaskedImageModel
@@ -319,18 +316,16 @@ def pairs() -> dict[str, Callable[[int], dict]]:
 
 
 def main() -> None:
-    """Measure every pair, print a line each and JSON last, and write the file."""
+    """Measure every pair, print a line each and JSON last, and write the file after each."""
     torch.manual_seed(0)
     bf16 = " with bf16" if has_bf16() else " without bf16"
     known, chosen, ran = asked("speed", __doc__, pairs, hardware(torch.device("cpu")) + bf16)
-    found = {row["pair"]: row for row in json.loads(RESULTS.read_text()) if row["pair"] in known}
-    for name, measure in tqdm(chosen.items(), "speed", unit="pair"):
-        found[name] = {"pair": name} | measure(ran["rounds"]) | ran
-        row = found[name]
+
+    def told(row: dict) -> str:
         near = f", {row['of_bound']:.1f} times the bound of {row['bound_seconds']:.3f} s" if "of_bound" in row else ""
-        tqdm.write(f"{name}: {row['ratio']:.1f} times ({row['seconds']:.3f} s{near})")
-    write_json(RESULTS, [found[name] for name in known if name in found])
-    print(json.dumps([found[name] for name in chosen]))
+        return f"{row['seconds']:.3f} s{near}"
+
+    measured(RESULTS, known, chosen, ran, told)
 
 
 if __name__ == "__main__":

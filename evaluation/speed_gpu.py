@@ -5,19 +5,16 @@ second, since the fast way takes more of them at a time. The results go to `eval
 """
 
 import copy
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from evaluation.reference import plain_loss
 from evaluation.speed import classifier_training
-from evaluation.timing import asked, plainly, ratio, step
+from evaluation.timing import asked, measured, plainly, ratio, step
 from hub_models import DiagonalBiLSTM, FastCNN, FastCNNConfig, GatedPixelCNN, PixelCNN, RowLSTM
-from hub_models.base import write_json
 from hub_models.masked_image import MaskedImageModel
 from training.data import ImageData
 from training.machine import hardware
@@ -115,16 +112,12 @@ def pairs() -> dict[str, Callable[[int], dict]]:
 
 
 def main() -> None:
-    """Measure every pair, print a line each, and write the file after each."""
+    """Measure every pair, print a line each and JSON last, and write the file after each."""
     there = torch.cuda.is_available()
     card = hardware(torch.device("cuda")) if there else ""
     refused = "" if there else "there is no CUDA device: run it on a machine with one"
     known, chosen, ran = asked("speed_gpu", __doc__, pairs, card, refused)
-    found = {row["pair"]: row for row in json.loads(RESULTS.read_text())} if RESULTS.exists() else {}
-    for name, measure in tqdm(chosen.items(), "speed", unit="pair"):
-        found[name] = {"pair": name} | measure(ran["rounds"]) | ran
-        tqdm.write(f"{name}: {found[name]['ratio']:.1f} times ({found[name]['images_per_second']:,.1f} images/s)")
-        write_json(RESULTS, [found[name] for name in known if name in found])
+    measured(RESULTS, known, chosen, ran, lambda row: f"{row['images_per_second']:,.1f} images/s")
 
 
 if __name__ == "__main__":

@@ -2,16 +2,20 @@
 
 import argparse
 import functools
+import json
 import shlex
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
 from evaluation.reference import plain_sampling
 from hub_models import AutoregressiveImageModel
+from hub_models.base import read_json, write_json
 from hub_models.masked_image import MaskedImageModel
 
 
@@ -94,3 +98,16 @@ def asked(module: str, about: str, pairs: Callable[[], dict], hardware: str, ref
         parser.error(f"--only is {args.only!r}: no pair's name holds that; they are {'; '.join(known)}")
     ran = {"hardware": hardware, "torch": torch.__version__, "rounds": args.rounds}
     return known, chosen, ran | {"command": shlex.join(["python", "-m", f"evaluation.{module}", *sys.argv[1:]])}
+
+
+def measured(path: Path, known: dict, chosen: dict, ran: dict, told: Callable[[dict], str]) -> None:
+    """Measure the chosen pairs, print a line each and JSON last, and write the file after each; it keeps the others.
+
+    `told` says of a row what its line has besides the ratio.
+    """
+    found = {row["pair"]: row for row in read_json(path)} if path.exists() else {}
+    for name, measure in tqdm(chosen.items(), "speed", unit="pair"):
+        found[name] = {"pair": name} | measure(ran["rounds"]) | ran
+        tqdm.write(f"{name}: {found[name]['ratio']:.1f} times ({told(found[name])})")
+        write_json(path, [found[name] for name in known if name in found])
+    print(json.dumps([found[name] for name in chosen]))

@@ -70,6 +70,13 @@ def facts(model: TextModel, texts: list[str], training: str) -> dict[str, tuple[
     return {name: (unit, torch.tensor([float(own[name]) for own in found])) for name, unit in units.items()}
 
 
+def read(args: argparse.Namespace) -> str:
+    """The text that the model was trained on, against which its own is held."""
+    training = training_text(args)
+    require(training is not None, f"{args.name} was trained on another file than {args.data}: give that one by --data")
+    return "".join(training.texts)
+
+
 def statistics(model: TextModel, data: TextData) -> dict:
     """What a split holds: characters, lines, tokens, different ones of them, and in % those that are unknown."""
     text = "".join(data.texts)
@@ -96,7 +103,7 @@ def from_nothing(model: TextModel, seed: int) -> list[str]:
 def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measures:
     """Each figure of what the model writes, with its interval over texts; that of BLEU by resampling the places."""
     require(isinstance(model, TextModel), f"{args.name} writes no text: {advice(model)}")
-    training, text = "".join(training_text(args).texts), "".join(data.texts)
+    training, text = read(args), "".join(data.texts)
     entries = []
     for name, (unit, values) in facts(model, from_nothing(model, args.seed), training).items():
         value, *ends = t_interval(values.tolist())
@@ -126,7 +133,7 @@ def report(
     model: HubModel, data: TextData, args: argparse.Namespace, results: Measures
 ) -> tuple[dict, dict[str, bytes]]:
     """The figures beside those of true text, and the study's prompts as the model goes on with them."""
-    training, text = "".join(training_text(args).texts), "".join(data.texts)
+    training, text = read(args), "".join(data.texts)
     texts, length = from_nothing(model, args.seed), CONTINUED[kind(model)]
     size, apart = max(map(len, texts)), len(text) // TEXTS
     passages = [re.sub(r"^\S*\s", "", text[i * apart :][:size]) for i in range(TEXTS)]  # from a word's beginning

@@ -9,10 +9,12 @@ import torch
 from torch import nn
 
 from .base import HubModel, check_images, wide
-from .config import require
+from .config import ModelConfig, is_whole, require
 from .layers.cross_entropy import CrossEntropy
 
 Progress = Callable[[torch.Tensor, int, int], None]
+MOST = 1_000_000  # images at once
+OVERFLOWN = "the model's outputs are not finite: its weights are broken, or too large for their dtype"
 
 
 def check_known(known: torch.Tensor, count: int, shape: tuple[int, int, int]) -> None:
@@ -29,13 +31,22 @@ def check_known(known: torch.Tensor, count: int, shape: tuple[int, int, int]) ->
 
 
 def check_count(n: int, what: str) -> None:
-    """Refuse an n that is no whole number of at least 1.
+    """Refuse an n that is no whole number of at least 1, or more than any memory holds.
 
     Raises:
         ValueError: with what was given.
     """
-    whole = isinstance(n, numbers.Integral) and not isinstance(n, bool)
-    require(whole and n >= 1, f"n is {n!r}: ask for at least one {what}")
+    require(is_whole(n) and 1 <= n <= MOST, f"n is {n!r}: ask for at least one {what}, and at most {MOST:,}")
+
+
+def check_generator(generator: torch.Generator | None) -> None:
+    """Refuse a source of noise that is not on the CPU.
+
+    Raises:
+        ValueError: with what was given.
+    """
+    on_cpu = generator is None or (isinstance(generator, torch.Generator) and generator.device.type == "cpu")
+    require(on_cpu, f"generator is {generator!r}: give a torch.Generator on the CPU; every device then draws alike")
 
 
 class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-generation"):
@@ -104,13 +115,15 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         """uint8 (B, C, H, W) -> log p of each sub-pixel given those before it, in nats, of the same shape.
 
         Raises:
-            ValueError: images of another type, shape or count; weights in less than float32.
+            ValueError: images of another type, shape or count; weights in less than float32, or from which
+                no finite number comes.
         """
         self.check_precision()
         check_images(images, self.shape)
         self._check_label(label, len(images))
         with self.exact(), self.evaluating():
             log_p = wide(self.logits(images, label)).log_softmax(-1)  # (B, C, H, W, levels)
+        require(not log_p.isnan().any(), OVERFLOWN)
         return log_p.gather(-1, self.quantise(images).to(log_p.device)[..., None]).squeeze(-1)
 
     def log_prob(self, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
@@ -179,8 +192,7 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         number = isinstance(temperature, numbers.Real) and not isinstance(temperature, bool)
         number = number and 0 <= temperature < math.inf and int(temperature) <= sys.float_info.max
         require(number, f"temperature is {temperature!r}: give a number of at least 0 (0 is greedy)")
-        on_cpu = generator is None or (isinstance(generator, torch.Generator) and generator.device.type == "cpu")
-        require(on_cpu, f"generator is {generator!r}: give a torch.Generator on the CPU; every device then draws alike")
+        check_generator(generator)
         self._check_label(label, len(images))
 
         temperature = float(temperature)
@@ -229,8 +241,9 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
             known ones, those after the hole too: (C, H, W, levels), exactly 1 at the level of a known sub-pixel.
 
         Raises:
-            ValueError: more than one image, wrong shapes, or a hole with more than `limit` fillings.
+            ValueError: more than one image, wrong shapes or limit, or a hole with more than `limit` fillings.
         """
+        ModelConfig.check_number("limit", limit, int, 1, 2**40)
         check_images(image, self.shape)
         require(len(image) == 1, f"image holds {len(image)} images: give one")
         check_known(known, 1, self.shape)
@@ -272,8 +285,7 @@ def draw(logits: torch.Tensor, temperature: float, noise: torch.Tensor) -> torch
     """
     logits = logits.double()
     peak = logits.amax(-1, keepdim=True)  # of a row with a NaN this is one
-    overflown = "the model's outputs are not finite: its weights are broken, or too large for their dtype"
-    require(math.isfinite(peak.sum()), overflown)
+    require(math.isfinite(peak.sum()), OVERFLOWN)
     if temperature == 0:
         return logits.argmax(-1)
     logits = (logits - peak).div_(temperature)  # the maximum first: a tiny one is no NaN

@@ -301,6 +301,7 @@ class HubModel(
         return cls.from_stored(stored)
 
     @classmethod
+    @torch.inference_mode(False)  # or weights loaded in it could never be differentiated by
     def from_stored(cls, stored: Stored) -> "HubModel":
         """The model of an opened checkpoint of this class; always strict, and never from a pickle."""
         source, config, hub, device = stored
@@ -325,7 +326,7 @@ class HubModel(
             "has another kind of number for": [
                 k for k in common if own[k].is_floating_point() != weights[k].is_floating_point()
             ],
-            "holds NaN or infinity in": [k for k in common if not weights[k].isfinite().all()],
+            "holds NaN or infinity in": [k for k in common if not weights[k].double().isfinite().all()],
         }
         told = [f"{what} {', '.join(keys[:3])}{' ...' if keys[3:] else ''}" for what, keys in faults.items() if keys]
         require(not told, f"{source}: {WEIGHTS} does not fit its config.json: it {' and '.join(told)}")

@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, constants, eval_result_entries_to_yaml
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from .base import PRETRAINED, WEIGHTS, fingerprint, read_json, write_text
 from .config import require
@@ -70,6 +70,8 @@ def render_card(folder: str | Path, repo_id: str | None = None) -> tuple[str, st
     parts = read_folder(folder)
     try:
         return _rendered(folder, repo_id, *parts)
+    except SafetensorError as error:
+        raise ValueError(f"{folder / WEIGHTS} is damaged ({error}): download it again, or train anew") from error
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, jinja2.UndefinedError) as error:
         told = f"{folder} has a recipe, results or a report that no command of ours wrote so ({error!r})"
         raise ValueError(f"{told}: train anew, or download it again") from error

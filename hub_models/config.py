@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import json
 import math
+import numbers
 
 
 def require(condition: bool, message: str) -> None:
@@ -16,6 +17,11 @@ def nearest(name: str, known: list[str]) -> str:
     """The tail of an error message on an unknown name: the closest known one, or all of them."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(known) or 'none'}"
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is a whole number, Python's or NumPy's, and no truth value."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 @dataclasses.dataclass
@@ -38,17 +44,20 @@ class ModelConfig:
     @staticmethod
     def check_number(name: str, value: object, kind: type, low: float, high: float) -> None:
         """Refuse a value that is no number, or no whole number where `kind` is int, in low..high."""
-        fits = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
+        fits = is_whole(value) if kind is int else isinstance(value, numbers.Real) and not isinstance(value, bool)
         wanted = "a whole number" if kind is int else "a number"
         require(fits and low <= value <= high, f"{name} is {value!r}: give {wanted} from {low} to {high}")
 
     def check_int(self, name: str, low: int, high: int) -> None:
         """Refuse a field that is no whole number in low..high."""
         self.check_number(name, getattr(self, name), int, low, high)
+        setattr(self, name, int(getattr(self, name)))  # JSON has no NumPy numbers
 
     def check_float(self, name: str, low: float, high: float) -> None:
         """Refuse a field that is no number in low..high."""
-        self.check_number(name, getattr(self, name), float, low, high)
+        value = getattr(self, name)
+        self.check_number(name, value, float, low, high)
+        setattr(self, name, value if isinstance(value, int) else float(value))
 
     def check_bool(self, name: str) -> None:
         """Refuse a field that is neither True nor False."""
@@ -63,7 +72,7 @@ class ModelConfig:
         kinds = (int, float) if kind is float else kind
         told = f"{name} is {value!r}: give {wanted} values of type {kind.__name__}"
         require(sequence and all(isinstance(v, kinds) and not isinstance(v, bool) for v in value), told)
-        require(kind is str or all(math.isfinite(v) for v in value), told)
+        require(kind is not float or all(isinstance(v, int) or math.isfinite(v) for v in value), told)
         setattr(self, name, tuple(value))
 
     def check_choice(self, name: str, choices: tuple[str, ...]) -> None:

@@ -1,13 +1,12 @@
 """What every convolutional classifier of colour images shares: preprocessing, the loss, answers and looks inside."""
 
 from dataclasses import dataclass
-from numbers import Integral
 
 import torch
 from torch import nn
 
 from .base import HubModel, check_images, wide
-from .config import ModelConfig, require
+from .config import ModelConfig, is_whole, require
 from .images import reflected
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -34,6 +33,9 @@ class ImageClassifierConfig(ModelConfig):
         require(all(name.strip() and not set(name) & set("|\n\r") for name in self.names), told)
         self.check_tuple("mean", float, 3, 3)
         self.check_tuple("std", float, 3, 3)
+        for name in ("mean", "std"):
+            for value in getattr(self, name):
+                self.check_number(name, value, float, -1e6, 1e6)
         require(min(self.std) > 1e-6, f"std is {self.std!r}: give numbers above 0.000001")
         self.check_int("height", 1, 4096)
         self.check_int("width", 1, 4096)
@@ -92,7 +94,7 @@ class ImageClassifier(HubModel):
     @torch.no_grad()
     def log_predict(self, images: torch.Tensor, views: int = 1) -> torch.Tensor:
         """uint8 (B, 3, H, W) -> logarithms of probabilities (B, classes); `predict` says what the views are."""
-        known = type(views) is int and views in SHIFTS
+        known = is_whole(views) and views in SHIFTS
         require(known, f"views is {views!r}: give {', '.join(map(str, SHIFTS))}")
         with self.exact(), self.evaluating():
             logits = sum(share * self._logits(images, by, views > 1) for share, by in SHIFTS[views])
@@ -153,10 +155,9 @@ class ImageClassifier(HubModel):
         Raises:
             ValueError: no such layer or class, or images of another type, shape or count.
         """
-        layer = layer or self.layers[-1]
+        layer = self.layers[-1] if layer is None else layer
         classes = self.config.classes
-        number = isinstance(label, Integral) and not isinstance(label, bool)
-        known = label is None or (number and 0 <= label < classes)
+        known = label is None or (is_whole(label) and 0 <= label < classes)
         require(known, f"label is {label!r}: give a whole number from 0 to {classes - 1}")
         with torch.inference_mode(False), self.exact(), self.evaluating(), torch.enable_grad():
             maps = self.feature_maps(images, layer).to(self.mean.dtype).requires_grad_()

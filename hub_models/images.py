@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from .config import require
+from .config import is_whole, require
 
 MAX_SIDE = 8192  # pixels a side: what an app still answers in a moment
 WORKING_SIDE = 1024  # pixels a side: larger pictures of a digit are shrunk to less than this before they are looked at
@@ -26,8 +26,11 @@ def to_photo(image: Image.Image, height: int, width: int) -> torch.Tensor:
     What is transparent becomes white. An RGB picture of just that size comes through as it is, bit for bit.
 
     Raises:
-        ValueError: an unreadable picture, see `to_grey`.
+        ValueError: an unreadable picture, see `to_grey`, or a size that none has.
     """
+    for side, size in ("height", height), ("width", width):
+        told = f"{side} is {size!r}: give a whole number from 1 to {MAX_SIDE}"
+        require(is_whole(size) and 1 <= size <= MAX_SIDE, told)
     image = _upright(image)
     if _is_deep(image):
         image = Image.fromarray(np.rint(_unscaled(image) * 255).astype(np.uint8))
@@ -129,7 +132,12 @@ def to_picture(image: torch.Tensor, scale: int = 1) -> Image.Image:
 
 
 def to_sheet(images: torch.Tensor, columns: int, scale: int = 2, gap: int = 1) -> Image.Image:
-    """uint8 (N, C, H, W) -> one picture, row by row, `columns` side by side, with grey lines between."""
+    """uint8 (N, C, H, W) -> one picture, row by row, `columns` side by side, with grey lines between.
+
+    Raises:
+        ValueError: no whole number of columns, at least 1.
+    """
+    require(is_whole(columns) and columns >= 1, f"columns is {columns!r}: give a whole number of at least 1")
     count, channels, height, width = images.shape
     rows = -(-count // columns)
     sheet = torch.full((channels, rows * (height + gap) + gap, columns * (width + gap) + gap), 128, dtype=torch.uint8)

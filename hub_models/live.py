@@ -29,7 +29,7 @@ def live(call: Callable[..., torch.Tensor], *args, every: int = 1, **kwargs) -> 
     Raises:
         Whatever the call raises.
     """
-    snapshots: queue.SimpleQueue[Snapshot | Exception | None] = queue.SimpleQueue()
+    snapshots: queue.SimpleQueue[Snapshot | BaseException | None] = queue.SimpleQueue()
     ahead = threading.Semaphore(1)  # snapshots that may still be taken before the reader has come for the last one
     given_up = threading.Event()
     total = 0
@@ -51,14 +51,14 @@ def live(call: Callable[..., torch.Tensor], *args, every: int = 1, **kwargs) -> 
             snapshots.put(None)
         except _GivenUpError:  # put where nobody reads, it would keep the call's memory until the next collection
             pass
-        except Exception as error:
+        except BaseException as error:  # whatever it is, the reader waits for it
             snapshots.put(error)
 
     thread = threading.Thread(target=work, name="live", daemon=True)
     thread.start()
     try:
         while (item := snapshots.get()) is not None:
-            if isinstance(item, Exception):
+            if isinstance(item, BaseException):
                 raise item
             ahead.release()
             yield item

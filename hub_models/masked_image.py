@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .autoregressive import AutoregressiveImageModel, in_order
 from .base import check_images
-from .config import ModelConfig, require
+from .config import ModelConfig, is_whole, require
 from .layers.masked import MaskedConv2d
 from .layers.spatial import RELU
 from .layers.walk import Walk, ones_first, pointwise, slices
@@ -145,7 +145,7 @@ class MaskedImageModel(AutoregressiveImageModel):
         """
         _, height, width = self.shape
         told = f"the pixel is ({y!r}, {x!r}): give whole numbers, (0, 0) to ({height - 1}, {width - 1})"
-        require(type(y) is type(x) is int and 0 <= y < height and 0 <= x < width, told)
+        require(is_whole(y) and is_whole(x) and 0 <= y < height and 0 <= x < width, told)
         noise = torch.Generator().manual_seed(0)
         levels = torch.randint(self.config.levels, (PROBES, *self.shape), generator=noise)
         pixels = self.scale(levels.to(self.device)).requires_grad_()

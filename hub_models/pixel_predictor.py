@@ -92,6 +92,7 @@ completions = model.complete(images, known, n=5)  # (4, 5, 1, 28, 28)"""
     def logits(self, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
         """uint8 (B, 1, H, W) -> (B, 1, H, W, 2): each pixel's logits given those before it."""
         check_images(images, self.shape)
+        self._check_label(label, len(images))
         states, _ = self._read(self.quantise(images.to(self.device)).flatten(1)[:, :-1])
         return self._logits(states).transpose(0, 1).reshape(*images.shape, 2)
 

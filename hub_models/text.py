@@ -4,7 +4,7 @@
 
 A text is read as if a line end stood before it, so that its first token, too, has a probability, and the probabilities
 of all sequences of so many tokens sum to 1. The state is carried from token to token: each costs the same, however many
-came before. A CPU reads some 10,000 characters a second: `scores` gives long texts part by part.
+came before.
 """
 
 import math
@@ -16,7 +16,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from .autoregressive import draw
+from .autoregressive import check_generator, draw
 from .base import HubModel, Stored, fetch, wide, write_text
 from .config import ModelConfig, require
 from .layers.cross_entropy import CrossEntropy
@@ -124,10 +124,15 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         return torch.tensor(self._own_tokenizer().encode(valid(text)).ids, dtype=torch.int64)
 
     def decode(self, tokens: torch.Tensor) -> str:
-        """int64 (N,) -> text; of what `encode` makes of a text over the vocabulary, exactly that text."""
+        """int64 (N,) -> text; of what `encode` makes of a text over the vocabulary, exactly that text.
+
+        Raises:
+            ValueError: tokens of another type or shape, or of another vocabulary.
+        """
         size = self._own_tokenizer().get_vocab_size()
-        fits = bool(((tokens >= 0) & (tokens < size)).all())
-        require(fits, f"tokens are not all of the vocabulary: give numbers of 0 to {size - 1}")
+        fits = isinstance(tokens, torch.Tensor) and tokens.dtype == torch.int64 and tokens.dim() == 1
+        fits = fits and bool(((tokens >= 0) & (tokens < size)).all())
+        require(fits, f"tokens are not all of the vocabulary: give numbers of 0 to {size - 1}, int64 (N,)")
         return self._own_tokenizer().decode(tokens.tolist(), skip_special_tokens=False)
 
     def features(self, tokens: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
@@ -151,7 +156,7 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
             `logits` (B, T, vocab_size); `state` after the last but one token; `right`, how many are the likeliest.
 
         Raises:
-            ValueError: tokens of another type or shape, or, on the CPU, that there are none of.
+            ValueError: tokens of another type or shape, a state of another batch, or, on the CPU, unknown tokens.
         """
         fits = isinstance(tokens, torch.Tensor) and tokens.dtype == torch.int64 and tokens.dim() == 2
         fits = fits and len(tokens) > 0 and tokens.shape[1] > 1
@@ -180,10 +185,7 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
 
     @torch.no_grad()
     def scores(self, text: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Text -> part by part, its tokens int64 (n,), and log p of every token at their places, (n, vocab_size).
-
-        In nats, given all that comes before it in the text.
-        """
+        """Text -> its tokens part by part, int64 (n,), and each one's distribution: log p in nats, (n, vocab_size)."""
         self.check_precision()
         tokens, state, last = self.encode(text), None, self._start()
         for part in tokens.split(max(1, PART // self.config.vocab_size)) if len(tokens) else ():
@@ -302,8 +304,7 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         ModelConfig.check_number("temperature", temperature, float, 0, 100)
         ModelConfig.check_number("top_k", top_k, int, 0, LARGEST_VOCABULARY)
         ModelConfig.check_number("top_p", top_p, float, 0, 1)
-        on_cpu = generator is None or (isinstance(generator, torch.Generator) and generator.device.type == "cpu")
-        require(on_cpu, f"generator is {generator!r}: give a torch.Generator on the CPU; every device then draws alike")
+        check_generator(generator)
         return self._generated(*self._prompt(prompt), max_tokens, temperature, top_k, top_p, generator)
 
     def _generated(
@@ -330,11 +331,11 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         """Write `model.safetensors`, `config.json` and `tokenizer.json`.
 
         Raises:
-            OSError: no room or no right; the files that were there are whole.
+            OSError: no room or no right; the files that were there are whole. ValueError: there is no tokenizer.
         """
+        tokenizer = self._own_tokenizer()
         super().save_pretrained(save_directory, **kwargs)
-        if self.tokenizer is not None:
-            write_text(Path(save_directory, TOKENIZER), self.tokenizer.to_str(pretty=True) + "\n")
+        write_text(Path(save_directory, TOKENIZER), tokenizer.to_str(pretty=True) + "\n")
 
     @classmethod
     def from_stored(cls, stored: Stored) -> "TextModel":

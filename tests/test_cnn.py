@@ -136,6 +136,7 @@ def test_views_are_those_of_the_paper(looker):
     six = 0.5 * both(images) + 0.25 * both(moved(-1)) + 0.25 * both(moved(1))
     assert torch.allclose(looker.predict(images, views=6), six.softmax(-1))
     assert torch.allclose(looker.predict(images, 2), looker.predict(images.flip(3), 2))
+    assert torch.equal(looker.predict(images, np.int64(2)), looker.predict(images, 2))
     for views in (0, 3, "2", None, True, [1], 2.0):
         with pytest.raises(ValueError, match="views is"):
             looker.predict(images, views)
@@ -174,6 +175,17 @@ def test_grad_cam_is_the_papers_formula(looker):
     for label in (-1, 3, "cat", 1.0, True):
         with pytest.raises(ValueError, match="label is"):
             looker.grad_cam(images, label)
+    for layer in (0, "", "last"):
+        with pytest.raises(ValueError, match="layer is"):
+            looker.grad_cam(images, layer=layer)
+
+
+def test_what_is_loaded_in_inference_mode_can_be_looked_into(looker, tmp_path):
+    looker.save_pretrained(tmp_path)
+    images = random_images(looker, 2)
+    with torch.inference_mode():
+        loaded = load(tmp_path)
+        assert torch.equal(loaded.grad_cam(images), looker.grad_cam(images))
 
 
 def test_grad_cam_finds_the_only_place_that_speaks_for_the_class():

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import functools
 import json
+import math
 import threading
 from pathlib import Path
 
@@ -279,6 +280,12 @@ def test_bad_config_values_are_refused_and_named(model_type, field, value):
     assert repr(value) in message and field in message and "\n" not in message
 
 
+@pytest.mark.parametrize("field", ["mean", "std", "widths"])
+def test_numbers_that_no_float_holds_are_refused_in_a_config(field):
+    with pytest.raises(ValueError, match=r"0: give "):
+        dataclasses.replace(TINY["fast_cnn"], **{field: [10**400] * 3})
+
+
 def test_a_config_of_another_model_is_refused(model):
     others = [config for name, config in TINY.items() if name != model.config.model_type]
     for wrong in (*others, dataclasses.asdict(model.config), None):
@@ -444,13 +451,43 @@ def test_all_models_here_take_images_or_text():
 @pytest.mark.parametrize("start", ["none", "tf32"])
 def test_tf32_is_off_in_likelihoods_and_then_as_it_was(start, monkeypatch):
     """Settings that a CPU has, too; `test_gpu` shows what they do."""
-    places = torch.backends, torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn
+    backends = torch.backends
+    mkldnn = backends.mkldnn.matmul, backends.mkldnn.conv, backends.mkldnn.rnn
+    places = backends, backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn, *mkldnn
     told = lambda: [place.fp32_precision for place in places]  # noqa: E731
     model = build("pixel_cnn")
     monkeypatch.setattr(torch.backends, "fp32_precision", start)
     before = told()
     with model.exact(), model.exact():
-        assert told() == ["ieee"] * 4
+        assert told() == ["ieee"] * len(places)
     assert told() == before and "tf32" in before
     torch.backends.fp32_precision = "ieee"  # nothing has been pinned: all still follow it
-    assert told() == ["ieee"] * 4
+    assert told() == ["ieee"] * len(places)
+
+
+def test_bf16_that_a_cpus_products_were_allowed_is_forbidden_in_likelihoods():
+    matmul, model = torch.backends.mkldnn.matmul, build("pixel_cnn")
+    before, matmul.fp32_precision = matmul.fp32_precision, "bf16"  # as `set_float32_matmul_precision("medium")` does
+    try:
+        with model.exact():
+            assert matmul.fp32_precision == "ieee"
+        assert matmul.fp32_precision == "bf16"
+    finally:
+        matmul.fp32_precision = before
+
+
+@pytest.mark.parametrize("name", IMAGE_MODELS)
+def test_broken_weights_and_absurd_numbers_are_told(name):
+    model = build(name)
+    images, known = random_images(model, 1), torch.ones(1, 1, *model.shape[1:], dtype=torch.bool)
+    with pytest.raises(ValueError, match="ask for at least one image, and at most 1,000,000"):
+        model.sample(10**30)
+    with pytest.raises(ValueError, match="limit is 'x': give a whole number"):
+        model.most_probable(images, known, limit="x")
+    with pytest.raises(ValueError, match="is unconditional: leave label out"):
+        model.logits(images, torch.tensor([1]))
+    for parameter in model.parameters():
+        torch.nn.init.constant_(parameter, math.nan)
+    for ask in model.log_prob, lambda images: model.most_probable(images, known):
+        with pytest.raises(ValueError, match="the model's outputs are not finite"):
+            ask(images)

@@ -57,6 +57,20 @@ def test_splits_are_disjoint_fixed_and_whole(mnist):
         load_split("mnist", "dev")
 
 
+def test_a_set_that_is_all_for_validation_is_told(mnist, monkeypatch):
+    few = {
+        f"{part}_{what}": torch.zeros(9, 1, dtype=torch.uint8)
+        for part in ("train", "test")
+        for what in ("images", "labels")
+    }
+    monkeypatch.setattr("training.data.images._decoded", lambda source: (few, "0" * 40))
+    assert len(load_split("mnist", "validation")) == len(load_split("mnist", "test")) == 9
+    with pytest.raises(
+        ValueError, match="ylecun/mnist leaves train no images: 5,000 of its training images are for val"
+    ):
+        load_split("mnist", "train")
+
+
 def test_drawn_digits_are_one_draw_of_the_same_digits(mnist):
     for split in "validation", "test":
         grey, drawn = load_split("mnist", split), load_split("mnist-drawn", split)
@@ -158,7 +172,7 @@ def test_corruptions_do_what_they_say():
     assert torch.equal(corrupt(grey, "blur", 1.5), grey)
 
 
-def test_reports_lie_beside_the_checkpoint_and_on_its_card(cifar10, tmp_path):
+def test_reports_lie_beside_the_checkpoint_and_on_its_card(cifar10, tmp_path, capsys):
     folder = tmp_path / "cnn5x32-cifar10-study"
     train(
         ["cnn5x32-cifar10-study", "--limit", "32", "--max_steps", "1", "--eval_strategy", "steps", "--eval_steps", "1"]
@@ -179,6 +193,24 @@ def test_reports_lie_beside_the_checkpoint_and_on_its_card(cifar10, tmp_path):
     assert json.loads((folder / "report-validation.json").read_text()) == report  # of more images than now
     run(accuracy.measure, accuracy.__doc__, [str(folder), "--split", "train", "--limit", "5"], accuracy.report)
     assert not list(folder.glob("*-train*"))
+
+    (folder / "report-validation.json").unlink()  # of more images than the next one
+
+    def broken(*_):
+        raise ValueError("no picture")
+
+    capsys.readouterr()
+    with pytest.raises(ValueError, match="no picture"):
+        run(accuracy.measure, accuracy.__doc__, [*argv[:-1], "12"], broken)
+    assert len(json.loads(capsys.readouterr().out)) == len(results)  # what was measured is shown
+
+
+def test_a_report_of_a_net_that_is_always_or_never_right_is_drawn():
+    for label in 0, 1:
+        data = ImageData(torch.randint(256, (10, 3, 32, 32), dtype=torch.uint8), torch.full((10,), label))
+        args = argparse.Namespace(name="x", batch_size=10, seed=0)
+        found, pictures = accuracy.report(constant(), data, args, accuracy.measure(constant(), data, args))
+        assert found["n"] == 10 and all(pictures.values())
 
 
 def test_a_part_of_a_split_is_called_so(cifar10):
@@ -250,6 +282,8 @@ def test_a_command_refuses_the_wrong_kind_of_model_and_bad_numbers(mnist):
     ):
         with pytest.raises(ValueError, match=message):
             run(accuracy.measure, "doc", ["gru128-mnist-classify", *extra])
+    with pytest.raises(ValueError, match="has 17 levels of grey: the fillings of 2x2 pixels can be searched for 16"):
+        inpainting.measure(PixelCNN(PixelCNNConfig(hidden=2, layers=1, head=2, levels=17)), mnist, ARGS)
     for device in "gpu", "cuda:99":
         with pytest.raises(ValueError, match="not to be had here"):
             run(accuracy.measure, "doc", ["gru128-mnist-classify", "--device", device])

@@ -186,6 +186,13 @@ def test_narrower_weights_load_as_float32_bit_for_bit_the_cast(model, folder, dt
         assert torch.equal(value, narrow[key].to(value.dtype)), key
 
 
+def test_weights_of_a_byte_load_as_float32(model, folder):
+    narrow = {k: t.to(torch.float8_e4m3fn) if t.is_floating_point() else t for k, t in model.state_dict().items()}
+    save_file(narrow, folder / "model.safetensors")
+    for key, value in load(folder).state_dict().items():
+        assert torch.equal(value, narrow[key].to(value.dtype)), key
+
+
 @pytest.mark.parametrize("where", ["cpu", torch.device("cpu")])
 def test_map_location_takes_a_name_or_a_device(folder, where):
     assert load(folder, map_location=where).device == torch.device("cpu")

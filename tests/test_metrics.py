@@ -20,6 +20,7 @@ def test_a_coin_a_pixel_has_1_bit_per_dim_and_543_nats():
 
 def test_a_uniform_model_over_v_tokens_has_perplexity_v():
     assert metrics.perplexity(math.log(65)) == pytest.approx(65)
+    assert metrics.perplexity(708) < math.inf == metrics.perplexity(800)
 
 
 def test_exact_match_counts_whole_equals():
@@ -36,7 +37,11 @@ def test_wilson_interval_solves_its_equation():
             distance = abs(right / count - end)
             assert distance == pytest.approx(metrics.Z95 * math.sqrt(max(end * (1 - end), 0) / count), abs=1e-9)
     low, high = metrics.wilson_interval(0, 10)
-    assert low == pytest.approx(0, abs=1e-12) and 0.27 < high < 0.28
+    assert low == 0 and 0.27 < high < 0.28
+    for count in range(1, 300):
+        for right in {0, 1, count - 1, count}:
+            low, high = metrics.wilson_interval(right, count)
+            assert 0 <= low <= right / count <= high <= 1  # to the last bit
 
 
 def test_mean_interval_covers_the_truth_19_times_in_20():

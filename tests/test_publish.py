@@ -264,9 +264,12 @@ def test_links_out_of_a_folder_half_runs_and_stray_tables(hub, sh, run, tmp_path
     (run / "history.csv").unlink()
     shutil.copy(PRETRAINED / NAME / "history.csv", run)
     (run / "stray.parquet").write_bytes(b"PAR1")  # makes no data set of a run
+    (run / "report-validation.json").write_text('{"weights": "of another net"}')
+    (run / "report-validation.png").write_bytes(b"its picture")
     (tmp_path / "runs" / "link").symlink_to(run)
     publish(sh, "runs/link", "ns")
     assert set(hub.repos) == {("model", "ns/link")} and "stray.parquet" not in hub.files("ns/link")
+    assert not [name for name in hub.files("ns/link") if name.startswith("report-")]
 
 
 def test_offline_is_told_at_once(hub, sh):

@@ -270,6 +270,13 @@ def test_live_passes_the_calls_error_on():
         list(live(count_to(9, fail_at=3)))
     assert not threads()
 
+    def stopped(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):  # no Exception, and for it, too, somebody waits
+        list(live(stopped))
+    assert not threads()
+
 
 # --- handlers
 

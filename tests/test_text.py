@@ -9,6 +9,7 @@ import pickle
 import random
 import re
 
+import numpy as np
 import pytest
 import torch
 from conftest import LINES, TEXT_MODELS, TINY, build, enliven, from_config, random_batch, random_text, random_tokens
@@ -369,6 +370,42 @@ def test_tokens_that_there_are_none_of_are_refused(net, bad):
     most = net.config.vocab_size - net.predicts_unknown
     with pytest.raises(ValueError, match=f"give those of `encode`, 0 to {most}"):
         net(torch.tensor([[1, bad, 2]]))
+
+
+@pytest.mark.parametrize("name", ["char_lstm", "word_lstm"])
+def test_a_state_of_another_batch_or_net_is_refused(name):
+    """By one, PyTorch's LSTM would read memory that is free."""
+    model = build(name)
+    tokens = random_tokens(model, 3, 6)
+    state = model(tokens)["state"]
+    assert model(tokens, state)["loss"].isfinite()
+    wrong = {
+        "another batch": model(tokens[:2])["state"],
+        "a layer less": state[:1],
+        "a part less": [parts[:-1] for parts in state],
+        "other widths": [tuple(part[..., 1:] for part in parts) for parts in state],
+        "no batch": [tuple(part[0] for part in parts) for parts in state],
+    }
+    for bad in wrong.values():
+        for window in tokens, tokens[:, :2]:
+            with pytest.raises(ValueError, match="state is not of a batch of 3 and this net: give what it returned"):
+                model(window, bad)
+
+
+def test_numbers_may_be_numpys():
+    model = build("char_lstm")
+    assert model.next_tokens("To", np.int64(3), temperature=np.float32(1)) == model.next_tokens("To", 3)
+    given = {"max_tokens": np.int32(5), "temperature": np.float64(0.5), "top_k": np.int64(4)}
+    plain = {name: value.item() for name, value in given.items()}
+    written = [list(model.generate("To", **own, generator=seeded(0))) for own in (given, plain)]
+    assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("bad", [[1, 2], None, torch.tensor(1), torch.tensor([[1]]), torch.tensor([True]), -1, 10**6])
+def test_only_tokens_of_the_vocabulary_are_text(net, bad):
+    bad = torch.tensor([bad]) if type(bad) is int else bad
+    with pytest.raises(ValueError, match="tokens are not all of the vocabulary: give numbers of 0 to"):
+        net.decode(bad)
 
 
 # 4. Tokenizers.
@@ -743,7 +780,7 @@ def test_a_missing_tokenizer_is_refused_and_one_of_another_size(tmp_path):
 
 def test_without_a_tokenizer_each_question_says_so():
     model = MODELS["char_lstm"](TINY["char_lstm"])
-    asked = model.log_prob, model.token_log_prob, model.next_tokens, model.generate, model.encode
+    asked = model.log_prob, model.token_log_prob, model.next_tokens, model.generate, model.encode, model.save_pretrained
     for ask in (*asked, lambda text: list(model.scores(text)), lambda _: model.decode(torch.tensor([1]))):
         with pytest.raises(ValueError, match="the model has no tokenizer: load it, or train it with training.train"):
             ask("To be")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import build, from_config
 
-from evaluation import perplexity, sweep, text_sweeps, writing
+from evaluation import perplexity, runner, sweep, text_sweeps, writing
 from evaluation.kneser_ney import KneserNey
 from evaluation.reference import ShuffledWindows, plain_generation, shuffled_loss
 from evaluation.runner import run
@@ -31,7 +31,8 @@ def plays(tmp_path_factory):
 
 
 def arguments(plays, limit: int | None = None) -> argparse.Namespace:
-    source = {"data": {"name": "plays-by-line", "repo_id": "a/b", "limit": limit}}
+    source = {"name": "plays-by-line", "repo_id": "a/b", "limit": limit, "file": plays.name}
+    source = {"data": source | {"revision": load_split("plays-by-line", "train", str(plays)).revision}}
     (plays.parent / "recipe.json").write_text(json.dumps(source))
     return argparse.Namespace(name=str(plays.parent), split="test", seed=0, data=str(plays))
 
@@ -146,6 +147,19 @@ def test_the_five_gram_is_fitted_on_what_the_model_has_read_and_scores_the_same_
     assert found["perplexity_kneser_ney_5_gram"] == pytest.approx(math.exp(-log_p.mean()))
 
 
+def test_on_another_text_the_five_gram_is_of_what_the_model_has_read_all_the_same(plays, tmp_path, monkeypatch):
+    other = tmp_path / "other.csv"
+    other.write_text(plays.read_text().replace("question", "answer"))
+    asked = arguments(plays)
+    path = plays.parent / "recipe.json"
+    source = json.loads(path.read_text())
+    path.write_text(json.dumps({"data": source["data"] | {"file": ""}}))  # as if it were Kaggle's
+    asked.data = str(other)
+    load = runner.load_split
+    monkeypatch.setattr(runner, "load_split", lambda name, split, file=None: load(name, split, file or str(plays)))
+    assert "question" in runner.training_text(asked).texts[0]
+
+
 def test_what_a_character_model_has_no_symbol_for_is_left_out_and_told(plays):
     model = from_config(CharLSTMConfig(vocab_size=99, embedding=4, widths=(5,)), [TEXT]).eval()
     text = "to be é or 😀 not\n"
@@ -200,6 +214,10 @@ def test_a_toy_run_is_measured_and_its_card_tells_it(plays, tmp_path, monkeypatc
     longer.write_text(text + text.splitlines(keepends=True)[-1])
     run(perplexity.measure, perplexity.__doc__, [*argv[:-1], str(longer)])
     assert f"{longer} is not the text that {folder} was trained on" in capsys.readouterr().err
+    foreign = run(perplexity.measure, perplexity.__doc__, [*argv[:-1], str(longer)])
+    assert not any("kneser" in entry["metric"] for entry in foreign)  # what it has read is not here
+    with pytest.raises(ValueError, match=f"was trained on another file than {longer}: give that one by --data"):
+        run(writing.measure, writing.__doc__, [*argv[:-1], str(longer)], writing.report)
     assert json.loads((folder / "eval_results.json").read_text()) == found
     other = tmp_path / "image.csv"
     other.write_text("a,b\n1,2\n")
@@ -261,3 +279,5 @@ def test_sweeps_of_text_score_each_run_and_draw_it(plays, tmp_path, monkeypatch)
         sweep.main(argv)
     with pytest.raises(ValueError, match="words trains recipes as they are, under runs: leave out --epochs, --limit"):
         sweep.main(["words", "--epochs", "1", "--limit", "40"])
+    with pytest.raises(ValueError, match="study trains each network once, seed 0: leave out --seeds"):
+        sweep.main(["study", "--seeds", "3"])

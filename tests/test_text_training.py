@@ -142,6 +142,8 @@ def test_the_first_lines_of_a_text_are_told_as_such():
     first = data.first(2)
     assert first.texts == ["a\nbb\n"] and first.part == "first 5 of 9 characters" and first.revision == "1"
     assert data.first(99).texts == data.texts and data.first(99).part == ""
+    odd = TextData("x", "train", ["a\x0cb\u2028c\nd\r\ne"], "1")  # of these only \n ends a line here
+    assert [odd.first(n).texts for n in (1, 2, 3)] == [["a\x0cb\u2028c\n"], ["a\x0cb\u2028c\nd\r\n"], odd.texts]
     assert data.first(5).texts == data.texts and data.first(4).texts == data.texts[:1]
 
 

@@ -15,11 +15,11 @@ from safetensors.torch import load_file
 from transformers import Trainer, TrainingArguments
 
 from hub_models import MODELS, TextModel, load
-from training.arguments import parse
+from training.arguments import RunArguments, parse
 from training.data import TEXTS
 from training.recipe import recipes
-from training.train import train
-from training.trainer import HubTrainer, newest_checkpoint
+from training.train import claim, train
+from training.trainer import HubTrainer, checkpoints, newest_checkpoint
 
 TOY = [
     "--use_cpu",
@@ -205,7 +205,7 @@ def test_overwrite_begins_anew_and_deletes_runs_only(mnist, tmp_path):
 
 
 @pytest.mark.parametrize("fault", ["optimizer.pt", "rng_state.pth", "trainer_state.json", "model.safetensors"])
-def test_a_checkpoint_cut_short_is_passed_over(run, fault, tmp_path):
+def test_a_checkpoint_cut_short_is_passed_over(run, fault, tmp_path, caplog):
     folder, _ = run
     copy = tmp_path / "run"
     shutil.copytree(folder, copy)
@@ -214,6 +214,9 @@ def test_a_checkpoint_cut_short_is_passed_over(run, fault, tmp_path):
     assert newest_checkpoint(copy) == copy / "checkpoint-2"
     shutil.rmtree(copy / "checkpoint-2")
     assert newest_checkpoint(copy) is None
+    wanted = json.loads((copy / "recipe.json").read_text())
+    assert claim(copy, RunArguments(resume=True), wanted) is None and not checkpoints(copy)
+    assert f"no checkpoint in {copy} is whole: training begins anew" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -239,6 +242,8 @@ def test_a_checkpoint_cut_short_is_passed_over(run, fault, tmp_path):
         (["gru128-mnist-predict", "--eval_strategy", "no"], "every validation needs its checkpoint"),
         (["gru128-mnist-predict", "--save_strategy", "steps"], "every validation needs its checkpoint"),
         (["gru128-mnist-predict", *TOY, "--eval_steps", "1", "--save_steps", "4"], "needs its checkpoint"),
+        (["gru128-mnist-predict", "--eval_delay", "1"], "would leave out validations"),
+        (["gru128-mnist-predict", "--save_only_model", "True"], "nothing that --resume could go on from"),
         (["gru128-mnist-predict", "--patience", "-1"], "--patience is -1: give at least 0"),
         (["gru128-mnist-predict", "--exact_from", "1.5"], "--exact_from is 1.5: give a fraction"),
         (["cifar10-fast", "--ema", "1"], "--ema is 1.0: give a decay"),
@@ -264,6 +269,14 @@ def test_a_wrong_command_line_gets_one_sentence(argv, message, tmp_path):
     with pytest.raises(ValueError, match=message) as error:
         train([*argv, "--output_dir", str(tmp_path / "run")])
     assert "\n" not in str(error.value) and not (tmp_path / "run").exists()
+
+
+def test_a_plateau_is_where_accuracy_rises_or_loss_falls_no_more():
+    schedule = ["--lr_scheduler_type", "reduce_lr_on_plateau", "--lr_scheduler_kwargs"]
+    *_, args, _ = parse(["cnn5x32-cifar10-study", *schedule, '{"factor": 0.5}'])
+    assert args.lr_scheduler_kwargs == {"mode": "max", "factor": 0.5}
+    *_, args, _ = parse(["cnn5x32-cifar10-study", *schedule, '{"factor": 0.5}', "--metric_for_best_model", "loss"])
+    assert args.lr_scheduler_kwargs == {"factor": 0.5}  # "min" is PyTorch's own
 
 
 def test_the_command_says_that_sentence_and_nothing_else():

@@ -110,6 +110,10 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
     measured = ["loss"] if issubclass(MODELS[config.model_type], AutoregressiveImageModel) else ["loss", "accuracy"]
     told = f"--metric_for_best_model is {metric!r}: validations of a {config.model_type} give {' and '.join(measured)}"
     require(metric in measured, told)
+    told = "--eval_delay would leave out validations, from which the best is kept: leave it out"
+    require(not given["eval_delay"], told)
+    told = "--save_only_model would leave nothing that --resume could go on from: leave it out"
+    require(not given["save_only_model"], told)
     require(not given["fp16"], "fp16 training is not offered: use --bf16 True, which needs no loss scaling")
     require(run.limit is None or run.limit > 0, f"--limit is {run.limit}: give at least 1 image or line")
     require(run.patience >= 0, f"--patience is {run.patience}: give at least 0")
@@ -134,6 +138,8 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
     for rate in ("learning_rate", "weight_decay"):
         require(given[rate] >= 0, f"--{rate} is {given[rate]}: give at least 0")
     args = TrainingArguments(**{f.name: given[f.name] for f in dataclasses.fields(TrainingArguments) if f.init})
+    if args.lr_scheduler_type == "reduce_lr_on_plateau" and args.greater_is_better:
+        args.lr_scheduler_kwargs = {"mode": "max"} | (args.lr_scheduler_kwargs or {})  # PyTorch's is for losses
     scanned = issubclass(MODELS[config.model_type], (RowLSTM, DiagonalBiLSTM))
     told = f"--torch_compile would unroll all the steps of {config.model_type}, for minutes and more: leave it out"
     require(not (scanned and args.torch_compile), told)  # its other options set it, too

@@ -25,7 +25,7 @@ import pyarrow.parquet
 import hub_models
 from hub_models import load, locate, shipped
 from hub_models.base import PRETRAINED, WEIGHTS, fingerprint
-from hub_models.card import PUBLISHED, README, read_results, write_card
+from hub_models.card import PUBLISHED, README, REPORT, SPLITS, read_report, read_results, write_card
 from hub_models.config import require
 from hub_models.upload import check_card, check_id, connect, listing, retried, upload
 from training.data import DATASETS, describe
@@ -112,6 +112,9 @@ def stage_model(folder: Path, stage: Path, repo_id: str) -> None:
     weights = fingerprint(stage / WEIGHTS)
     stale = [entry for entry in read_results(stage) if entry["weights"] != weights]
     require(not stale, f"{folder} has results of other weights: evaluate it again, which drops them")
+    for split in SPLITS:
+        for name in REPORT if read_report(stage, split) is None else ():
+            (stage / name.format(split)).unlink(missing_ok=True)  # of other weights
     name, wheel = build_wheel()
     (stage / name).write_bytes(wheel)
     write_card(stage, repo_id)

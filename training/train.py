@@ -39,7 +39,7 @@ from hub_models.text import TOKENIZER
 from training.arguments import RunArguments, parse
 from training.dashboard import draw_dashboard, write_history
 from training.data import ImageData, TextData, Windows, describe, load_split
-from training.machine import LOCK, hardware, launcher, locked, part
+from training.machine import LOCK, hardware, keep_memory, launcher, locked, part
 from training.pictures import draw_samples, draw_stage, draw_stages
 from training.recipe import Recipe
 from training.trainer import HubTrainer, best_of, checkpoints, is_whole, newest_checkpoint
@@ -119,6 +119,8 @@ def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
             logger.warning("resumed elsewhere, so not bit for bit as unbroken: %s", line)
         write_json(recorded, wanted | {"machine": before["machine"]})
         newest = newest_checkpoint(folder, wanted["processes"])
+        if not newest and checkpoints(folder):
+            logger.warning("no checkpoint in %s is whole: training begins anew", folder)
         needed = {newest, best_of(newest)} if newest else set()
         others = [path for path in checkpoints(folder) if path not in needed]
         limit = wanted["training"].get("save_total_limit")
@@ -379,6 +381,7 @@ def train(argv: list[str]) -> Path:
 def main() -> None:
     """The command: one sentence and exit code 1 on what the user can mend."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    keep_memory()
     threading.excepthook = lambda failed: logger.warning("%s", failed.exc_value)  # TensorBoard's, told again below
     try:
         print(f"done: {train(sys.argv[1:])}", flush=True)

@@ -5,6 +5,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
+from ..config import require
+
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
 State = list[tuple[torch.Tensor, ...]]  # of each layer: h of a GRU, h and c of an LSTM, each (1, B, width)
 
@@ -66,7 +68,14 @@ class RecurrentStack(nn.Module):
         self.dropout, self.variational, self.weight_drop = dropout, variational, weight_drop
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
-        """(T, B, inputs) and the state before it, zeros if None -> (T, B, the last width) and the state after it."""
+        """(T, B, inputs) and the state before it, zeros if None -> (T, B, the last width) and the state after it.
+
+        Raises:
+            ValueError: a state of another batch or another net, by which PyTorch's own would read memory that is free.
+        """
+        sizes = [[(1, x.shape[1], layer.hidden_size)] * self.states for layer in self.layers]
+        fits = state is None or [[tuple(part.shape) for part in parts] for parts in state] == sizes
+        require(fits, f"state is not of a batch of {x.shape[1]} and this net: give what it returned, or none")
         after = []
         for i, layer in enumerate(self.layers):
             if state is None:

@@ -95,7 +95,7 @@ def load_images(name: str, split: str) -> ImageData:
         split: "train", "validation" (kept out of the training split by a seeded permutation) or "test".
 
     Raises:
-        FileNotFoundError: the set is neither in the Hub's cache nor reachable.
+        FileNotFoundError: the set is neither in the Hub's cache nor reachable. ValueError: it leaves this split empty.
     """
     source = DATASETS[name]
     arrays, revision = _decoded(source)
@@ -109,6 +109,8 @@ def load_images(name: str, split: str) -> ImageData:
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
         chosen = order[: source.validation] if split == "validation" else order[source.validation :]
         images, labels = images[chosen], labels[chosen]
+    told = f"{source.repo_id} leaves {split} no images: {source.validation:,} of its training images are for validation"
+    require(len(images) > 0, told)
     return ImageData(images, labels, revision, source.test if split == "test" else None)
 
 

@@ -7,6 +7,7 @@ import csv
 import functools
 import os
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ class TextData:
             return self
         kept, left = [], count
         for text in self.texts:
-            lines = text.splitlines(keepends=True)[:left]
+            lines = re.findall(r"[^\n]*\n|[^\n]+", text)[:left]  # not `splitlines`: other signs end lines there
             left -= len(lines)
             kept += ["".join(lines)] if lines else []
         return TextData(self.name, self.split, kept or [""], self.revision, self.whole)
