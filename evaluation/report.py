@@ -120,6 +120,6 @@ def _draw_corruptions(axis: plt.Axes, report: dict) -> None:
     axis.barh(labels, [row["value"] for row in rows], xerr=errors, color=colours, alpha=0.8)
     counts = np.array(report["confusion"])
     axis.axvline(100 * np.trace(counts) / counts.sum(), color="black", linestyle="--", label="as they are")
-    axis.legend()
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.05))  # off the bars
     axis.invert_yaxis()
     axis.set_xlim(0, 100)
