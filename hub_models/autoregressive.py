@@ -123,8 +123,9 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         self._check_label(label, len(images))
         with self.exact(), self.evaluating():
             log_p = wide(self.logits(images, label)).log_softmax(-1)  # (B, C, H, W, levels)
-        require(not log_p.isnan().any(), OVERFLOWN)
-        return log_p.gather(-1, self.quantise(images).to(log_p.device)[..., None]).squeeze(-1)
+        own = log_p.gather(-1, self.quantise(images).to(log_p.device)[..., None]).squeeze(-1)
+        require(not own.isnan().any(), OVERFLOWN)  # one NaN among a sub-pixel's logits makes all of its log p NaN
+        return own
 
     def log_prob(self, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
         """uint8 (B, C, H, W) -> log p of each whole image in nats, (B,), as `sub_pixel_log_prob`'s sum."""

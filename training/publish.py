@@ -105,16 +105,14 @@ def stage_model(folder: Path, stage: Path, repo_id: str) -> None:
     missing = [name for name in WHOLE if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(f"{folder} has no {missing[0]}: it is no finished run; finish it with --resume")
+    other = {name.format(split) for split in SPLITS if read_report(folder, split) is None for name in REPORT}
     for name in PUBLISHED:
-        if (folder / name).is_file():
+        if name not in other and (folder / name).is_file():  # a report of other weights stays behind
             copy_own(folder, name, stage)
     load(stage)  # strict: what does not load is not published
     weights = fingerprint(stage / WEIGHTS)
     stale = [entry for entry in read_results(stage) if entry["weights"] != weights]
     require(not stale, f"{folder} has results of other weights: evaluate it again, which drops them")
-    for split in SPLITS:
-        for name in REPORT if read_report(stage, split) is None else ():
-            (stage / name.format(split)).unlink(missing_ok=True)  # of other weights
     name, wheel = build_wheel()
     (stage / name).write_bytes(wheel)
     write_card(stage, repo_id)

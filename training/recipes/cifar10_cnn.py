@@ -119,7 +119,7 @@ RECIPES = {
         },
     ),
     "cifar10-fast-small": Recipe(
-        about=f"{OURS} What one CPU thread trains in an hour.",
+        about=f"{OURS} What one CPU thread trains in an hour and a half.",
         model=FastCNNConfig(smoothing=0.2),
         data="cifar10",
         training=SGD | {"num_train_epochs": 32},
