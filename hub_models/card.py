@@ -278,7 +278,8 @@ def _settings(recipe: dict, trained: dict) -> dict[str, Any]:
     if recipe.get("clip_value"):
         table["clipped by value"] = recipe["clip_value"]
     if recipe.get("muon"):
-        table["optimiser"] = "Muon for kernels between features, AdamW for the rest"
+        rest = "Nesterov's SGD" if recipe["model"]["model_type"] == "fast_cnn" else "AdamW"
+        table["optimiser"] = f"Muon for kernels between features, {rest} for the rest"
     if recipe["patience"]:
         table["patience"] = f"{recipe['patience']} validations"
     if recipe["training"].get("bf16") and recipe["exact_from"] < 1:
@@ -288,6 +289,8 @@ def _settings(recipe: dict, trained: dict) -> dict[str, Any]:
         augmentations.append(f"shifted by up to {recipe['shift']} pixels")
     if recipe.get("cutout"):
         augmentations.append(f"a square of {recipe['cutout']} pixels made grey")
+    if recipe.get("sides"):
+        table["sides of images"] = f"{', then '.join(map(str, recipe['sides']))} pixels, each as many steps"
     if augmentations:
         table["augmentation"] = ", ".join(augmentations)
     if recipe.get("ema"):

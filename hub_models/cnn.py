@@ -29,9 +29,14 @@ class CNNConfig(ImageClassifierConfig):
         self.check_int("num_layers", 1, 12)
         self.check_int("filters", 1, 1024)
         self.check_float("dropout", 0, 0.99)
-        least = 2 ** (self.num_layers // 2)
-        room = min(self.height, self.width) >= least
-        require(room, f"height is {self.height}, width {self.width}: {self.num_layers} layers need {least} of each")
+        room = min(self.height, self.width) >= self.least
+        told = f"height is {self.height}, width {self.width}: {self.num_layers} layers need {self.least} of each"
+        require(room, told)
+
+    @property
+    def least(self) -> int:
+        """Side of the smallest image that the layers leave anything of, in pixels."""
+        return 2 ** (self.num_layers // 2)
 
 
 class CNN(ImageClassifier, pipeline_tag="image-classification", tags=["cnn", "image-classification", "cifar10"]):

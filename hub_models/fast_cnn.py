@@ -20,6 +20,7 @@ from .image_classifier import ImageClassifier, ImageClassifierConfig
 PATCH = 2  # side of what the first layer whitens
 SAMPLE = 5_000  # images that tell the patches' covariance
 SCALE = 1 / 9  # of the logits (Page 2018)
+TURN = 0.24  # of the length of Muon's kernels, the highest rate (K. Jordan 2024, airbench94_muon)
 NESTEROV = {"momentum": 0.85, "nesterov": True}  # of the optimiser (arXiv 2404.00498)
 
 
@@ -39,12 +40,17 @@ class FastCNNConfig(ImageClassifierConfig):
         self.check_tuple("widths", int, 3, 3)
         for width in self.widths:
             self.check_number("widths", width, int, 1, 8192)
-        self.check_int("height", 9, 4096)
-        self.check_int("width", 9, 4096)
+        self.check_int("height", self.least, 4096)
+        self.check_int("width", self.least, 4096)
         self.check_bool("residual")
         self.check_bool("whitening")
         self.check_bool("dirac")
         self.check_float("bias_rate", 1e-6, 1e6)
+
+    @property
+    def least(self) -> int:
+        """Side of the smallest image that the layers leave anything of, in pixels."""
+        return 9
 
 
 class Convolution(nn.Conv2d):
@@ -139,11 +145,17 @@ heat = model.grad_cam(images)  # (2, 32, 32): where the likeliest class is seen"
         whiten.weight.copy_(torch.cat([filters, -filters]))
         whiten.bias.zero_()
 
-    def parameter_groups(self, rate: float, decay: float) -> list[dict]:
-        """What is trained, for SGD: batch norm's biases at their own rate (Page 2018), decayed as much."""
+    def parameter_groups(self, rate: float, decay: float, muon: bool = False) -> list[dict]:
+        """What is trained, for SGD: batch norm's biases at their own rate (Page 2018), decayed as much.
+
+        With `muon`, for `UnitMuon`, convolutions are a group of their own, whose rate is `TURN`, whatever the others'.
+        """
         fast, factor = [module.bias for module in self.modules() if isinstance(module, BiasNorm)], self.config.bias_rate
-        rest = [p for p in self.parameters() if p.requires_grad and all(p is not bias for bias in fast)]
-        return [
+        kernels = [module.weight for module in self.modules() if muon and isinstance(module, Convolution)]
+        apart = {id(p) for p in fast + kernels}
+        rest = [p for p in self.parameters() if p.requires_grad and id(p) not in apart]
+        turned = {"params": kernels, "lr": TURN, "momentum": 0.6, "weight_decay": 0.0, "muon": True}
+        return [turned][: len(kernels)] + [
             {"params": rest, "lr": rate, "weight_decay": decay} | NESTEROV,
             {"params": fast, "lr": rate * factor, "weight_decay": decay / factor} | NESTEROV,
         ]

@@ -46,6 +46,11 @@ class ImageClassifierConfig(ModelConfig):
         """Number of classes."""
         return len(self.names)
 
+    @property
+    def least(self) -> int:
+        """Side of the smallest image that the layers leave anything of, in pixels."""
+        return 1
+
 
 class ImageClassifier(HubModel):
     """A classifier of RGB images: `body`, blocks from (B, 3, H, W) to feature maps, and `head`, from those to logits.
@@ -71,10 +76,15 @@ class ImageClassifier(HubModel):
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 (B, 3, H, W) -> the channels' standard scores, channels last, in the weights' dtype.
 
+        In training, images may be of any size that the layers leave anything of: a net learns sooner from small ones.
+
         Raises:
             ValueError: images of another type, shape or count.
         """
-        check_images(images, self.shape)
+        shape = self.shape
+        if self.training and isinstance(images, torch.Tensor) and images.dim() == 4:
+            shape = 3, *(max(size, self.config.least) for size in images.shape[2:])
+        check_images(images, shape)
         layout = torch.channels_last  # of the fast convolutions
         pixels = images.to(self.device).to(self.mean.dtype, memory_format=layout)
         return (pixels / 255 - self.mean) / self.std

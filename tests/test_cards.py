@@ -100,7 +100,8 @@ def test_checkpoints_are_of_their_recipes(told):
     assert recorded["model"] == json.loads(recipe.model.to_json_string())
     for field in ("exact_from", "flip", "shift", "cutout", "ema", "half", "patience", "carry", "clip_value", "muon"):
         assert recorded.get(field, 0) == getattr(recipe, field), field
-    assert recorded.get("window", []) == list(recipe.window)
+    for field in ("window", "sides"):
+        assert recorded.get(field, []) == list(getattr(recipe, field)), field
     argv = shlex.split(recorded["command"].partition(" training.train ")[2])
     now = description(argv, *parse(argv), ImageData(torch.empty(0), torch.empty(0)))
     without = {"bf16": None}

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import build, enliven, random_images
+from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
 from hub_models import CNN, CNNConfig, FastCNN, FastCNNConfig, load
-from training.augment import alternately, cut_out, mirrored_and_shifted
+from hub_models.fast_cnn import TURN
+from training.augment import alternately, cut_out, mirrored_and_shifted, resized
 from training.recipe import find
 from training.train import train
 from training.trainer import RAW, WeightAverage
@@ -88,6 +90,18 @@ def test_biases_of_batch_norm_learn_at_a_rate_of_their_own_and_everything_is_in_
     assert all(m.weight is None for m in model.modules() if isinstance(m, nn.BatchNorm2d))
 
 
+@pytest.mark.parametrize("residual", [False, True])
+def test_kernels_are_muon_s_and_all_else_is_in_the_groups_of_sgd(residual):
+    model = FastCNN(FastCNNConfig(residual=residual))
+    turned, slow, fast = model.parameter_groups(0.5, 0.1, muon=True)
+    kernels = [m.weight for m in model.body[1:].modules() if isinstance(m, nn.Conv2d)]
+    assert {id(p) for p in turned["params"]} == {id(p) for p in kernels} and len(kernels) == 6 + 3 * residual
+    assert turned["muon"] and turned["lr"] == TURN and not turned["weight_decay"]
+    whole = model.parameter_groups(0.5, 0.1)[0]["params"]
+    assert {id(p) for p in slow["params"]} == {id(p) for p in whole} - {id(p) for p in kernels}
+    assert fast["params"] == model.parameter_groups(0.5, 0.1)[1]["params"]
+
+
 def test_a_group_of_three_convolutions_adds_to_what_comes_in():
     """As airbench96 has it; at the start each adds itself, for its convolutions are the identity."""
     model = FastCNN(FastCNNConfig(widths=(24, 24, 32), residual=True)).eval()
@@ -105,6 +119,17 @@ def test_a_group_of_three_convolutions_adds_to_what_comes_in():
 @pytest.fixture(params=["cnn", "fast_cnn"])
 def looker(request):
     return enliven(build(request.param)).eval()
+
+
+def test_images_of_other_sizes_are_for_training_alone(looker):
+    least = looker.config.least
+    small = torch.randint(256, (2, 3, least, least + 1), dtype=torch.uint8)
+    assert looker.train()(small)["logits"].shape == (2, looker.config.classes)
+    for shape in (2, 3, least - 1, least), (2, 4, least, least), (3, least, least):
+        with pytest.raises(ValueError, match=r"give a uint8 tensor \(B, 3, "):
+            looker(torch.zeros(shape, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="give a uint8 tensor"):
+        looker.eval()(small)
 
 
 def test_labels_are_smoothed_in_training_only(looker):
@@ -230,6 +255,17 @@ def test_a_square_of_each_image_is_grey_and_every_place_comes():
     assert out.dtype == torch.uint8 and {one[None].numpy().tobytes() for one in out} == wanted
 
 
+@pytest.mark.parametrize("side", [9, 20, 24, 32])
+def test_smaller_images_are_those_that_pillow_makes(cifar10, side):
+    images = cifar10.images[:20]
+    out = resized(images, side)
+    assert out.dtype == torch.uint8 and out.shape == (20, 3, side, side)
+    for image, small in zip(images, out, strict=True):
+        wanted = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((side, side), Image.Resampling.BILINEAR)
+        assert np.abs(np.asarray(wanted).astype(int) - small.permute(1, 2, 0).numpy()).max() <= 1
+    assert torch.equal(resized(images, 32), images)
+
+
 def test_each_image_is_mirrored_every_other_epoch_and_half_of_them_in_each():
     indices = torch.arange(45_000)
     epochs = [alternately(indices, epoch) for epoch in range(4)]
@@ -263,6 +299,22 @@ def test_bf16_ends_where_the_recipe_says(cifar10, tmp_path, monkeypatch):
     options += ["--bf16", "True", "--exact_from", "0.5", "--output_dir", str(tmp_path / "run")]
     train(["cnn5x32-cifar10-study", *options])
     assert seen == [True] * 3 + [False] * 3
+
+
+def test_small_images_come_first_and_validation_sees_whole_ones(cifar10, tmp_path, monkeypatch):
+    seen, forward = {True: [], False: []}, FastCNN.forward
+
+    def spy(self, images, labels=None):
+        seen[self.training].append(images.shape[2:])
+        return forward(self, images, labels)
+
+    monkeypatch.setattr(FastCNN, "forward", spy)
+    folder = tmp_path / "run"
+    train(["cifar10-fast", *TOY.split(), "--sides", "12,20,32", "--output_dir", str(folder)])
+    assert seen[True] == [(12, 12)] * 2 + [(20, 20)] * 2 + [(32, 32)] * 2
+    assert set(seen[False]) == {(32, 32)}
+    assert json.loads((folder / "recipe.json").read_text())["sides"] == [12, 20, 32]
+    assert "| sides of images | 12, then 20, then 32 pixels, each as many steps |" in (folder / "README.md").read_text()
 
 
 def test_a_model_with_an_optimiser_of_its_own_refuses_another(tmp_path):

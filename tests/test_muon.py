@@ -11,7 +11,7 @@ import torch
 from conftest import build
 from torch import nn
 
-from training.muon import Muon, orthogonal
+from training.muon import Muon, UnitMuon, orthogonal
 from training.train import train
 from training.trainer import RAW
 
@@ -121,6 +121,48 @@ def test_what_has_no_gradient_stays_and_a_saved_state_goes_on_exactly():
         assert torch.equal(value, other), name
 
 
+class Normed(nn.Module):
+    """A kernel and what is none, in the groups of `UnitMuon`."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.kernel, self.head = nn.Conv2d(3, 6, 2, bias=False), nn.Conv2d(6, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.kernel(x).tanh())
+
+    def groups(self) -> list[dict]:
+        rest = {"params": [*self.head.parameters()], "lr": 0.3, "momentum": 0.85, "nesterov": True, "weight_decay": 0.1}
+        return [{"params": [self.kernel.weight], "lr": 0.2, "momentum": 0.6, "muon": True, "weight_decay": 0.0}, rest]
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_kernels_turn_at_their_length_and_the_rest_is_torchs_sgd(bf16):
+    """Against the same written out: the momentum by hand, all singular values 1 by decomposition, the rest by SGD."""
+    ours, theirs = Normed(), Normed()
+    optimiser = UnitMuon(ours.groups(), bf16)
+    sgd = torch.optim.SGD(theirs.groups()[1:])
+    generator, momentum = torch.Generator().manual_seed(1), 0
+    for _ in range(4):
+        x = torch.randn(4, 3, 6, 6, generator=generator)
+        theirs.load_state_dict(ours.state_dict())
+        for model in ours, theirs:
+            model.zero_grad()
+            model(x).square().mean().backward()
+        grad = ours.kernel.weight.grad.flatten(1)
+        optimiser.step()
+        sgd.step()
+        assert torch.equal(ours.head.weight, theirs.head.weight) and torch.equal(ours.head.bias, theirs.head.bias)
+        momentum = 0.6 * momentum + grad
+        before = theirs.kernel.weight.detach().flatten(1)
+        step = before * 6**0.5 / before.norm() - ours.kernel.weight.detach().flatten(1)
+        u, values, v = torch.linalg.svd(grad + 0.6 * momentum, full_matrices=False)
+        inside = u.T @ step @ v.T / 0.2
+        assert (inside - inside.diag().diag()).abs().max() < (0.05 if bf16 else 1e-3)
+        assert inside.diag()[values > 0.02 * values.norm()].min() > 0.5 and inside.diag().max() < 1.3
+
+
 TOY = "gated-pixelcnn-mnist --muon True --ema 0.9 --model.layers 2 --model.hidden 4 --limit 48 --max_steps 4"
 TOY += " --eval_strategy steps --save_strategy steps --eval_steps 2 --save_steps 2 --per_device_train_batch_size 8"
 
@@ -137,6 +179,22 @@ def test_a_run_steps_by_it_and_resumes_bit_for_bit(mnist, tmp_path):
     (broken / "model.safetensors").unlink()
     train([*TOY.split(), "--output_dir", str(broken), "--resume"])
     for name in ("checkpoint-4/model.safetensors", f"checkpoint-4/{RAW}", "model.safetensors"):
+        assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
+
+
+def test_a_classifier_of_the_speed_runs_turns_its_kernels_and_resumes_bit_for_bit(cifar10, tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    options = "--muon True --sides 12,32 --limit 64 --max_steps 4 --eval_strategy steps --save_strategy steps"
+    options += " --eval_steps 2 --save_steps 2 --per_device_train_batch_size 16 --model.widths 4,6,8 --use_cpu True"
+    for folder in whole, broken:
+        train(["cifar10-fast", *options.split(), "--output_dir", str(folder)])
+    state = torch.load(whole / "checkpoint-4" / "optimizer.pt", weights_only=True)
+    assert [group.get("muon", False) for group in state["param_groups"]] == [True, False, False]
+    assert "Muon for kernels between features, Nesterov's SGD for the rest" in (whole / "README.md").read_text()
+    shutil.rmtree(broken / "checkpoint-4")
+    (broken / "model.safetensors").unlink()
+    train(["cifar10-fast", *options.split(), "--output_dir", str(broken), "--resume"])
+    for name in ("checkpoint-4/model.safetensors", "checkpoint-4/optimizer.pt", "model.safetensors"):
         assert (whole / name).read_bytes() == (broken / name).read_bytes(), name
 
 
@@ -169,8 +227,8 @@ def test_layers_compiled_in_place_train_alike_and_are_let_go(mnist, tmp_path, mo
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["cnn7x64-cifar10"], "is for the PixelRNN family, cnn is none of it"),
-        (["char-lstm-shakespeare"], "is for the PixelRNN family, char_lstm is none of it"),
+        (["cnn7x64-cifar10"], "is for the PixelRNN family and the net of the speed-runs, cnn is none"),
+        (["char-lstm-shakespeare"], "the net of the speed-runs, char_lstm is none"),
         (["gated-pixelcnn-mnist", "--optim", "adafactor"], "leave out --optim"),
         (["gated-pixelcnn-mnist", "--optim_args", "a=b"], "leave out --optim"),
     ],

@@ -167,7 +167,7 @@ def test_a_run_that_is_older_than_an_option_did_without_it(run, tmp_path):
     folder, argv = run
     copy = shutil.copytree(folder, tmp_path / folder.name)
     recorded = json.loads((copy / "recipe.json").read_text())
-    del recorded["cutout"], recorded["muon"]
+    del recorded["cutout"], recorded["muon"], recorded["sides"]
     (copy / "recipe.json").write_text(json.dumps(recorded))
     train([*argv, "--output_dir", str(copy), "--resume"])
     assert json.loads((copy / "recipe.json").read_text())["cutout"] == 0
@@ -252,7 +252,14 @@ def test_a_checkpoint_cut_short_is_passed_over(run, fault, tmp_path, caplog):
         (["cifar10-fast", "--shift", "32"], "--shift is 32: give 0 to 31 pixels"),
         (["cifar10-fast", "--cutout", "32"], "--cutout is 32: give 0 to 31 pixels"),
         (["pixelcnn-mnist", "--cutout", "4"], "--cutout is for convolutional classifiers"),
-        (["char-lstm-shakespeare", "--cutout", "4"], "--cutout are for images"),
+        (["char-lstm-shakespeare", "--cutout", "4"], "--cutout and --sides are for images"),
+        (["char-lstm-shakespeare", "--sides", "32"], "--cutout and --sides are for images"),
+        (["pixelcnn-mnist", "--sides", "28"], "--sides is for convolutional classifiers"),
+        (["cifar10-fast", "--sides", "8,32"], "--sides is '8,32': give sides of 9 to 32, the last that"),
+        (["cifar10-fast", "--sides", "48,32"], "--sides is '48,32': give sides of 9 to 32, the last that"),
+        (["cifar10-fast", "--sides", "20,24"], "--sides is '20,24': give sides of 9 to 32, the last that"),
+        (["cifar10-fast", "--sides", "20,x"], "--sides is '20,x': give stages 20,24,32"),
+        (["cnn7x64-cifar10", "--sides", "7,32"], "give sides of 8 to 32"),
         (["row-lstm-mnist", "--torch_compile", "True"], "the steps of row_lstm, for minutes"),
         (["row-lstm-mnist", "--torch_compile_mode", "default"], "the steps of row_lstm, for minutes"),
         (["diagonal-bilstm-mnist", "--torch_compile_backend", "eager"], "steps of diagonal_bilstm, for"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from transformers import HfArgumentParser, TrainingArguments
 
-from hub_models import MODELS, AutoregressiveImageModel, DiagonalBiLSTM, ImageClassifier, RowLSTM, TextModel
+from hub_models import MODELS, AutoregressiveImageModel, DiagonalBiLSTM, FastCNN, ImageClassifier, RowLSTM, TextModel
 from hub_models.config import ModelConfig, nearest, require
 from hub_models.masked_image import MaskedImageModel
 from training.machine import has_bf16
@@ -43,6 +43,7 @@ class RunArguments:
     flip: bool = dataclasses.field(default=False, metadata={"help": "mirror training images every other time"})
     shift: int = dataclasses.field(default=0, metadata={"help": "shift training images by up to so many pixels"})
     cutout: int = dataclasses.field(default=0, metadata={"help": "make a square of training images grey: its side"})
+    sides: str = dataclasses.field(default="", metadata={"help": "of training images: stages 20,24,32; empty: whole"})
     ema: float = dataclasses.field(default=0.0, metadata={"help": "decay of the weights' running average; 0: none"})
     window: str = dataclasses.field(default="", metadata={"help": "tokens of a text's windows: 64, or stages 8,64"})
     carry: bool = dataclasses.field(default=False, metadata={"help": "carry a text's state from batch to batch"})
@@ -53,9 +54,18 @@ class RunArguments:
     @property
     def windows(self) -> tuple[int, ...]:
         """`window` as numbers; none where it is empty."""
-        parts = self.window.split(",") if self.window else []
-        require(all(part.isdecimal() for part in parts), f"--window is {self.window!r}: give 64, or stages 8,64")
-        return tuple(map(int, parts))
+        return _stages("window", self.window, "64, or stages 8,64")
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """`sides` as numbers; none where it is empty."""
+        return _stages("sides", self.sides, "stages 20,24,32")
+
+
+def _stages(name: str, text: str, example: str) -> tuple[int, ...]:
+    parts = text.split(",") if text else []
+    require(all(part.isdecimal() for part in parts), f"--{name} is {text!r}: give {example}")
+    return tuple(map(int, parts))
 
 
 def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, TrainingArguments, ModelConfig]:
@@ -83,7 +93,7 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
         field.name: getattr(recipe, field.name)
         for field in dataclasses.fields(RunArguments)
         if hasattr(recipe, field.name) and field.name != "data"  # the option is a file
-    } | {"window": ",".join(map(str, recipe.window))}
+    } | {name: ",".join(map(str, getattr(recipe, name))) for name in ("window", "sides")}
     parser.set_defaults(output_dir=str(Path("runs", name)), **own)
     parser.set_defaults(**COMMON | recipe.training)
     parser.set_defaults(bf16=recipe.training.get("bf16", False) and has_bf16())
@@ -148,18 +158,24 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
 
 def _check_kind(run: RunArguments, config: ModelConfig) -> None:
     """Refuse what is for images of a text model, and the other way round; Muon where there are no features."""
-    fits = not run.muon or issubclass(MODELS[config.model_type], MaskedImageModel)
-    require(fits, f"--muon is for the PixelRNN family, {config.model_type} is none of it: leave it out")
+    fits = not run.muon or issubclass(MODELS[config.model_type], (MaskedImageModel, FastCNN))
+    told = f"--muon is for the PixelRNN family and the net of the speed-runs, {config.model_type} is none: leave it out"
+    require(fits, told)
     if not issubclass(MODELS[config.model_type], TextModel):
         side = min(config.height, config.width)
         require(0 <= run.shift < side, f"--shift is {run.shift}: give 0 to {side - 1} pixels")
         convolutional = issubclass(MODELS[config.model_type], ImageClassifier)
         require(convolutional or not run.cutout, "--cutout is for convolutional classifiers: leave it out")
         require(0 <= run.cutout < side, f"--cutout is {run.cutout}: give 0 to {side - 1} pixels")
+        require(convolutional or not run.stages, "--sides is for convolutional classifiers: leave it out")
+        if run.stages:
+            least, own = config.least, run.stages[-1] == config.height == config.width
+            told = f"--sides is {run.sides!r}: give sides of {least} to {side}, the last that of the square images"
+            require(own and least <= min(run.stages) and max(run.stages) <= side, told)
         require(not (run.window or run.carry or run.data), "--window, --carry and --data are for texts")
         return
-    told = "--flip, --shift and --cutout are for images: leave them out"
-    require(not (run.flip or run.shift or run.cutout), told)
+    told = "--flip, --shift, --cutout and --sides are for images: leave them out"
+    require(not (run.flip or run.shift or run.cutout or run.stages), told)
     wanted = "give one length, or several, each a divisor of the last"
     fits = run.windows and all(length >= 1 and run.windows[-1] % length == 0 for length in run.windows)
     require(bool(fits), f"--window is {run.window!r}: {wanted}")

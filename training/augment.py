@@ -1,6 +1,7 @@
 """Augmentation by the batch, on the device, of uint8 images."""
 
 import torch
+from torch import nn
 
 from hub_models.images import reflected
 
@@ -43,6 +44,12 @@ def cut_out(images: torch.Tensor, side: int, grey: torch.Tensor) -> torch.Tensor
         inside.append((place >= first) & (place < first + side))  # (B, length)
     square = inside[0][:, None, :, None] & inside[1][:, None, None]
     return torch.where(square, grey.to(images.device)[:, None, None], images)
+
+
+def resized(images: torch.Tensor, side: int) -> torch.Tensor:
+    """uint8 (B, C, H, W) -> the same of `side` times `side` pixels, each the mean of what it covers, bilinear."""
+    smaller = nn.functional.interpolate(images.float(), (side, side), mode="bilinear", antialias=True)
+    return smaller.round().clamp(0, 255).to(torch.uint8)
 
 
 def alternately(indices: torch.Tensor, epoch: int) -> torch.Tensor:

@@ -1,7 +1,9 @@
-"""Muon: kernels step along their momentum made orthogonal, all else by AdamW, in one optimiser.
+"""Muon: kernels step along their momentum made orthogonal.
 
-Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks", with the scale of Liu et al. 2025, arXiv
-2502.16982: a step has the root mean square that AdamW's has as a rule, so that one learning rate serves both.
+Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks". `Muon` does all else by AdamW, with the
+scale of Liu et al. 2025, arXiv 2502.16982: a step has the root mean square that AdamW's has as a rule, so that one
+learning rate serves both. `UnitMuon`, of the CIFAR-10 speed-runs, does all else by SGD; its kernels keep their length,
+and a step is a share of it.
 """
 
 from collections import defaultdict
@@ -99,3 +101,35 @@ class Muon(torch.optim.Optimizer):
         roots = torch._foreach_sqrt(torch._foreach_div(squares, [1 - beta2**step for step in steps]))
         torch._foreach_add_(roots, group["eps"])
         return torch._foreach_div(torch._foreach_div(means, [1 - beta**step for step in steps]), roots)
+
+
+class UnitMuon(torch.optim.SGD):
+    """SGD whose groups with `muon` turn instead: K. Jordan 2024, airbench94_muon (cifar10-airbench on GitHub).
+
+    Before each step a kernel (m, ...), a matrix of m rows, gets the length sqrt(m), for the batch norm behind it takes
+    its scale away; the step has as many singular values near `lr`, nearly the share `lr` of that length.
+
+    Args:
+        groups: SGD's; those with `muon` hold kernels, by Nesterov's momentum.
+        bf16: make steps orthogonal in bf16, which is exact enough, and fast where a machine has it.
+    """
+
+    def __init__(self, groups: list[dict], bf16: bool = False):
+        self.dtype = torch.bfloat16 if bf16 else torch.float32
+        super().__init__(groups)
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:
+        """One step of all parameters that have a gradient; kernels have none afterwards."""
+        for group in self.param_groups:
+            kernels = [p for p in group["params"] if p.grad is not None] if group.get("muon") else []
+            for kernel in kernels:
+                state, grad = self.state[kernel], kernel.grad
+                if "momentum_buffer" not in state:
+                    state["momentum_buffer"] = torch.zeros_like(grad)
+                momentum = state["momentum_buffer"].mul_(group["momentum"]).add_(grad)
+                ahead = grad.add(momentum, alpha=group["momentum"]).flatten(1).to(self.dtype)
+                kernel.mul_(len(kernel) ** 0.5 / kernel.norm())
+                kernel.sub_(orthogonal(ahead).view_as(kernel), alpha=group["lr"])
+                kernel.grad = None  # so that SGD passes it by
+        super().step()

@@ -22,13 +22,15 @@ class Recipe:
         flip: training images are mirrored left to right, every second time each is seen.
         shift: training images are shifted at random by up to so many pixels.
         cutout: side of a square of each training image that is made grey, the mean colour; 0 for none.
+        sides: of classifiers, the sides of training images in pixels, for stages of equal length, small images first,
+            the last their own; none for their own all along.
         ema: decay of the exponential average of the weights over steps that is evaluated and kept; 0 keeps the last.
         window: of texts, the tokens of a training window; several for stages of equal length, short windows first, each
             a divisor of the last.
         carry: of texts, the windows of a batch go on where the last batch's ended and take over the state; else they
             are shuffled, and each starts from nothing.
         clip_value: each component of the gradient is cut off at this; 0 never.
-        muon: the kernels of convolutions step by Muon, all else by AdamW.
+        muon: the kernels of convolutions step by Muon, all else by AdamW, or as the model has it.
         half: store the weights in float16, the last step before evaluation.
         expected: what the run gave when it was last done: metric to value, with "split", "hardware" and "minutes";
             a test holds it to the shipped results.
@@ -43,6 +45,7 @@ class Recipe:
     flip: bool = False
     shift: int = 0
     cutout: int = 0
+    sides: tuple[int, ...] = ()
     ema: float = 0.0
     window: tuple[int, ...] = ()
     carry: bool = False

@@ -82,6 +82,7 @@ def description(
         "flip": run.flip,
         "shift": run.shift,
         "cutout": run.cutout,
+        "sides": list(run.stages),
         "ema": run.ema,
         "window": list(run.windows),
         "carry": run.carry,
@@ -110,7 +111,7 @@ def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
         except (ValueError, KeyError, TypeError):
             whole = False
         require(whole, f"{recorded} is damaged: begin anew with --overwrite")
-        unsaid = {field.name: field.default for field in dataclasses.fields(Recipe)}  # of what is younger than the run
+        unsaid = {f.name: [] if f.default == () else f.default for f in dataclasses.fields(Recipe)}  # younger than it
         decisive = [key for key in wanted if key not in ("about", "command", "machine")]
         changed = [line for k in decisive for line in _differences(k, before.get(k, unsaid.get(k)), wanted[k])]
         told = f"the recipe has changed since {folder} began: {'; '.join(changed)}"
@@ -352,7 +353,7 @@ def train(argv: list[str]) -> Path:
             shift=run.shift,
             cutout=run.cutout,
             ema=run.ema,
-            stages=run.windows,
+            stages=run.windows or run.stages,
             clip_value=run.clip_value,
             muon=run.muon,
             watch=partial(watch, folder) if isinstance(model, AutoregressiveImageModel | TextModel) else None,

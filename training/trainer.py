@@ -22,9 +22,9 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, Ev
 
 from hub_models.base import WEIGHTS, read_weights, write_bytes
 from hub_models.config import require
-from training.augment import alternately, cut_out, mirrored_and_shifted
+from training.augment import alternately, cut_out, mirrored_and_shifted, resized
 from training.machine import interleave, peak_memory_mib
-from training.muon import Muon
+from training.muon import Muon, UnitMuon
 
 logger = logging.getLogger(__name__)
 CARRIED = "carried-{}.safetensors"  # in a checkpoint of a text model: the state that each process carries on
@@ -118,12 +118,12 @@ class HubTrainer(Trainer):
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """Muon where the recipe has it; SGD for a model that brings its own parameter groups; else Trainer's."""
-        if self.optimizer is None and self.muon:
+        if self.optimizer is None and hasattr(self.model, "parameter_groups"):
+            groups = self.model.parameter_groups(self.args.learning_rate, self.args.weight_decay, self.muon)
+            self.optimizer = UnitMuon(groups, bf16=self.args.bf16) if self.muon else torch.optim.SGD(groups)
+        elif self.optimizer is None and self.muon:
             adamw = {"betas": (self.args.adam_beta1, self.args.adam_beta2), "eps": self.args.adam_epsilon}
             self.optimizer = Muon(self.model, self.args.learning_rate, self.args.weight_decay, **adamw)
-        if self.optimizer is None and hasattr(self.model, "parameter_groups"):
-            groups = self.model.parameter_groups(self.args.learning_rate, self.args.weight_decay)
-            self.optimizer = torch.optim.SGD(groups)
         return super().create_optimizer(model)
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> LRScheduler:
@@ -192,18 +192,20 @@ class HubTrainer(Trainer):
         if self.cutout:
             grey = (self.model.mean.flatten() * 255).to(torch.uint8)  # the mean colour, rounded down
             own["images"] = cut_out(own["images"], self.cutout, grey)
+        if self.stages and "images" in own:
+            own["images"] = resized(own["images"], self._stage())
         carry = getattr(self.train_dataset, "lanes", 0)
         if carry:
             own["state"] = self.carried if int(indices.min()) >= carry else None  # an epoch begins from nothing
         elif "tokens" in own:
-            own["tokens"] = cut(own["tokens"], self._window())
+            own["tokens"] = cut(own["tokens"], self._stage())
         loss, out = super().compute_loss(model, own, True, *args[1:], **kwargs)
         if carry:
             self.carried = [tuple(part.detach() for part in layer) for layer in out["state"]]
         return loss * (count * processes / whole)
 
-    def _window(self) -> int:
-        """The length of training windows at this step: of `stages`, each for an equal share of all steps."""
+    def _stage(self) -> int:
+        """The length of windows, or the side of images, at this step: of `stages`, each an equal share of all steps."""
         stage = self.state.global_step * len(self.stages) // max(1, self.state.max_steps)
         return self.stages[min(stage, len(self.stages) - 1)]
 
