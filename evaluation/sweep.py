@@ -4,7 +4,7 @@ On validation images, or on the test split of a text.
 
 ablation: the CNN study's, by learning rate, batch size, filters and layers; cumulative, as it was done, each stage
           keeping the last one's winner, and one at a time from the baseline
-tricks:   what each trick of `cifar10-fast-small` gains: the recipe without it, seed by seed
+tricks:   what each trick of `cifar10-fast-10min` gains: the recipe without it, seed by seed
 depth:    the Row LSTM with 1, 2, 4 and 8 layers, half as wide as the recipe's, beside the paper's depths
 characters, words: whole recipes of language models, and what they score on test text
 study:    the word study's four networks, and what it claims of the first without figures, at one budget
@@ -46,18 +46,23 @@ FACTORS = {  # of the study's ablation, in its order
     "layers": ("--model.num_layers", (3, 5, 7)),
 }
 BASELINE = {"learning_rate": 0.001, "batch": 64, "filters": 32, "layers": 5}
+SGD = (  # what `cifar10-fast` has where Muon is left out, for batches of 512
+    *("--muon", "False", "--learning_rate", "0.6", "--warmup_steps", "0.2", "--weight_decay", "1.3e-3"),
+)
 TRICKS = {  # name -> (source, what takes it away)
+    "kernels turned by Muon": ("Jordan et al. 2024, airbench94_muon", SGD),
+    "small images first": ("arXiv 2104.00298", ("--sides", "")),
     "whitening first layer": ("Page 2018", ("--model.whitening", "false")),
     "convolutions start as the identity": ("arXiv 2404.00498", ("--model.dirac", "false")),
     "biases 64 times as fast": ("Page 2018", ("--model.bias_rate", "1")),
+    "third convolutions, which add": ("arXiv 2404.00498", ("--model.residual", "false")),
     "label smoothing 0.2": ("arXiv 1512.00567", ("--model.smoothing", "0")),
     "mirrored in turn": ("arXiv 2404.00498", ("--flip", "False")),
-    "shifted by up to 4 pixels": ("arXiv 2404.00498", ("--shift", "0")),
+    "shifted by up to 2 pixels": ("arXiv 2404.00498", ("--shift", "0")),
 }
-ADDED = {  # name -> (source, what adds it): no part of the recipe; the last two are of `cifar10-fast`
+ADDED = {  # name -> (source, what adds it): no part of the recipe; the last is of `cifar10-fast`
     "average of weights, decay 0.99": ("Polyak and Juditsky 1992", ("--ema", "0.99")),
     "squares of 12 pixels made grey": ("arXiv 1708.04552", ("--cutout", "12")),
-    "third convolutions, which add": ("arXiv 2404.00498", ("--model.residual", "true")),
 }
 DEPTHS = (1, 2, 4, 8)
 NARROW = (  # of the depths, so that eight layers are soon trained, at a rate that fits a run of any length
@@ -110,7 +115,10 @@ def ablation(run: Run, seeds: int, data: ImageData) -> list[dict]:
 
 
 def tricks(run: Run, seeds: int, data: ImageData) -> list[dict]:
-    """What each trick gains in points, the recipe with it less the recipe without, over the same seeds."""
+    """What each trick gains in points, the recipe with it less the recipe without, over the same seeds.
+
+    `time` is how many times as long a run takes: minutes, validations too, with it over those without.
+    """
     require(seeds > 1, f"--seeds is {seeds}: give at least 2, for the intervals")
     full = [run("full", (), seed) for seed in range(seeds)]
 
@@ -120,10 +128,13 @@ def tricks(run: Run, seeds: int, data: ImageData) -> list[dict]:
 
     rows = []
     for trick, (source, changes) in (TRICKS | ADDED).items():
-        other = validation([run(trick, changes, seed) for seed in range(seeds)])
-        sign = -1 if trick in ADDED else 1
-        gains = [sign * (a - b) for a, b in zip(validation(full), other, strict=True)]
-        rows.append(row(trick, source, gains))
+        other = [run(trick, changes, seed) for seed in range(seeds)]
+        given, left = (other, full) if trick in ADDED else (full, other)
+        gains = [a - b for a, b in zip(validation(given), validation(left), strict=True)]
+        minutes = [sum(found["minutes"] for found in runs) for runs in (given, left)]
+        whole = all(found["minutes"] for found in given + left)  # one that diverges has taken none
+        time = {"time": minutes[0] / minutes[1]} if whole else {}
+        rows.append(row(trick, source, gains) | time)
     require(all("folder" in found for found in full), "the recipe itself diverged: nothing can be compared with it")
     models = [load(found["folder"]) for found in full]
     plain = [share_right(model, data, 1) for model in models]
@@ -159,7 +170,7 @@ def share_right(model: ImageClassifier, data: ImageData, views: int) -> float:
 
 SWEEPS = {
     "ablation": ("cnn5x32-cifar10-study", ablation),
-    "tricks": ("cifar10-fast-small", tricks),
+    "tricks": ("cifar10-fast-10min", tricks),
     "depth": ("row-lstm-cifar10", depth),
     "characters": ("char-lstm-shakespeare", text_sweeps.characters),
     "words": ("word-lstm-plays", text_sweeps.words),

@@ -99,10 +99,12 @@ def tricks_table() -> str:
     """What each trick gains, by `evaluation.sweep`."""
     found = json.loads((HERE / "sweeps" / "tricks.json").read_text())
     lines = [f"{found['budget']}; {found['hardware']}; `{found['command']}`", ""]
-    lines += ["| trick | source | gain in points (95 %) |", "| --- " * 3 + "|"]
+    lines += ["| trick | source | gain in points (95 %) | time of a run, times |", "| --- " * 4 + "|"]
     whole, *rows = found["rows"]
-    lines += [f"| {row['trick']} | {row['source']} | {_ranged(row, 'gain', '+.2f')} |" for row in rows]
-    return "\n".join([*lines, f"| all of the recipe: accuracy | | {_ranged(whole, 'accuracy')} |"])
+    for row in rows:
+        time = f"{row['time']:.2f}" if "time" in row else ""
+        lines.append(f"| {row['trick']} | {row['source']} | {_ranged(row, 'gain', '+.2f')} | {time} |")
+    return "\n".join([*lines, f"| all of the recipe: accuracy | | {_ranged(whole, 'accuracy')} | |"])
 
 
 def depth_table() -> str:
@@ -265,7 +267,7 @@ def published() -> dict:
 
 
 def _folder(name: str) -> Path:
-    """Of a shipped checkpoint, or of one too large to ship: all but its weights."""
+    """Of a shipped checkpoint, or of one that there is no room to ship: all but its weights."""
     return PRETRAINED / name if name in shipped() else HERE / "unshipped" / name
 
 

@@ -278,8 +278,10 @@ def _settings(recipe: dict, trained: dict) -> dict[str, Any]:
     if recipe.get("clip_value"):
         table["clipped by value"] = recipe["clip_value"]
     if recipe.get("muon"):
-        rest = "Nesterov's SGD" if recipe["model"]["model_type"] == "fast_cnn" else "AdamW"
-        table["optimiser"] = f"Muon for kernels between features, {rest} for the rest"
+        rest = ", AdamW for the rest"
+        if recipe["model"]["model_type"] == "fast_cnn":
+            rest = " (no decay, and a rate of their own, which the curve shows), Nesterov's SGD for the rest"
+        table["optimiser"] = f"Muon for kernels between features{rest}"
     if recipe["patience"]:
         table["patience"] = f"{recipe['patience']} validations"
     if recipe["training"].get("bf16") and recipe["exact_from"] < 1:
@@ -290,7 +292,9 @@ def _settings(recipe: dict, trained: dict) -> dict[str, Any]:
     if recipe.get("cutout"):
         augmentations.append(f"a square of {recipe['cutout']} pixels made grey")
     if recipe.get("sides"):
-        table["sides of images"] = f"{', then '.join(map(str, recipe['sides']))} pixels, each as many steps"
+        stages = [(side, len(list(same))) for side, same in itertools.groupby(recipe["sides"])]
+        shares = ", ".join(f"{side} pixels in {count}" for side, count in stages)
+        table["sides of images"] = f"of {len(recipe['sides'])} equal stages {shares}"
     if augmentations:
         table["augmentation"] = ", ".join(augmentations)
     if recipe.get("ema"):

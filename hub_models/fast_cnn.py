@@ -5,8 +5,8 @@ train your ResNet" (2018) and T. Balsam's hlb-CIFAR10 (2023). A fixed first laye
 patches of the training images; three groups of two convolutions follow, of three in the larger net, airbench96. Each
 trick's source stands beside it. What differs: the second group has 128 channels by default where the paper has 256
 (half the arithmetic, and small enough to ship), the whitening layer's bias is trained to the end, batch norm adds
-PyTorch's 1e-5 to variances, the rate starts and ends at 0, and training may average the weights exponentially where the
-paper looks ahead.
+PyTorch's 1e-5 to variances, the rate ends at 0, and training may average the weights exponentially where the paper
+looks ahead, or turn the convolutions by Muon, which came after it.
 """
 
 from collections import OrderedDict

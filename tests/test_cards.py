@@ -117,7 +117,7 @@ def test_what_ships_of_a_kind_is_small_together(kind, most):
     assert 2**20 < sum(path.stat().st_size for path in files) < most * 2**20
 
 
-def test_what_is_too_large_to_ship_has_all_but_its_weights():
+def test_what_is_not_shipped_has_all_but_its_weights():
     for folder in UNSHIPPED.iterdir():
         found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
         assert found | {WEIGHTS} in (FILES | REPORTS["test"], FILES | REPORTS["test"] | REPORTS["validation"])

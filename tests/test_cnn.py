@@ -310,11 +310,12 @@ def test_small_images_come_first_and_validation_sees_whole_ones(cifar10, tmp_pat
 
     monkeypatch.setattr(FastCNN, "forward", spy)
     folder = tmp_path / "run"
-    train(["cifar10-fast", *TOY.split(), "--sides", "12,20,32", "--output_dir", str(folder)])
-    assert seen[True] == [(12, 12)] * 2 + [(20, 20)] * 2 + [(32, 32)] * 2
+    train(["cifar10-fast", *TOY.split(), "--sides", "12,12,20,32", "--output_dir", str(folder)])
+    assert seen[True] == [(12, 12)] * 3 + [(20, 20)] * 2 + [(32, 32)]
     assert set(seen[False]) == {(32, 32)}
-    assert json.loads((folder / "recipe.json").read_text())["sides"] == [12, 20, 32]
-    assert "| sides of images | 12, then 20, then 32 pixels, each as many steps |" in (folder / "README.md").read_text()
+    assert json.loads((folder / "recipe.json").read_text())["sides"] == [12, 12, 20, 32]
+    told = "| sides of images | of 4 equal stages 12 pixels in 2, 20 pixels in 1, 32 pixels in 1 |"
+    assert told in (folder / "README.md").read_text()
 
 
 def test_a_model_with_an_optimiser_of_its_own_refuses_another(tmp_path):

@@ -190,7 +190,7 @@ def test_a_classifier_of_the_speed_runs_turns_its_kernels_and_resumes_bit_for_bi
         train(["cifar10-fast", *options.split(), "--output_dir", str(folder)])
     state = torch.load(whole / "checkpoint-4" / "optimizer.pt", weights_only=True)
     assert [group.get("muon", False) for group in state["param_groups"]] == [True, False, False]
-    assert "Muon for kernels between features, Nesterov's SGD for the rest" in (whole / "README.md").read_text()
+    assert "which the curve shows), Nesterov's SGD for the rest" in (whole / "README.md").read_text()
     shutil.rmtree(broken / "checkpoint-4")
     (broken / "model.safetensors").unlink()
     train(["cifar10-fast", *options.split(), "--output_dir", str(broken), "--resume"])
@@ -231,6 +231,7 @@ def test_layers_compiled_in_place_train_alike_and_are_let_go(mnist, tmp_path, mo
         (["char-lstm-shakespeare"], "the net of the speed-runs, char_lstm is none"),
         (["gated-pixelcnn-mnist", "--optim", "adafactor"], "leave out --optim"),
         (["gated-pixelcnn-mnist", "--optim_args", "a=b"], "leave out --optim"),
+        (["cifar10-fast-10min", "--optim", "adafactor"], "brings its own optimiser: leave out --optim"),
     ],
 )
 def test_it_is_refused_where_it_has_nothing_to_do_or_is_not_alone(options, message, tmp_path):

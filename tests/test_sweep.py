@@ -65,6 +65,19 @@ def test_a_tricks_gain_is_the_mean_difference_over_the_same_seeds(monkeypatch):
     assert rows["two views at test"]["gain"] == 1 and rows["six views at test"]["gain"] == 5
     assert rows["all"]["accuracy"] == pytest.approx(60)
     assert all(row["source"] for name, row in rows.items() if name != "all")
+
+    def slower(variant, changes, seed):
+        return run(variant, changes, seed) | {"minutes": {"--muon": 2.0, "--ema": 3.0}.get((*changes, "")[0], 4.0)}
+
+    times = {row["trick"]: row.get("time") for row in sweep.tricks(slower, 3, DATA)}
+    assert times["kernels turned by Muon"] == 2 and times["average of weights, decay 0.99"] == 0.75
+    assert times["small images first"] == 1 and times["six views at test"] is None
+
+    def diverging(variant, changes, seed):
+        return run(variant, changes, seed) | {"minutes": 0.0 if (changes, seed) == (sweep.SGD, 1) else 4.0}
+
+    times = {row["trick"]: row.get("time") for row in sweep.tricks(diverging, 3, DATA)}
+    assert times["kernels turned by Muon"] is None and times["small images first"] == 1
     with pytest.raises(ValueError, match="--seeds is 1: give at least 2"):
         sweep.tricks(run, 1, DATA)
 

@@ -263,6 +263,7 @@ def test_a_checkpoint_cut_short_is_passed_over(run, fault, tmp_path, caplog):
         (["row-lstm-mnist", "--torch_compile", "True"], "the steps of row_lstm, for minutes"),
         (["row-lstm-mnist", "--torch_compile_mode", "default"], "the steps of row_lstm, for minutes"),
         (["diagonal-bilstm-mnist", "--torch_compile_backend", "eager"], "steps of diagonal_bilstm, for"),
+        (["cnn7x64-cifar10", "--limit", "65"], "a batch leaves a process a single image"),
         (["cifar10-fast", "--limit", "100"], "100 training images do not fill one batch of 128"),
         (["cifar10-fast", "--model.names", '"cat","dog"'], "labels go up to 9, the model knows 2 classes"),
         (["cifar10-fast", "--label_smoothing_factor", "0.1"], "use --model.smoothing"),

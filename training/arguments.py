@@ -48,7 +48,9 @@ class RunArguments:
     window: str = dataclasses.field(default="", metadata={"help": "tokens of a text's windows: 64, or stages 8,64"})
     carry: bool = dataclasses.field(default=False, metadata={"help": "carry a text's state from batch to batch"})
     clip_value: float = dataclasses.field(default=0.0, metadata={"help": "cut the gradient's components off; 0: never"})
-    muon: bool = dataclasses.field(default=False, metadata={"help": "step convolutions' kernels by Muon, not AdamW"})
+    muon: bool = dataclasses.field(
+        default=False, metadata={"help": "step convolutions by Muon, in FastCNN at its own rate"}
+    )
     half: bool = dataclasses.field(default=False, metadata={"help": "store the weights in float16"})
 
     @property
@@ -140,7 +142,7 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
     by_epoch = str(given["eval_strategy"]) == "epoch"
     require(same and (by_epoch or given["save_steps"] == (given["eval_steps"] or given["logging_steps"])), told)
     alone = not given["optim_args"] and given["optim"] == TrainingArguments.optim
-    require(alone or not run.muon, "--muon brings its own AdamW: leave out --optim and --optim_args")
+    require(alone or not run.muon, "--muon brings its own optimiser: leave out --optim and --optim_args")
     for size in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
         require(given[size] >= 1, f"--{size} is {given[size]}: give at least 1")
     none = given["max_steps"] == 0 or given["max_steps"] < 0 and given["num_train_epochs"] <= 0

@@ -16,7 +16,7 @@ ROOT_MEAN_SQUARE = 0.2  # of AdamW's steps, in learning rates
 
 
 def orthogonal(matrices: torch.Tensor, rounds: int = 5) -> torch.Tensor:
-    """Nearly U V^T of float32 matrices U S V^T (..., m, n), by a Newton-Schulz iteration: singular values near 1."""
+    """Nearly U V^T of matrices U S V^T (..., m, n), by a Newton-Schulz iteration: singular values near 1."""
     tall = matrices.shape[-2] > matrices.shape[-1]
     wide = matrices.mT if tall else matrices
     wide = wide / (wide.norm(dim=(-2, -1), keepdim=True) + 1e-7)  # no singular value is above 1
@@ -107,11 +107,11 @@ class UnitMuon(torch.optim.SGD):
     """SGD whose groups with `muon` turn instead: K. Jordan 2024, airbench94_muon (cifar10-airbench on GitHub).
 
     Before each step a kernel (m, ...), a matrix of m rows, gets the length sqrt(m), for the batch norm behind it takes
-    its scale away; the step has as many singular values near `lr`, nearly the share `lr` of that length.
+    its scale away; the step's singular values are near `lr`, and so it is at most about the share `lr` of that length.
 
     Args:
         groups: SGD's; those with `muon` hold kernels, by Nesterov's momentum.
-        bf16: make steps orthogonal in bf16, which is exact enough, and fast where a machine has it.
+        bf16: make steps orthogonal in bf16 to the end of training, exact enough, and fast where a machine has it.
     """
 
     def __init__(self, groups: list[dict], bf16: bool = False):

@@ -269,8 +269,8 @@ def check_batches(model: HubModel, args: TrainingArguments, count: int, what: st
     told = f"{count:,} training {what} do not fill one batch of {batch:,}: give a larger --limit or smaller batches"
     require(count >= batch or not args.dataloader_drop_last, told)
     least = batch if args.dataloader_drop_last else count % batch or batch
-    normed = any(isinstance(part, torch.nn.BatchNorm1d) for part in model.modules())
-    told = "a batch leaves a process a single image, which batch norm cannot take: change the batch size or --limit"
+    normed = any(isinstance(part, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d) for part in model.modules())
+    told = "a batch leaves a process a single image, which is no batch to norm by: change the batch size or --limit"
     require(not normed or least >= 2 * args.world_size, told)
     told = f"{type(model).__name__} offers no activation checkpointing: leave it out"
     require(not args.activation_checkpointing or hasattr(model, "activation_checkpointing_enable"), told)
