@@ -17,6 +17,7 @@ import argparse
 import json
 import math
 import shlex
+import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -117,7 +118,7 @@ def ablation(run: Run, seeds: int, data: ImageData) -> list[dict]:
 def tricks(run: Run, seeds: int, data: ImageData) -> list[dict]:
     """What each trick gains in points, the recipe with it less the recipe without, over the same seeds.
 
-    `time` is how many times as long a run takes: minutes, validations too, with it over those without.
+    `time` is how many times as long a run takes: the seeds' median minutes, validations too, with it over without.
     """
     require(seeds > 1, f"--seeds is {seeds}: give at least 2, for the intervals")
     full = [run("full", (), seed) for seed in range(seeds)]
@@ -131,9 +132,9 @@ def tricks(run: Run, seeds: int, data: ImageData) -> list[dict]:
         other = [run(trick, changes, seed) for seed in range(seeds)]
         given, left = (other, full) if trick in ADDED else (full, other)
         gains = [a - b for a, b in zip(validation(given), validation(left), strict=True)]
-        minutes = [sum(found["minutes"] for found in runs) for runs in (given, left)]
-        whole = all(found["minutes"] for found in given + left)  # one that diverges has taken none
-        time = {"time": minutes[0] / minutes[1]} if whole else {}
+        minutes = [[found["minutes"] for found in runs] for runs in (given, left)]
+        whole = all(map(all, minutes))  # one that diverges has taken none
+        time = {"time": statistics.median(minutes[0]) / statistics.median(minutes[1])} if whole else {}
         rows.append(row(trick, source, gains) | time)
     require(all("folder" in found for found in full), "the recipe itself diverged: nothing can be compared with it")
     models = [load(found["folder"]) for found in full]
