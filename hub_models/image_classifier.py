@@ -61,6 +61,7 @@ class ImageClassifier(HubModel):
     abstract = True
     body: nn.Sequential
     head: nn.Module
+    side: int = 0  # of the images in training, where a trainer has them smaller; 0: as the config says
 
     def __init__(self, config: ImageClassifierConfig):
         super().__init__(config)
@@ -76,15 +77,10 @@ class ImageClassifier(HubModel):
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 (B, 3, H, W) -> the channels' standard scores, channels last, in the weights' dtype.
 
-        In training, images may be of any size that the layers leave anything of: a net learns sooner from small ones.
-
         Raises:
             ValueError: images of another type, shape or count.
         """
-        shape = self.shape
-        if self.training and isinstance(images, torch.Tensor) and images.dim() == 4:
-            shape = 3, *(max(size, self.config.least) for size in images.shape[2:])
-        check_images(images, shape)
+        check_images(images, (3, self.side, self.side) if self.training and self.side else self.shape)
         layout = torch.channels_last  # of the fast convolutions
         pixels = images.to(self.device).to(self.mean.dtype, memory_format=layout)
         return (pixels / 255 - self.mean) / self.std

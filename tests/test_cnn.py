@@ -122,11 +122,11 @@ def looker(request):
 
 
 def test_images_of_other_sizes_are_for_training_alone(looker):
-    least = looker.config.least
-    small = torch.randint(256, (2, 3, least, least + 1), dtype=torch.uint8)
+    looker.side = least = looker.config.least
+    small = torch.randint(256, (2, 3, least, least), dtype=torch.uint8)
     assert looker.train()(small)["logits"].shape == (2, looker.config.classes)
-    for shape in (2, 3, least - 1, least), (2, 4, least, least), (3, least, least):
-        with pytest.raises(ValueError, match=r"give a uint8 tensor \(B, 3, "):
+    for shape in (2, 3, least, least + 1), (2, *looker.shape), (3, least, least):
+        with pytest.raises(ValueError, match=rf"give a uint8 tensor \(B, 3, {least}, {least}\)"):
             looker(torch.zeros(shape, dtype=torch.uint8))
     with pytest.raises(ValueError, match="give a uint8 tensor"):
         looker.eval()(small)

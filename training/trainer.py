@@ -193,7 +193,8 @@ class HubTrainer(Trainer):
             grey = (self.model.mean.flatten() * 255).to(torch.uint8)  # the mean colour, rounded down
             own["images"] = cut_out(own["images"], self.cutout, grey)
         if self.stages and "images" in own:
-            own["images"] = resized(own["images"], self._stage())
+            self.model.side = self._stage()
+            own["images"] = resized(own["images"], self.model.side)
         carry = getattr(self.train_dataset, "lanes", 0)
         if carry:
             own["state"] = self.carried if int(indices.min()) >= carry else None  # an epoch begins from nothing
