@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import Trainer, TrainingArguments
 
-from hub_models import MODELS, TextModel, load
+from hub_models import MODELS, PixelPredictorConfig, TextModel, load
 from training.arguments import RunArguments, parse
 from training.data import TEXTS
 from training.recipe import recipes
@@ -167,10 +167,11 @@ def test_a_run_that_is_older_than_an_option_did_without_it(run, tmp_path):
     folder, argv = run
     copy = shutil.copytree(folder, tmp_path / folder.name)
     recorded = json.loads((copy / "recipe.json").read_text())
-    del recorded["cutout"], recorded["muon"], recorded["sides"]
+    del recorded["cutout"], recorded["muon"], recorded["sides"], recorded["model"]["threshold"]
     (copy / "recipe.json").write_text(json.dumps(recorded))
     train([*argv, "--output_dir", str(copy), "--resume"])
-    assert json.loads((copy / "recipe.json").read_text())["cutout"] == 0
+    again = json.loads((copy / "recipe.json").read_text())
+    assert again["cutout"] == 0 and again["model"]["threshold"] == PixelPredictorConfig.threshold
     (copy / "recipe.json").write_text(json.dumps(recorded | {"cutout": 3}))
     with pytest.raises(ValueError, match="cutout was 3 and is 0"):
         train([*argv, "--output_dir", str(copy), "--resume"])
@@ -264,7 +265,7 @@ def test_a_checkpoint_cut_short_is_passed_over(run, fault, tmp_path, caplog):
         (["row-lstm-mnist", "--torch_compile_mode", "default"], "the steps of row_lstm, for minutes"),
         (["diagonal-bilstm-mnist", "--torch_compile_backend", "eager"], "steps of diagonal_bilstm, for"),
         (["cnn7x64-cifar10", "--limit", "65"], "a batch leaves a process a single image"),
-        (["cifar10-fast", "--limit", "100"], "100 training images do not fill one batch of 128"),
+        (["cifar10-fast", "--limit", "100"], "100 training images do not fill one batch of 512"),
         (["cifar10-fast", "--model.names", '"cat","dog"'], "labels go up to 9, the model knows 2 classes"),
         (["cifar10-fast", "--label_smoothing_factor", "0.1"], "use --model.smoothing"),
         (["cifar10-fast", "--model.names", "cat,dog"], "are no values in JSON"),

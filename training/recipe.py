@@ -1,6 +1,6 @@
 """A recipe: everything that decides a training run, as a typed value."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hub_models.config import ModelConfig, nearest
@@ -53,6 +53,11 @@ class Recipe:
     muon: bool = False
     half: bool = False
     expected: dict[str, Any] = field(default_factory=dict)
+
+
+def standards(kind: type) -> dict[str, Any]:
+    """What a run older than a field of this dataclass, a Recipe or a config, had of it, as JSON tells it."""
+    return {f.name: list(f.default) if isinstance(f.default, tuple) else f.default for f in fields(kind)}
 
 
 def recipes() -> dict[str, Recipe]:

@@ -41,7 +41,7 @@ from training.dashboard import draw_dashboard, write_history
 from training.data import ImageData, TextData, Windows, describe, load_split
 from training.machine import LOCK, hardware, keep_memory, launcher, locked, part
 from training.pictures import draw_samples, draw_stage, draw_stages
-from training.recipe import Recipe
+from training.recipe import Recipe, standards
 from training.trainer import HubTrainer, best_of, checkpoints, is_whole, newest_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -111,9 +111,10 @@ def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
         except (ValueError, KeyError, TypeError):
             whole = False
         require(whole, f"{recorded} is damaged: begin anew with --overwrite")
-        unsaid = {f.name: [] if f.default == () else f.default for f in dataclasses.fields(Recipe)}  # younger than it
+        config = standards(MODELS[wanted["model"]["model_type"]].config_class)
+        before = standards(Recipe) | before | {"model": config | before["model"]}
         decisive = [key for key in wanted if key not in ("about", "command", "machine")]
-        changed = [line for k in decisive for line in _differences(k, before.get(k, unsaid.get(k)), wanted[k])]
+        changed = [line for k in decisive for line in _differences(k, before.get(k), wanted[k])]
         told = f"the recipe has changed since {folder} began: {'; '.join(changed)}"
         require(not changed, f"{told}: undo that, or begin anew with --overwrite")
         for line in _differences("machine", before.get("machine"), wanted["machine"]):

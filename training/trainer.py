@@ -146,6 +146,8 @@ class HubTrainer(Trainer):
         finally:
             for part in parts:
                 part._compiled_call_impl = None  # the way back, which PyTorch has not named
+            if hasattr(self.model, "side"):
+                self.model.side = 0  # whole images again, wherever training ended
 
     def _build_accelerator_args(self, **kwargs) -> dict:
         # accelerate would wrap forward in autocast for good; here the step and the mode decide (see below). It would
