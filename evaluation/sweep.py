@@ -47,7 +47,7 @@ FACTORS = {  # of the study's ablation, in its order
     "layers": ("--model.num_layers", (3, 5, 7)),
 }
 BASELINE = {"learning_rate": 0.001, "batch": 64, "filters": 32, "layers": 5}
-SGD = (  # what `cifar10-fast` has where Muon is left out, for batches of 512
+SGD = (  # what `cifar10-fast-large` has, for batches of 512
     *("--muon", "False", "--learning_rate", "0.6", "--warmup_steps", "0.2", "--weight_decay", "1.3e-3"),
 )
 TRICKS = {  # name -> (source, what takes it away)

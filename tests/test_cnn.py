@@ -12,7 +12,6 @@ from safetensors.torch import load_file
 from torch import nn
 
 from hub_models import CNN, CNNConfig, FastCNN, FastCNNConfig, load
-from hub_models.fast_cnn import TURN
 from training.augment import alternately, cut_out, mirrored_and_shifted, resized
 from training.recipe import find
 from training.train import train
@@ -92,11 +91,11 @@ def test_biases_of_batch_norm_learn_at_a_rate_of_their_own_and_everything_is_in_
 
 @pytest.mark.parametrize("residual", [False, True])
 def test_kernels_are_muon_s_and_all_else_is_in_the_groups_of_sgd(residual):
-    model = FastCNN(FastCNNConfig(residual=residual))
+    model = FastCNN(FastCNNConfig(residual=residual, turn=0.07))
     turned, slow, fast = model.parameter_groups(0.5, 0.1, muon=True)
     kernels = [m.weight for m in model.body[1:].modules() if isinstance(m, nn.Conv2d)]
     assert {id(p) for p in turned["params"]} == {id(p) for p in kernels} and len(kernels) == 6 + 3 * residual
-    assert turned["muon"] and turned["lr"] == TURN and not turned["weight_decay"]
+    assert turned["muon"] and turned["lr"] == 0.07 and not turned["weight_decay"]
     whole = model.parameter_groups(0.5, 0.1)[0]["params"]
     assert {id(p) for p in slow["params"]} == {id(p) for p in whole} - {id(p) for p in kernels}
     assert fast["params"] == model.parameter_groups(0.5, 0.1)[1]["params"]
@@ -302,9 +301,10 @@ def test_bf16_ends_where_the_recipe_says(cifar10, tmp_path, monkeypatch):
 
 
 def test_small_images_come_first_and_validation_sees_whole_ones(cifar10, tmp_path, monkeypatch):
-    seen, forward = {True: [], False: []}, FastCNN.forward
+    seen, forward, models = {True: [], False: []}, FastCNN.forward, set()
 
     def spy(self, images, labels=None):
+        models.add(self)
         seen[self.training].append(images.shape[2:])
         return forward(self, images, labels)
 
@@ -312,7 +312,7 @@ def test_small_images_come_first_and_validation_sees_whole_ones(cifar10, tmp_pat
     folder = tmp_path / "run"
     train(["cifar10-fast", *TOY.split(), "--sides", "12,12,20,32", "--output_dir", str(folder)])
     assert seen[True] == [(12, 12)] * 3 + [(20, 20)] * 2 + [(32, 32)]
-    assert set(seen[False]) == {(32, 32)}
+    assert set(seen[False]) == {(32, 32)} and [model.side for model in models] == [0]
     assert json.loads((folder / "recipe.json").read_text())["sides"] == [12, 12, 20, 32]
     told = "| sides of images | of 4 equal stages 12 pixels in 2, 20 pixels in 1, 32 pixels in 1 |"
     assert told in (folder / "README.md").read_text()
@@ -321,7 +321,7 @@ def test_small_images_come_first_and_validation_sees_whole_ones(cifar10, tmp_pat
 def test_a_model_with_an_optimiser_of_its_own_refuses_another(tmp_path):
     for option in ("--optim", "adafactor"), ("--adam_beta2", "0.9"), ("--optim_args", "a=b"):
         with pytest.raises(ValueError, match=f"brings its own optimiser, Nesterov's SGD: leave out {option[0]}"):
-            train(["cifar10-fast", *option, "--output_dir", str(tmp_path / "run")])
+            train(["cifar10-fast", "--muon", "False", *option, "--output_dir", str(tmp_path / "run")])
     assert not (tmp_path / "run").exists()
 
 
@@ -374,7 +374,7 @@ def test_averaged_weights_are_kept_and_a_resumed_run_ends_in_them_bit_for_bit(ci
 
 def test_nesterov_s_momentum_is_for_models_with_groups_of_their_own(cifar10, tmp_path):
     for name, optimiser in ("cifar10-fast", True), ("cnn5x32-cifar10-study", False):
-        options = TOY.replace("--model.widths 4,6,8", "" if optimiser else "--model.filters 2")
+        options = TOY.replace("--model.widths 4,6,8", "--muon False" if optimiser else "--model.filters 2")
         train([name, *options.split(), "--output_dir", str(tmp_path / name)])
         state = torch.load(tmp_path / name / "checkpoint-6" / "optimizer.pt", weights_only=True)
         assert all(group.get("nesterov", False) == optimiser for group in state["param_groups"])
