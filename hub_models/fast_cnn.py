@@ -33,7 +33,7 @@ class FastCNNConfig(ImageClassifierConfig):
     whitening: bool = True  # else the first layer is trained as any other
     dirac: bool = True  # convolutions start as the identity on as many channels as come in
     bias_rate: float = 64.0  # in training, the learning rate of batch norm's biases over that of all else
-    turn: float = 0.24  # in training by Muon, the share of its length that a kernel turns by (airbench94_muon)
+    turn: float = 0.24  # in training by Muon, the most of its length that a kernel turns by a step (airbench94_muon)
 
     def __post_init__(self):
         super().__post_init__()
