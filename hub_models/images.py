@@ -1,5 +1,7 @@
 """Between the images people have and the uint8 tensors models take."""
 
+import contextlib
+
 import numpy as np
 import torch
 from PIL import Image, ImageOps
@@ -52,9 +54,12 @@ def _upright(image: Image.Image) -> Image.Image:
     fits = max(width, height) <= MAX_SIDE
     require(fits, f"the image is {width}x{height}: give one of at most {MAX_SIDE} pixels a side")
     try:
-        return ImageOps.exif_transpose(image)
+        image.load()
     except Exception as error:  # each file format's reader has its own types
         raise ValueError("the image file is damaged or cut short: save it again") from error
+    with contextlib.suppress(Exception):  # what the camera says may be damaged where the picture is not
+        image = ImageOps.exif_transpose(image)
+    return image
 
 
 def _is_deep(image: Image.Image) -> bool:

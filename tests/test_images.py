@@ -179,6 +179,13 @@ def test_a_file_that_is_cut_short_is_refused_or_read_but_never_crashes(kind):
     assert refused or kind in ("GIF", "WEBP")  # which Pillow checks itself
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_whole_picture_whose_camera_data_are_damaged_is_taken_as_it_is(kind):
+    file = io.BytesIO()
+    Image.new("L", (40, 30), 200).convert("RGB").save(file, kind, exif=b"Exif\x00\x00no such thing")
+    assert to_grey(Image.open(file)).shape == (30, 40)
+
+
 # to_digit
 
 
