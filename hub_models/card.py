@@ -289,8 +289,12 @@ def _settings(recipe: dict, trained: dict) -> dict[str, Any]:
     augmentations = ["mirrored every other time"] if recipe.get("flip") else []
     if recipe.get("shift"):
         augmentations.append(f"shifted by up to {recipe['shift']} pixels")
+    if recipe.get("cutmix"):
+        share = f"{100 * recipe['cutmix']:.3g} % of the batches"
+        augmentations.append(f"in {share} a rectangle, and as much of the label, of another image (CutMix)")
     if recipe.get("cutout"):
-        augmentations.append(f"a square of {recipe['cutout']} pixels made grey")
+        others = "in the others " if recipe.get("cutmix") else ""
+        augmentations.append(f"{others}a square of {recipe['cutout']} pixels made grey")
     if recipe.get("sides"):
         stages = [(side, len(list(same))) for side, same in itertools.groupby(recipe["sides"])]
         shares = ", ".join(f"{side} pixels in {count}" for side, count in stages)

@@ -86,13 +86,22 @@ class ImageClassifier(HubModel):
         return (pixels / 255 - self.mean) / self.std
 
     def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None) -> dict:
-        """uint8 (B, 3, H, W) and int64 labels (B,) -> `loss` in nats (with labels) and `logits` (B, classes).
+        """uint8 (B, 3, H, W) and labels -> `loss` in nats (with labels) and `logits` (B, classes).
 
-        Only the loss in training is that of smoothed labels.
+        Labels are int64 (B,), or float (B, classes) where each is shared among classes. Only the loss in training is
+        that of smoothed labels.
+
+        Raises:
+            ValueError: images or labels of another type, shape or count.
         """
         logits = wide(self.head(self.body(self.normalise(images))))
         if labels is None:
             return {"logits": logits}
+        shared = labels.is_floating_point()
+        fits = shared or labels.dtype == torch.int64
+        told = "give int64 (B,), or the classes' shares (B, classes)"
+        wanted = logits.shape if shared else logits.shape[:1]
+        require(fits and labels.shape == wanted, f"labels are {labels.dtype} {tuple(labels.shape)}: {told}")
         smoothing = self.config.smoothing if self.training else 0.0
         loss = nn.functional.cross_entropy(logits, labels.to(logits.device), label_smoothing=smoothing)
         return {"loss": loss, "logits": logits}

@@ -22,7 +22,7 @@ from training.arguments import parse
 from training.data import ImageData
 from training.publish import SOURCES
 from training.recipe import find, standards
-from training.train import description
+from training.train import TOLD, description
 
 UNSHIPPED = HERE / "unshipped"
 *ANSWERS, NEIGHBOURS = REPORT  # of a classifier's answers, and what a generator's has besides its figures and picture
@@ -98,7 +98,7 @@ def test_checkpoints_are_of_their_recipes(told):
     recorded, recipe = json.loads((told / "recipe.json").read_text()), find(told.name)
     assert recorded["about"] == recipe.about
     assert standards(type(recipe.model)) | recorded["model"] == json.loads(recipe.model.to_json_string())
-    for field in ("exact_from", "flip", "shift", "cutout", "ema", "half", "patience", "carry", "clip_value", "muon"):
+    for field in TOLD:
         assert recorded.get(field, 0) == getattr(recipe, field), field
     for field in ("window", "sides"):
         assert recorded.get(field, []) == list(getattr(recipe, field)), field

@@ -1,4 +1,4 @@
-"""The convolutional classifiers: the study's counts, the speed-run's tricks, looks inside, augmentation, averaging."""
+"""The convolutional classifiers: the study's counts, the speed-run's tricks, looks inside, averaging, runs."""
 
 import json
 from itertools import pairwise
@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import build, enliven, random_images
-from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
 from hub_models import CNN, CNNConfig, FastCNN, FastCNNConfig, load
-from training.augment import alternately, cut_out, mirrored_and_shifted, resized
 from training.recipe import find
 from training.train import train
 from training.trainer import RAW, WeightAverage
@@ -141,6 +139,19 @@ def test_labels_are_smoothed_in_training_only(looker):
     assert torch.allclose(out["loss"], wanted) and looker.config.smoothing > 0
 
 
+def test_the_loss_of_shared_labels_is_the_shared_loss():
+    model = FastCNN(FastCNNConfig(widths=(4, 6, 8), smoothing=0.2)).double().train()
+    images = torch.randint(256, (6, 3, 32, 32), dtype=torch.uint8)
+    ones, others = torch.randint(10, (2, 6))
+    hot = [torch.nn.functional.one_hot(labels, 10).double() for labels in (ones, others)]
+    torch.testing.assert_close(model(images, hot[0])["loss"], model(images, ones)["loss"])
+    wanted = 0.3 * model(images, ones)["loss"] + 0.7 * model(images, others)["loss"]
+    torch.testing.assert_close(model(images, 0.3 * hot[0] + 0.7 * hot[1])["loss"], wanted)
+    for labels in ones.int(), ones.float(), ones[:5], hot[0].long(), hot[0][:, :9]:
+        with pytest.raises(ValueError, match=r"give int64 \(B,\), or the classes' shares \(B, classes\)"):
+            model(images, labels)
+
+
 def test_views_are_those_of_the_paper(looker):
     images = random_images(looker, 4)
 
@@ -225,54 +236,6 @@ def test_grad_cam_finds_the_only_place_that_speaks_for_the_class():
     assert not model.grad_cam(image, 2).any()  # nothing speaks for it
 
 
-# Augmentation.
-
-
-def test_shifted_images_are_crops_of_the_reflected_one_and_all_shifts_come():
-    image = torch.arange(60, dtype=torch.uint8).view(1, 2, 5, 6)
-    padded = nn.functional.pad(image.double(), (2, 2, 2, 2), mode="reflect").to(torch.uint8)
-    crops = {padded[:, :, y : y + 5, x : x + 6].numpy().tobytes() for y in range(5) for x in range(5)}
-    mirrored = {padded[:, :, y : y + 5, x : x + 6].flip(3).numpy().tobytes() for y in range(5) for x in range(5)}
-    torch.manual_seed(0)
-    for flag, wanted in (False, crops), (True, mirrored):
-        out = mirrored_and_shifted(image.expand(1000, -1, -1, -1), 2, torch.full((1000,), flag))
-        assert out.dtype == torch.uint8 and out.shape == (1000, 2, 5, 6)
-        assert {one[None].numpy().tobytes() for one in out} == wanted
-
-
-def test_a_square_of_each_image_is_grey_and_every_place_comes():
-    images = torch.randint(100, 200, (1, 3, 5, 6), dtype=torch.uint8)
-    grey = torch.tensor([1, 2, 3], dtype=torch.uint8)
-    wanted = set()
-    for y in range(5 - 3 + 1):
-        for x in range(6 - 3 + 1):
-            one = images.clone()
-            one[:, :, y : y + 3, x : x + 3] = grey[:, None, None]
-            wanted.add(one.numpy().tobytes())
-    torch.manual_seed(0)
-    out = cut_out(images.expand(500, -1, -1, -1), 3, grey)
-    assert out.dtype == torch.uint8 and {one[None].numpy().tobytes() for one in out} == wanted
-
-
-@pytest.mark.parametrize("side", [9, 20, 24, 32])
-def test_smaller_images_are_those_that_pillow_makes(cifar10, side):
-    images = cifar10.images[:20]
-    out = resized(images, side)
-    assert out.dtype == torch.uint8 and out.shape == (20, 3, side, side)
-    for image, small in zip(images, out, strict=True):
-        wanted = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((side, side), Image.Resampling.BILINEAR)
-        assert np.abs(np.asarray(wanted).astype(int) - small.permute(1, 2, 0).numpy()).max() <= 1
-    assert torch.equal(resized(images, 32), images)
-
-
-def test_each_image_is_mirrored_every_other_epoch_and_half_of_them_in_each():
-    indices = torch.arange(45_000)
-    epochs = [alternately(indices, epoch) for epoch in range(4)]
-    assert torch.equal(epochs[0], ~epochs[1]) and torch.equal(epochs[0], epochs[2])
-    assert abs(epochs[0].float().mean() - 0.5) < 0.02
-    assert abs((epochs[0][1:] == epochs[0][:-1]).float().mean() - 0.5) < 0.1  # neighbours do not tell on each other
-
-
 # Averaging, and a run of it.
 
 
@@ -345,7 +308,28 @@ def test_the_average_is_exponential_over_steps():
 
 TOY = "--limit 64 --max_steps 6 --eval_strategy steps --save_strategy steps --eval_steps 3 --save_steps 3"
 TOY += " --report_to none --per_device_train_batch_size 16 --model.widths 4,6,8 --use_cpu True"
-TOY += " --metric_for_best_model loss --cutout 4"
+TOY += " --metric_for_best_model loss --cutout 4 --cutmix 0.5"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_batches_are_mixed_or_have_grey_squares(cifar10, tmp_path, monkeypatch, share):
+    seen, forward, grey = [], FastCNN.forward, torch.tensor([125, 122, 113], dtype=torch.uint8)[:, None, None]
+
+    def spy(self, images, labels=None):
+        if self.training:
+            shares = labels if share else nn.functional.one_hot(labels, 10)
+            torch.testing.assert_close(shares.sum(-1), torch.ones(len(images)).to(shares))
+            squares = (images == grey).all(1).sum((1, 2)).min() >= 16
+            seen.append((bool(squares), bool((shares.amax(-1) < 1).any())))
+        return forward(self, images, labels)
+
+    monkeypatch.setattr(FastCNN, "forward", spy)
+    options = f"{TOY} --sides 32 --max_steps 40 --eval_steps 40 --save_steps 40 --cutmix {share}"
+    train(
+        ["cifar10-fast", *options.split(), "--cutout", "4" if share < 1 else "0", "--output_dir", str(tmp_path / "run")]
+    )
+    assert len(seen) == 40 and all(squares != mixed for squares, mixed in seen)
+    assert share - 0.25 <= sum(mixed for _, mixed in seen) / 40 <= share + 0.25
 
 
 def test_averaged_weights_are_kept_and_a_resumed_run_ends_in_them_bit_for_bit(cifar10, tmp_path):
@@ -368,8 +352,8 @@ def test_averaged_weights_are_kept_and_a_resumed_run_ends_in_them_bit_for_bit(ci
     assert load(broken).config.widths == (4, 6, 8)
     recorded = json.loads((whole / "recipe.json").read_text())
     assert (recorded["ema"], recorded["model"]["widths"]) == (0.9, [4, 6, 8])
-    assert recorded["shift"] == find("cifar10-fast").shift > 0 and recorded["cutout"] == 4
-    assert "a square of 4 pixels made grey" in (whole / "README.md").read_text()
+    assert recorded["shift"] == find("cifar10-fast").shift > 0 and (recorded["cutout"], recorded["cutmix"]) == (4, 0.5)
+    assert "in the others a square of 4 pixels made grey" in (whole / "README.md").read_text()
 
 
 def test_nesterov_s_momentum_is_for_models_with_groups_of_their_own(cifar10, tmp_path):

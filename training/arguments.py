@@ -43,6 +43,7 @@ class RunArguments:
     flip: bool = dataclasses.field(default=False, metadata={"help": "mirror training images every other time"})
     shift: int = dataclasses.field(default=0, metadata={"help": "shift training images by up to so many pixels"})
     cutout: int = dataclasses.field(default=0, metadata={"help": "make a square of training images grey: its side"})
+    cutmix: float = dataclasses.field(default=0.0, metadata={"help": "share of batches with rectangles of others"})
     sides: str = dataclasses.field(default="", metadata={"help": "of training images: stages 20,24,32; empty: whole"})
     ema: float = dataclasses.field(default=0.0, metadata={"help": "decay of the weights' running average; 0: none"})
     window: str = dataclasses.field(default="", metadata={"help": "tokens of a text's windows: 64, or stages 8,64"})
@@ -169,6 +170,10 @@ def _check_kind(run: RunArguments, config: ModelConfig) -> None:
         convolutional = issubclass(MODELS[config.model_type], ImageClassifier)
         require(convolutional or not run.cutout, "--cutout is for convolutional classifiers: leave it out")
         require(0 <= run.cutout < side, f"--cutout is {run.cutout}: give 0 to {side - 1} pixels")
+        require(convolutional or not run.cutmix, "--cutmix is for convolutional classifiers: leave it out")
+        require(0 <= run.cutmix <= 1, f"--cutmix is {run.cutmix}: give a share of the batches, 0 to 1")
+        none = "--cutmix 1 leaves no batch for --cutout: give --cutout 0, or a smaller share"
+        require(run.cutmix < 1 or not run.cutout, none)
         require(convolutional or not run.stages, "--sides is for convolutional classifiers: leave it out")
         if run.stages:
             least, own = config.least, run.stages[-1] == config.height == config.width
@@ -176,8 +181,8 @@ def _check_kind(run: RunArguments, config: ModelConfig) -> None:
             require(own and least <= min(run.stages) and max(run.stages) <= side, told)
         require(not (run.window or run.carry or run.data), "--window, --carry and --data are for texts")
         return
-    told = "--flip, --shift, --cutout and --sides are for images: leave them out"
-    require(not (run.flip or run.shift or run.cutout or run.stages), told)
+    told = "--flip, --shift, --cutout, --cutmix and --sides are for images: leave them out"
+    require(not (run.flip or run.shift or run.cutout or run.cutmix or run.stages), told)
     wanted = "give one length, or several, each a divisor of the last"
     fits = run.windows and all(length >= 1 and run.windows[-1] % length == 0 for length in run.windows)
     require(bool(fits), f"--window is {run.window!r}: {wanted}")

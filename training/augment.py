@@ -37,13 +37,40 @@ def cut_out(images: torch.Tensor, side: int, grey: torch.Tensor) -> torch.Tensor
         grey: uint8 (C,).
     """
     count, _, *size = images.shape
-    inside = []
-    for length in size:
-        first = torch.randint(length - side + 1, (count, 1), device=images.device)
-        place = torch.arange(length, device=images.device)
-        inside.append((place >= first) & (place < first + side))  # (B, length)
-    square = inside[0][:, None, :, None] & inside[1][:, None, None]
+    firsts = [torch.randint(length - side + 1, (count, 1), device=images.device) for length in size]
+    square = _rectangle(size, firsts, [first + side for first in firsts])
     return torch.where(square, grey.to(images.device)[:, None, None], images)
+
+
+def cut_mix(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """A rectangle of each image is that of the image before it in the batch, and so is as much of its label.
+
+    CutMix (Yun et al., arXiv 1905.04899): the rectangle's share of the area is uniform, its middle anywhere, and what
+    would lie outside the image is lost. Unlike there, each image has its own.
+
+    Args:
+        images: uint8 (B, C, H, W), on any device; the random numbers are drawn there, from torch's own generator.
+        labels: (B, classes), the shares of each image's label.
+
+    Returns:
+        images and labels of the same shapes and dtypes.
+    """
+    count, _, *size = images.shape
+    side = torch.rand(count, 1, device=images.device).sqrt()  # as a share of the image's
+    middles = [length * torch.rand(count, 1, device=images.device) for length in size]
+    spans = list(zip(size, middles, strict=True))
+    rectangle = _rectangle(size, *([middle + way * side * length / 2 for length, middle in spans] for way in (-1, 1)))
+    share = rectangle.float().mean((1, 2, 3)).to(labels)[:, None]
+    return torch.where(rectangle, images.roll(1, 0), images), torch.lerp(labels, labels.roll(1, 0), share)
+
+
+def _rectangle(size: list[int], firsts: list[torch.Tensor], ends: list[torch.Tensor]) -> torch.Tensor:
+    """A mask (B, 1, H, W): the pixels whose middles lie from the first row and column, (B, 1) each, to the ends."""
+    inside = []
+    for length, first, end in zip(size, firsts, ends, strict=True):
+        middle = torch.arange(length, device=first.device) + 0.5
+        inside.append((middle >= first) & (middle < end))  # (B, length)
+    return inside[0][:, None, :, None] & inside[1][:, None, None]
 
 
 def resized(images: torch.Tensor, side: int) -> torch.Tensor:

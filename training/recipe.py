@@ -21,7 +21,9 @@ class Recipe:
             1 is never.
         flip: training images are mirrored left to right, every second time each is seen.
         shift: training images are shifted at random by up to so many pixels.
-        cutout: side of a square of each training image that is made grey, the mean colour; 0 for none.
+        cutout: side of a square of each training image that is made grey, the mean colour, in the batches that `cutmix`
+            leaves; 0 for none.
+        cutmix: the share of batches in which a rectangle of each image, and as much of its label, is another's instead.
         sides: of classifiers, the sides of training images in pixels, for stages of equal length, small images first,
             the last their own; none for their own all along.
         ema: decay of the exponential average of the weights over steps that is evaluated and kept; 0 keeps the last.
@@ -45,6 +47,7 @@ class Recipe:
     flip: bool = False
     shift: int = 0
     cutout: int = 0
+    cutmix: float = 0.0
     sides: tuple[int, ...] = ()
     ema: float = 0.0
     window: tuple[int, ...] = ()

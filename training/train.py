@@ -52,7 +52,8 @@ INCIDENTAL = {
     *("output_dir", "report_to", "disable_tqdm", "log_level", "run_name", "dataloader_pin_memory", "use_cpu"),
     *("ddp_find_unused_parameters", "logging_nan_inf_filter"),
 }
-
+# A run's own options that decide its weights, as recipe.json says them; `sides` and `window` are lists there.
+TOLD = ("patience", "exact_from", "flip", "shift", "cutout", "cutmix", "ema", "carry", "clip_value", "muon", "half")
 
 ASIDE = ".replaced"  # in a run that --overwrite has put aside: another folder that is called so is not ours to delete
 
@@ -77,18 +78,9 @@ def description(
         | ({"file": Path(run.data).name} if run.data else {})
         | {"revision": data.revision, "limit": run.limit},
         "training": chosen | {"seed": args.seed},
-        "patience": run.patience,
-        "exact_from": run.exact_from,
-        "flip": run.flip,
-        "shift": run.shift,
-        "cutout": run.cutout,
+        **{name: getattr(run, name) for name in TOLD},
         "sides": list(run.stages),
-        "ema": run.ema,
         "window": list(run.windows),
-        "carry": run.carry,
-        "clip_value": run.clip_value,
-        "muon": run.muon,
-        "half": run.half,
         "processes": args.world_size,
         "machine": {
             "hardware": hardware(args.device, args.world_size),
@@ -353,6 +345,7 @@ def train(argv: list[str]) -> Path:
             flip=run.flip,
             shift=run.shift,
             cutout=run.cutout,
+            cutmix=run.cutmix,
             ema=run.ema,
             stages=run.windows or run.stages,
             clip_value=run.clip_value,

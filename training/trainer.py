@@ -22,7 +22,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, Ev
 
 from hub_models.base import WEIGHTS, read_weights, write_bytes
 from hub_models.config import require
-from training.augment import alternately, cut_out, mirrored_and_shifted, resized
+from training.augment import alternately, cut_mix, cut_out, mirrored_and_shifted, resized
 from training.machine import interleave, peak_memory_mib
 from training.muon import Muon, UnitMuon
 
@@ -88,6 +88,7 @@ class HubTrainer(Trainer):
         flip: bool = False,
         shift: int = 0,
         cutout: int = 0,
+        cutmix: float = 0.0,
         ema: float = 0.0,
         stages: tuple[int, ...] = (),
         clip_value: float = 0.0,
@@ -96,7 +97,7 @@ class HubTrainer(Trainer):
         **kwargs,
     ):
         """As Trainer's; `watch` is called at each validation with the model, as it is evaluated, and the step."""
-        self.exact_from, self.flip, self.shift, self.cutout = exact_from, flip, shift, cutout
+        self.exact_from, self.flip, self.shift, self.cutout, self.cutmix = exact_from, flip, shift, cutout, cutmix
         self.stages, self.watch, self.muon, self.carried = stages, watch, muon, None
         self._clock = time.perf_counter()
         super().__init__(*args, data_collator=self._taken, **kwargs)
@@ -191,7 +192,11 @@ class HubTrainer(Trainer):
         if self.flip or self.shift:
             mirrored = alternately(indices, int(self.state.epoch)) & self.flip
             own["images"] = mirrored_and_shifted(own["images"], self.shift, mirrored)
-        if self.cutout:
+        if self.cutmix:  # shares of labels in all batches, so that they are compiled alike
+            own["labels"] = torch.nn.functional.one_hot(own["labels"], self.model.config.classes).float()
+        if self.cutmix and torch.rand(()) < self.cutmix:
+            own["images"], own["labels"] = cut_mix(own["images"], own["labels"])
+        elif self.cutout:
             grey = (self.model.mean.flatten() * 255).to(torch.uint8)  # the mean colour, rounded down
             own["images"] = cut_out(own["images"], self.cutout, grey)
         if self.stages and "images" in own:
