@@ -400,7 +400,7 @@ def test_what_a_picture_costs_is_shown_by_model_and_class(pixels, app):
         if class_name == "likeliest":
             pixels.choose("Class", "truck")
     assert pixels.picture("What each pixel costs", 1).shape == ((2 * 9 + 1) * 32,) * 2
-    assert pixels.block("Its class").text.count("%") == 5
+    assert pixels.block("The class it is likeliest under").text.count("%") == 5
     pixels.choose("Model", "PixelCNN on MNIST")
     other = tab.likely(path, "pixelcnn-mnist", "likeliest")[2].replace("*", "")
     wait_for(lambda: pixels.told("Examples from MNIST") and pixels.told(other))

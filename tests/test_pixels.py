@@ -87,7 +87,7 @@ def mask(missing: torch.Tensor) -> Image.Image:
 
 def rubbed(tabs, name: str, index: int = 3) -> dict:
     """The editor's value with an example whose middle is rubbed out, as a handler gets it."""
-    value, _ = tabs.complete.rub_example(index, name)
+    value, *_ = tabs.complete.rub_example(index, name)
     return editor(value["background"], mask(hole(tabs.shared.model(name))))
 
 
@@ -204,7 +204,7 @@ def test_rubbed_out_pixels_are_filled_and_all_others_kept(tabs, name, n, class_n
 
 def test_the_likeliest_class_is_taken_for_an_upload(tabs, tmp_path):
     seven().save(tmp_path / "seven.png")
-    value, named = tabs.complete.rub_file(str(tmp_path / "seven.png"), GATED)
+    value, named, _ = tabs.complete.rub_file(str(tmp_path / "seven.png"), GATED)
     net = tabs.shared.model(GATED)
     truth = to_photo(seven(), 8, 8)
     best = CIFAR10[int(net.log_prob(truth.expand(10, -1, -1, -1), torch.arange(10)).argmax())]
@@ -213,16 +213,27 @@ def test_the_likeliest_class_is_taken_for_an_upload(tabs, tmp_path):
     assert f"As **{best}**, the class that the whole picture is likeliest under." in note
 
 
+def test_a_picture_of_the_visitor_s_own_is_taken_anew_for_a_model_of_other_images(tabs, tmp_path):
+    seven().save(tmp_path / "seven.png")
+    value, _, path = tabs.complete.rub_file(str(tmp_path / "seven.png"), GATED)
+    _, digit, label = tabs.complete.turn_complete(DIGITS[0], editor(value["background"]), path)
+    own = tabs.complete.take(path, DIGITS[0])
+    assert Image.open(digit["background"]) == Image.open(own["background"]) and label["value"] == LIKELIEST
+    _, digit, _ = tabs.complete.turn_complete(DIGITS[0], None, str(tmp_path / "gone.png"))
+    example, *_ = tabs.complete.rub_example(tabs.complete.FIRST, DIGITS[0])
+    assert Image.open(digit["background"]) == Image.open(example["background"])
+
+
 def test_an_example_brings_its_class_and_another_model_its_examples(tabs):
-    value, named = tabs.complete.rub_example(6, GATED)
+    value, named, path = tabs.complete.rub_example(6, GATED)
     assert named == "frog" and tabs.complete.rub_example(6, DIGITS[0])[1] == LIKELIEST
-    samples, background, label = tabs.complete.turn_complete(ROW, editor(value["background"]))
+    samples, background, label = tabs.complete.turn_complete(ROW, editor(value["background"]), path)
     assert samples == background == gr.skip() and not label["visible"]  # the same picture, and what is rubbed out of it
-    samples, digit, label = tabs.complete.turn_complete(DIGITS[0], editor(value["background"]))
+    samples, digit, label = tabs.complete.turn_complete(DIGITS[0], editor(value["background"]), path)
     digits = zip(samples["samples"], EXAMPLES[10:], strict=True)
     assert all(torch.equal(pixels(shown, 1), pixels(path, 1)) for (shown,), path in digits)
     assert Image.open(digit["background"]).size == (252, 252) and label == gr.update(visible=False, value=LIKELIEST)
-    _, photo, label = tabs.complete.turn_complete(GATED, None)
+    _, photo, label = tabs.complete.turn_complete(GATED, None, path)
     assert Image.open(photo["background"]).size == (256, 256) and label == gr.update(visible=True, value="ship")
 
 
@@ -352,6 +363,7 @@ def test_clicks_numbers_and_other_models(tabs):
         with pytest.raises(gr.Error, match="click on one of the picture's squares"):
             field.click_field(ROW, click(data))
     assert field.turn_field(ROW, 20, 6) == (7, 6, *field.show_field(ROW, 7, 6))
+    assert field.turn_field(DIGITS[0], None, -1) == (20, 0, *field.show_field(DIGITS[0], 20, 0))
     for y, x, match in ((8, 0, "The row must be a whole number from 0 to 7"), (0, -1, "The column"), (None, 0, "row")):
         with pytest.raises(gr.Error, match=match):
             field.show_field(ROW, y, x)
@@ -397,9 +409,13 @@ def test_completion_and_field_through_the_client(url, tabs, tmp_path):
 
 def test_a_picture_that_is_no_longer_kept_is_told(tabs, tmp_path):
     """Gradio deletes uploads after a while, and the page may still ask for another class's bits."""
-    for ask in (tabs.likelihood.likely_again, tabs.likelihood.turn_likely):
-        with pytest.raises(gr.Error, match="no longer kept: upload it again"):
-            ask(str(tmp_path / "gone.png"), GATED, LIKELIEST)
+    gone = str(tmp_path / "gone.png")
+    with pytest.raises(gr.Error, match="no longer kept: upload it again"):
+        tabs.likelihood.likely_again(gone, GATED, LIKELIEST)
+    samples, label, *shown, posterior = tabs.likelihood.turn_likely(gone, DIGITS[0], LIKELIEST)  # else the tab is torn
+    assert len(samples["samples"]) == 10 and label == gr.update(visible=False)
+    assert shown[:2] == [None, None] and "no longer kept: upload it again" in shown[2]
+    assert posterior == gr.update(visible=False, value=None)
 
 
 def test_errors_reach_the_client(url, tmp_path):

@@ -113,10 +113,16 @@ def log_probs(name: str, images: torch.Tensor, label: torch.Tensor | None) -> to
 
 def under_classes(name: str, image: torch.Tensor) -> torch.Tensor:
     """uint8 (1, C, H, W) -> its sub-pixels' log p given each class, (classes, C, H, W); (1, C, H, W) without any."""
-    classes = model(name).classes
-    if not classes:
+    return _under_classes(name, image.numpy().tobytes())
+
+
+@functools.lru_cache(8)  # ten times the work of one class, and asked for anew whenever a visitor changes anything else
+def _under_classes(name: str, pixels: bytes) -> torch.Tensor:
+    net = model(name)
+    image = torch.frombuffer(bytearray(pixels), dtype=torch.uint8).view(1, *net.shape)
+    if not net.classes:
         return log_probs(name, image, None)
-    return log_probs(name, image.expand(classes, -1, -1, -1), torch.arange(classes))
+    return log_probs(name, image.expand(net.classes, -1, -1, -1), torch.arange(net.classes))
 
 
 def costs(log_p: torch.Tensor, net: MaskedImageModel) -> list[str]:

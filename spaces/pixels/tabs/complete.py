@@ -74,24 +74,30 @@ def take(path: str | None, name: str, seconds: float = public.KEPT) -> dict:
     return {"background": enlarged(read(path, model(name))[0], seconds), "layers": [], "composite": None}
 
 
-def rub_example(index: int, name: str) -> tuple[dict, str]:
-    """Put an example into the editor, with its class."""
+def rub_example(index: int, name: str) -> tuple[dict, str, None]:
+    """Put an example into the editor, with its class; no picture is the visitor's own."""
     path = public.pick(examples_of(model(name)), index, gr.Error)
     named = path.stem.partition("-")[2]
-    return take(path, name, math.inf), named if named in CIFAR10 else LIKELIEST  # for ever: one is in the page itself
+    photo = take(path, name, math.inf)  # for ever: one is in the page itself
+    return photo, named if named in CIFAR10 else LIKELIEST, None
 
 
-def rub_file(path: str | None, name: str) -> tuple[dict, str]:
-    """Put an uploaded picture into the editor; its class is for the model to tell."""
-    return take(path, name), LIKELIEST
+def rub_file(path: str | None, name: str) -> tuple[dict, str, str | None]:
+    """Put an uploaded picture into the editor; its class is for the model to tell. Last its path, to take it anew."""
+    return take(path, name), LIKELIEST, path
 
 
-def turn_complete(name: str, photo: dict | None) -> tuple:
-    """For another model: the choice of classes and, where it cannot fill what is there, the examples and the editor."""
+def turn_complete(name: str, photo: dict | None, path: str | None) -> tuple:
+    """For another model: the choice of classes and, where it cannot fill what is there, the examples and the editor.
+
+    Into that comes the visitor's own picture as this model sees it, or an example where there is none to be read.
+    """
     net = model(name)
     if photo and photo["background"] and photo["background"].size == size_of(net):
         return gr.skip(), gr.skip(), gr.update(visible=bool(net.classes))
-    value, named = rub_example(FIRST, name)
+    value, named, _ = rub_example(FIRST, name)
+    with contextlib.suppress(gr.Error):
+        value, named = (take(path, name), LIKELIEST) if path else (value, named)
     return gr.update(**offered(name)), value, gr.update(visible=bool(net.classes), value=named)
 
 
@@ -158,7 +164,7 @@ def build() -> None:
             name = models()
             chosen = examples()
             upload = gr.UploadButton("Upload a picture", file_types=["image"])
-            first, named = rub_example(FIRST, NAMES[0])
+            first, named, _ = rub_example(FIRST, NAMES[0])
             tools = {"brush": gr.Brush(default_size=30, colors=["#f97316"], color_mode="fixed")}
             tools |= {"eraser": gr.Eraser(default_size=30), "sources": (), "layers": False, "transforms": ()}
             editor = gr.ImageEditor(
@@ -179,11 +185,12 @@ def build() -> None:
             temperature = gr.Slider(0, 2, 1, step=0.05, label="Temperature (at 0 the likeliest value, always)")
             seed = gr.Number(0, minimum=0, maximum=SEEDS - 1, precision=0, label="Seed (the same draws the same)")
     quietly = {"show_progress": "hidden", "trigger_mode": "always_last"}
-    chosen.click(rub_example, [chosen, name], [editor, label], api_name="rub_example", **quietly)
-    upload.upload(rub_file, [upload, name], [editor, label], api_name="rub_file", **quietly)
+    path = gr.State()
+    chosen.click(rub_example, [chosen, name], [editor, label, path], api_name="rub_example", **quietly)
+    upload.upload(rub_file, [upload, name], [editor, label, path], api_name="rub_file", **quietly)
     name.input(
         turn_complete,
-        [name, editor],
+        [name, editor, path],
         [chosen, editor, label],
         api_name="turn_complete",
         api_visibility="private",

@@ -57,7 +57,7 @@ def likely(path: str | None, name: str, class_name: str) -> tuple:
         share = log_p.double().sum((1, 2, 3)).softmax(0)  # all classes equally frequent
         posterior = dict(zip(CIFAR10, share.tolist(), strict=True))
         row = int(share.argmax()) if chosen is None else chosen
-        told = f" All this given the class **{CIFAR10[row]}**."
+        told = f" All this given the class **{CIFAR10[row]}**. It is no classifier: it is often sure of a wrong class."
     bits = -log_p[row] / math.log(2)  # (C, H, W)
     maps = bits[None] if len(bits) == 1 else torch.cat([bits.mean(0, keepdim=True), bits])[:, None]
     glow = to_glow(maps[:, 0] / math.log2(net.config.levels))  # (maps, 3, H, W)
@@ -88,7 +88,10 @@ def likely_again(path: str | None, name: str, class_name: str) -> tuple:
 def turn_likely(path: str | None, name: str, class_name: str) -> tuple:
     """For another model: its examples, the choice of classes, where it knows any, and the same picture's score."""
     knows = bool(model(name).classes)
-    *shown, posterior = likely_again(path, name, class_name)
+    try:
+        *shown, posterior = likely_again(path, name, class_name)
+    except gr.Error as error:  # this model cannot read it, or it is no longer kept: all else is turned all the same
+        *shown, posterior = None, None, error.message, None
     posterior = gr.update(visible=knows) if path is None else gr.update(visible=knows, value=posterior)
     return gr.update(**offered(name)), gr.update(visible=knows), *shown, posterior
 
@@ -107,7 +110,7 @@ def build() -> None:
         with gr.Column():
             with gr.Row():
                 seen = display("What it sees")
-                posterior = gr.Label(label="Its class", num_top_classes=5, min_width=200)
+                posterior = gr.Label(label="The class it is likeliest under", num_top_classes=5, min_width=200)
             maps = display("What each pixel costs")
             note = gr.Markdown()
     path = gr.State()

@@ -81,7 +81,8 @@ def click_field(name: str, event: gr.EventData) -> tuple:
 def turn_field(name: str, y: int, x: int) -> tuple:
     """For another model: the row and the column, or the nearest that it has, and what `show_field` shows of them."""
     _, height, width = model(name).shape
-    y, x = (min(v, side - 1) if isinstance(v, int) else v for v, side in ((y, height), (x, width)))
+    wanted = ((y, Y, height), (x, X, width))
+    y, x = (min(max(v if isinstance(v, int) else start, 0), side - 1) for v, start, side in wanted)
     return y, x, *show_field(name, y, x)
 
 
