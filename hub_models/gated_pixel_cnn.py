@@ -21,7 +21,7 @@ from .config import require
 from .layers.masked import MaskedConv2d, bounds, groups
 from .layers.walk import Pixels, Walk, by_group, ones_first, pointwise, slices
 from .masked_image import Head, MaskedImageConfig, MaskedImageModel
-from .pixel_rnn import LIMITS
+from .pixel_rnn import NEAR
 
 USAGE = """label = torch.arange(2) % model.config.classes if model.config.classes else None  # of a conditional model
 images = model.sample(2, label=label, generator=torch.Generator().manual_seed(0))  # uint8 (2, C, H, W)
@@ -178,7 +178,7 @@ class GatedWalk(Walk):
 
 
 class GatedPixelCNN(MaskedImageModel, tags=["pixelcnn", "autoregressive", "inpainting"]):
-    """Two stacks of gated masked convolutions, whose context is all that came before; unconditional or by class."""
+    """Two stacks of gated masked convolutions, without a blind spot as far as they reach; unconditional or by class."""
 
     config_class = GatedPixelCNNConfig
     title = "gated PixelCNN"
@@ -187,7 +187,7 @@ class GatedPixelCNN(MaskedImageModel, tags=["pixelcnn", "autoregressive", "inpai
         "each colour of each pixel in turn. The product of these is the exact probability of the image. With a class "
         "label, where it was trained with labels, it is the probability given the class."
     )
-    limits = LIMITS
+    limits = NEAR
     citation = """@inproceedings{vandenoord2016conditional,
   title={Conditional Image Generation with {PixelCNN} Decoders},
   author={van den Oord, A{\\"a}ron and Kalchbrenner, Nal and others}, booktitle={NeurIPS}, year={2016}}"""

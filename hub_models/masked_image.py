@@ -148,13 +148,16 @@ class MaskedImageModel(AutoregressiveImageModel):
         require(is_whole(y) and is_whole(x) and 0 <= y < height and 0 <= x < width, told)
         noise = torch.Generator().manual_seed(0)
         levels = torch.randint(self.config.levels, (PROBES, *self.shape), generator=noise)
-        pixels = self.scale(levels.to(self.device)).requires_grad_()
+        pixels = self.scale(levels[:, :, : y + 1].to(self.device)).requires_grad_()  # what is below cannot matter
         label = torch.arange(PROBES) % self.classes if self.classes else None
         with self.exact(), self.evaluating(), torch.enable_grad():
-            logits = self.head(self.features(pixels, label))[:, :, y, x]  # (PROBES, C * outputs)
+            features = self.features(pixels, label)[:, :, y : y + 1, x : x + 1]
+            logits = self.head(features)[:, :, 0, 0]  # (PROBES, C * outputs)
         weights = torch.randn(logits.shape, generator=noise).to(logits)  # random, so that nothing cancels
         (gradient,) = torch.autograd.grad((logits * weights).sum(), pixels)
-        return (gradient != 0).any(0).any(0).cpu()
+        seen = torch.zeros(height, width, dtype=torch.bool)
+        seen[: y + 1] = (gradient != 0).any(0).any(0)
+        return seen
 
     def walk(self, pixels: torch.Tensor, y: int, x: int, label: torch.Tensor | None) -> Walk:
         """From pixel (y, x) on, given the scaled pixels (B, C, H, W) before it."""

@@ -31,6 +31,10 @@ LIMITS = (
     "It knows only images of its own size, channels and training data. A completion sees only what comes before a "
     "missing pixel in raster order: what is known below or to the right of the hole does not guide it."
 )
+NEAR = (
+    f"{LIMITS} Nor does what lies farther than the layers reach: the first sees three pixels up and to either side, "
+    "each further one a pixel more."
+)
 USAGE = """images = model.sample(2, generator=torch.Generator().manual_seed(0))  # uint8 (2, C, H, W)
 nats = model.log_prob(images)  # (2,)
 _, height, width = model.shape
@@ -96,6 +100,7 @@ class PixelCNN(PixelRNN, tags=["pixelcnn", "autoregressive", "inpainting"]):
         "before it that they see. The product of these is the exact probability of the image. What stands far to the "
         "right in the rows above is never seen: the blind spot of stacked 3x3 masks."
     )
+    limits = NEAR
 
 
 @dataclass

@@ -12,6 +12,7 @@ from PIL import Image
 
 from evaluation import receptive_field
 from evaluation.receptive_field import SIDE, draw, picture, untrained
+from hub_models import GatedPixelCNN, GatedPixelCNNConfig, PixelCNN, PixelCNNConfig
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,6 +24,20 @@ def test_the_measured_field_of_each_kind_is_that_of_its_structure():
         wanted = sees(model).view(SIDE, SIDE, SIDE, SIDE)
         for y, x in ((12, 7), (1, 14), (0, 0), (14, 1)):
             assert torch.equal(model.receptive_field(y, x), wanted[y, x]), (type(model).__name__, y, x)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        PixelCNN(PixelCNNConfig(layers=1, hidden=6, head=6, height=16, width=16)),
+        GatedPixelCNN(GatedPixelCNNConfig(layers=2, hidden=6, head=6, height=16, width=16)),
+    ],
+    ids=lambda model: model.config.model_type,
+)
+def test_convolutions_reach_as_far_as_their_cards_say(model):
+    assert "the first sees three pixels up and to either side, each further one a pixel more" in model.limits
+    rows, columns = model.receptive_field(10, 7).nonzero().T
+    assert rows.min() == 10 - 4 and columns.min() == 7 - 4 and columns.max() == 7 + 4
 
 
 def test_a_picture_tells_seen_blind_and_to_come_apart():
