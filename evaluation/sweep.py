@@ -61,9 +61,10 @@ TRICKS = {  # name -> (source, what takes it away)
     "mirrored in turn": ("arXiv 2404.00498", ("--flip", "False")),
     "shifted by up to 2 pixels": ("arXiv 2404.00498", ("--shift", "0")),
 }
-ADDED = {  # name -> (source, what adds it): no part of the recipe; the last is of `cifar10-fast`
+ADDED = {  # name -> (source, what adds it): no part of the recipe; the last two are of `cifar10-fast`
     "average of weights, decay 0.99": ("Polyak and Juditsky 1992", ("--ema", "0.99")),
     "squares of 12 pixels made grey": ("arXiv 1708.04552", ("--cutout", "12")),
+    "rectangles of other images in half of the batches": ("arXiv 1905.04899", ("--cutmix", "0.5")),
 }
 DEPTHS = (1, 2, 4, 8)
 NARROW = (  # of the depths, so that eight layers are soon trained, at a rate that fits a run of any length
@@ -122,6 +123,7 @@ def tricks(run: Run, seeds: int, data: ImageData) -> list[dict]:
     """
     require(seeds > 1, f"--seeds is {seeds}: give at least 2, for the intervals")
     full = [run("full", (), seed) for seed in range(seeds)]
+    require(all("folder" in found for found in full), "the recipe itself diverged: nothing can be compared with it")
 
     def row(trick: str, source: str, gains: list[float]) -> dict:
         gain, low, high = t_interval(gains)
@@ -136,7 +138,6 @@ def tricks(run: Run, seeds: int, data: ImageData) -> list[dict]:
         whole = all(map(all, minutes))  # one that diverges has taken none
         time = {"time": statistics.median(minutes[0]) / statistics.median(minutes[1])} if whole else {}
         rows.append(row(trick, source, gains) | time)
-    require(all("folder" in found for found in full), "the recipe itself diverged: nothing can be compared with it")
     models = [load(found["folder"]) for found in full]
     plain = [share_right(model, data, 1) for model in models]
     for views, trick in VIEWS.items():

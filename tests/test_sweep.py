@@ -52,6 +52,11 @@ def test_the_cumulative_ablation_keeps_each_winner_and_trains_nothing_twice():
     }
 
 
+def test_the_published_table_has_all_tricks_of_today():
+    rows = json.loads((sweep.ROOT / "evaluation" / "sweeps" / "tricks.json").read_text())["rows"]
+    assert [row["trick"] for row in rows] == ["all", *sweep.TRICKS, *sweep.ADDED, *sweep.VIEWS.values()]
+
+
 def test_a_tricks_gain_is_the_mean_difference_over_the_same_seeds(monkeypatch):
     monkeypatch.setattr(sweep, "load", lambda folder: folder)
     monkeypatch.setattr(sweep, "share_right", lambda model, data, views: 50.0 + views)
