@@ -37,8 +37,8 @@ def cut_out(images: torch.Tensor, side: int, grey: torch.Tensor) -> torch.Tensor
         grey: uint8 (C,).
     """
     count, _, *size = images.shape
-    firsts = [torch.randint(length - side + 1, (count, 1), device=images.device) for length in size]
-    square = _rectangle(size, firsts, [first + side for first in firsts])
+    middles = [torch.randint(length - side + 1, (count, 1), device=images.device) + side / 2 for length in size]
+    square = _rectangle(size, middles, [side, side])
     return torch.where(square, grey.to(images.device)[:, None, None], images)
 
 
@@ -58,19 +58,17 @@ def cut_mix(images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, t
     count, _, *size = images.shape
     side = torch.rand(count, 1, device=images.device).sqrt()  # as a share of the image's
     middles = [length * torch.rand(count, 1, device=images.device) for length in size]
-    spans = list(zip(size, middles, strict=True))
-    rectangle = _rectangle(size, *([middle + way * side * length / 2 for length, middle in spans] for way in (-1, 1)))
+    rectangle = _rectangle(size, middles, [length * side for length in size])
     share = rectangle.float().mean((1, 2, 3)).to(labels)[:, None]
     return torch.where(rectangle, images.roll(1, 0), images), torch.lerp(labels, labels.roll(1, 0), share)
 
 
-def _rectangle(size: list[int], firsts: list[torch.Tensor], ends: list[torch.Tensor]) -> torch.Tensor:
-    """A mask (B, 1, H, W): the pixels whose middles lie from the first row and column, (B, 1) each, to the ends."""
-    inside = []
-    for length, first, end in zip(size, firsts, ends, strict=True):
-        middle = torch.arange(length, device=first.device) + 0.5
-        inside.append((middle >= first) & (middle < end))  # (B, length)
-    return inside[0][:, None, :, None] & inside[1][:, None, None]
+def _rectangle(size: list[int], middles: list[torch.Tensor], sides: list[torch.Tensor | int]) -> torch.Tensor:
+    """A mask (B, 1, H, W): the pixels whose own middles lie in a rectangle, its middles and sides (B, 1) in pixels."""
+    places = [torch.arange(length, device=middle.device) + 0.5 for length, middle in zip(size, middles, strict=True)]
+    spans = zip(places, middles, sides, strict=True)
+    rows, columns = ((place - middle).abs() < side / 2 for place, middle, side in spans)  # (B, H), (B, W)
+    return rows[:, None, :, None] & columns[:, None, None]
 
 
 def resized(images: torch.Tensor, side: int) -> torch.Tensor:

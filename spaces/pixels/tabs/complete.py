@@ -95,9 +95,10 @@ def turn_complete(name: str, photo: dict | None, path: str | None) -> tuple:
     net = model(name)
     if photo and photo["background"] and photo["background"].size == size_of(net):
         return gr.skip(), gr.skip(), gr.update(visible=bool(net.classes))
-    value, named, _ = rub_example(FIRST, name)
-    with contextlib.suppress(gr.Error):
-        value, named = (take(path, name), LIKELIEST) if path else (value, named)
+    try:
+        value, named, _ = rub_file(path, name)
+    except gr.Error:  # there is none, or it is no longer kept
+        value, named, _ = rub_example(FIRST, name)
     return gr.update(**offered(name)), value, gr.update(visible=bool(net.classes), value=named)
 
 
