@@ -6,13 +6,13 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio i
 
 import gradio as gr  # noqa: E402
 from starlette.middleware import Middleware  # noqa: E402
-from tabs import classify, inpaint  # noqa: E402
+from tabs import TABS  # noqa: E402
 
 from hub_models import public  # noqa: E402
 
 with gr.Blocks(title="Scanline digits", delete_cache=(3600, 3600)) as demo:
     gr.Markdown("# Digits, pixel by pixel")
-    for tab in (classify, inpaint):
+    for tab in TABS:
         with gr.Tab(tab.TITLE):
             tab.build()
 demo.queue(**public.QUEUE)

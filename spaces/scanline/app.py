@@ -1,8 +1,8 @@
 """Every tab of every theme in one app; a theme's own Space shows the same tabs."""
 
-import importlib
 import os
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -16,12 +16,12 @@ from hub_models import public  # noqa: E402
 HERE = Path(__file__).resolve().parent
 
 
-def load_tabs(folder: Path) -> list[ModuleType]:
-    """The modules of a theme's `tabs` folder, as a package of its own name: every theme has a folder called that."""
-    package = ModuleType(f"{folder.parent.name}_tabs")
-    package.__path__ = [str(folder)]
-    sys.modules[package.__name__] = package
-    return [importlib.import_module(f"{package.__name__}.{path.stem}") for path in sorted(folder.glob("[!_]*.py"))]
+def load_tabs(folder: Path) -> tuple[ModuleType, ...]:
+    """A theme's tabs in their order, its `tabs` a package of its own name: every theme has one called that."""
+    spec = spec_from_file_location(f"{folder.parent.name}_tabs", folder / "__init__.py")
+    package = sys.modules[spec.name] = module_from_spec(spec)
+    spec.loader.exec_module(package)
+    return package.TABS
 
 
 # in the repository the themes lie beside this app, in a deployed Space below it
