@@ -40,10 +40,16 @@ def wilson_interval(right: int, count: int) -> tuple[float, float]:
 
 
 def mean_interval(values: torch.Tensor) -> tuple[float, float, float]:
-    """Values (N,) of independent draws -> mean and its normal 95 % interval, in the values' unit."""
+    """Values (N,) of independent draws, one an image -> mean and its normal 95 % interval, in the values' unit.
+
+    Raises:
+        ValueError: fewer than two.
+    """
+    if len(values) < 2:
+        raise ValueError("one image tells no interval: give at least 2")
     values = values.double()
     mean = values.mean().item()
-    half = Z95 * values.std().item() / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    half = Z95 * values.std().item() / math.sqrt(len(values))
     return mean, mean - half, mean + half
 
 
