@@ -75,6 +75,13 @@ class ModelConfig:
         require(kind is not float or all(isinstance(v, int) or math.isfinite(v) for v in value), told)
         setattr(self, name, tuple(value))
 
+    def check_names(self, least: int, most: int) -> None:
+        """Refuse a field `names` that does not give so many classes a name of their own each, fit for a table."""
+        self.check_tuple("names", str, least, most)
+        require(len(set(self.names)) == len(self.names), f"names is {self.names!r}: give each class its own")
+        told = f"names is {self.names!r}: give words that fit a table, without | and line ends"
+        require(all(name.strip() and not set(name) & set("|\n\r") for name in self.names), told)
+
     def check_choice(self, name: str, choices: tuple[str, ...]) -> None:
         """Refuse a field that is none of the choices."""
         value = getattr(self, name)

@@ -38,10 +38,14 @@ class GatedPixelCNNConfig(MaskedImageConfig):
 
     model_type: str = "gated_pixel_cnn"
     classes: int = 0  # 0: unconditional
+    names: tuple = ()  # of the classes, in the order of the labels; empty: not told
 
     def __post_init__(self):
         super().__post_init__()
         self.check_int("classes", 0, 100_000)
+        self.check_names(0, 100_000)
+        told = f"names tells {len(self.names)} classes, classes is {self.classes}: name each, or none"
+        require(len(self.names) in (0, self.classes), told)
 
 
 def gate(x: torch.Tensor) -> torch.Tensor:

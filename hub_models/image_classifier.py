@@ -27,10 +27,7 @@ class ImageClassifierConfig(ModelConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        self.check_tuple("names", str, 2, 10_000)
-        require(len(set(self.names)) == len(self.names), f"names is {self.names!r}: give each class its own")
-        told = f"names is {self.names!r}: give words that fit a table, without | and line ends"
-        require(all(name.strip() and not set(name) & set("|\n\r") for name in self.names), told)
+        self.check_names(2, 10_000)
         self.check_tuple("mean", float, 3, 3)
         self.check_tuple("std", float, 3, 3)
         for name in ("mean", "std"):

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 
 from evaluation import bits_per_dim, inpainting
 from evaluation.reference import plain_sampling
-from hub_models import GatedPixelCNN
+from hub_models import GatedPixelCNN, GatedPixelCNNConfig
 from training.data import ImageData
 from training.pictures import draw_samples, draw_stage, draw_stages
 
@@ -128,6 +129,15 @@ def test_a_conditional_one_is_saved_with_its_classes_and_used_as_its_card_says(c
     names = {"torch": torch, "model": loaded}
     exec(loaded.usage, names)
     assert names["completions"].shape == (2, 3, *loaded.shape) and names["nats"].shape == (2,)
+
+
+def test_all_classes_have_a_name_or_none():
+    size = {"channels": 1, "height": 4, "width": 4, "levels": 2, "hidden": 2, "head": 2}
+    named = GatedPixelCNNConfig(classes=2, names=["cat", "dog"], **size)
+    assert named.names == ("cat", "dog") and GatedPixelCNNConfig(classes=2, **size).names == ()
+    for names, told in ((["cat"], "names tells 1 classes, classes is 2"), (["cat", "cat"], "give each class its own")):
+        with pytest.raises(ValueError, match=told):
+            dataclasses.replace(named, names=names)
 
 
 def test_its_pictures_and_its_likelihood_are_given_the_classes(conditional, tmp_path):

@@ -27,6 +27,7 @@ from PIL import Image, ImageDraw
 
 import hub_models
 from hub_models import public
+from hub_models.image_classifier import CIFAR10
 from hub_models.live import live
 
 ROOT = Path(__file__).parents[1]
@@ -55,7 +56,7 @@ def tiny_models() -> dict[str, hub_models.HubModel]:
         "gru128-mnist-predict": hub_models.PixelPredictorConfig(hidden_size=4),
         "cifar10-fast": hub_models.FastCNNConfig(widths=(8, 70, 16)),
         "cnn5x32-cifar10-study": hub_models.CNNConfig(num_layers=3, filters=6),
-        "gated-pixelcnn-cifar10": hub_models.GatedPixelCNNConfig(classes=10, **PHOTO),
+        "gated-pixelcnn-cifar10": hub_models.GatedPixelCNNConfig(classes=10, names=CIFAR10, **PHOTO),
         "row-lstm-cifar10": hub_models.RowLSTMConfig(**PHOTO),
         "pixelcnn-mnist": hub_models.PixelCNNConfig(**SMALL),
         "gated-pixelcnn-mnist": hub_models.GatedPixelCNNConfig(**SMALL),
@@ -643,6 +644,10 @@ def test_scanline_finds_its_themes_in_a_deployed_space(tmp_path, monkeypatch):
     app = load_app(tmp_path / "app.py", monkeypatch)
     assert [tab.TITLE for tab in app.themes["digits"]] == ["Classify", "In-paint"]
     assert Path(app.themes["digits"][0].__file__).is_relative_to(tmp_path)
+
+
+def test_scanline_shows_the_tabs_of_a_theme_in_their_order(app):
+    assert [tab.TITLE for tab in app.themes["pixels"]] == ["Sample", "Complete", "How likely", "Receptive field"]
 
 
 def test_spaces_is_no_package():

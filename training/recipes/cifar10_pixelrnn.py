@@ -5,9 +5,11 @@ by hand; arXiv 1606.05328 (gated PixelCNN) gives neither sizes nor settings for 
 """
 
 from hub_models import DiagonalBiLSTMConfig, GatedPixelCNNConfig, PixelCNNConfig, RowLSTMConfig
+from hub_models.image_classifier import CIFAR10
 from training.recipe import Recipe
 
 SHAPE = {"channels": 3, "height": 32, "width": 32, "levels": 256}
+NAMED = SHAPE | {"classes": len(CIFAR10), "names": CIFAR10}
 PAPERS_SIZE = SHAPE | {"hidden": 128, "head": 1024}
 COMMON = {
     "weight_decay": 0.0,  # so few weights do not overfit 138 million sub-pixels
@@ -48,7 +50,7 @@ SMALL = {  # what a CPU trains in hours: config, in words; of the gated net a GP
     "row-lstm-cifar10": (RowLSTMConfig(layers=4, hidden=64, head=192, **SHAPE), "4 layers, h = 64"),
     "diagonal-bilstm-cifar10": (DiagonalBiLSTMConfig(layers=4, hidden=64, head=192, **SHAPE), "4 layers, h = 64"),
     "gated-pixelcnn-cifar10-small": (
-        GatedPixelCNNConfig(layers=8, hidden=64, head=192, classes=10, **SHAPE),
+        GatedPixelCNNConfig(layers=8, hidden=64, head=192, **NAMED),
         "8 layers, p = 64, given the class",
     ),
 }
@@ -103,7 +105,7 @@ OWN = {
             "images, the weights' average. A short run, and so behind the paper's bits a dimension, "
             f"{PAPERS_BITS['gated-pixelcnn']} trained to convergence."
         ),
-        model=GatedPixelCNNConfig(layers=12, hidden=112, head=384, classes=10, **SHAPE),
+        model=GatedPixelCNNConfig(layers=12, hidden=112, head=384, **NAMED),
         data="cifar10",
         training=OURS
         | {

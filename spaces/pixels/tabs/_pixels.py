@@ -12,7 +12,6 @@ from PIL import Image
 
 from hub_models import public
 from hub_models.hosted import load_hosted, on_gpu
-from hub_models.image_classifier import CIFAR10
 from hub_models.images import to_digit, to_photo, to_picture, to_sheet
 from hub_models.masked_image import MaskedImageModel
 
@@ -62,16 +61,21 @@ def examples_of(net: MaskedImageModel) -> list[Path]:
     return sorted(FOLDER.glob("digit-*.png" if is_digit(net) else "[0-9]-*.png"))
 
 
+def class_names() -> tuple[str, ...]:
+    """What the conditional model's classes are called, in the order of its labels."""
+    return model(NAMES[0]).config.names
+
+
 def class_choice(first: str) -> gr.Dropdown:
     """A widget for the class of a conditional model, or, before all classes, `first`."""
-    return gr.Dropdown([first, *CIFAR10], value=first, visible=bool(model(NAMES[0]).classes), label="Class")
+    return gr.Dropdown([first, *class_names()], value=first, visible=bool(model(NAMES[0]).classes), label="Class")
 
 
 def class_of(name: str, first: str) -> int | None:
     """The number of the class of that name, which is a visitor's; None of `first`."""
-    if name != first and name not in CIFAR10:
-        raise gr.Error(f"There is no such class: choose {first}, {', '.join(CIFAR10)}.")
-    return None if name == first else CIFAR10.index(name)
+    if name != first and name not in class_names():
+        raise gr.Error(f"There is no such class: choose {first}, {', '.join(class_names())}.")
+    return None if name == first else class_names().index(name)
 
 
 def read(path: str | Path | None, net: MaskedImageModel) -> torch.Tensor:

@@ -13,7 +13,6 @@ from PIL import Image
 
 from hub_models import public
 from hub_models.hosted import on_gpu
-from hub_models.image_classifier import CIFAR10
 from hub_models.live import Snapshot, live
 from hub_models.masked_image import MaskedImageModel
 
@@ -24,6 +23,7 @@ from ._pixels import (
     SEEDS,
     SIDE,
     class_choice,
+    class_names,
     class_of,
     costs,
     display,
@@ -79,7 +79,7 @@ def rub_example(index: int, name: str) -> tuple[dict, str, None]:
     path = public.pick(examples_of(model(name)), index, gr.Error)
     named = path.stem.partition("-")[2]
     photo = take(path, name, math.inf)  # for ever: one is in the page itself
-    return photo, named if named in CIFAR10 else LIKELIEST, None
+    return photo, named if named in class_names() else LIKELIEST, None
 
 
 def rub_file(path: str | None, name: str) -> tuple[dict, str, str | None]:
@@ -144,7 +144,7 @@ def complete(photo: dict | None, name: str, n: int, temperature: float, class_na
         if chosen is None:
             chosen = int(under_classes(name, truth).sum((1, 2, 3)).argmax())
             told = ", the class that the whole picture is likeliest under"
-        label, told = torch.tensor([chosen]), f" As **{CIFAR10[chosen]}**{told}."
+        label, told = torch.tensor([chosen]), f" As **{net.config.names[chosen]}**{told}."
     with contextlib.closing(completions(name, given, ~blank, n, label, temperature, seed)) as snapshots:
         for images, done, total in snapshots:
             time.sleep(PAUSE)

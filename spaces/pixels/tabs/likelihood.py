@@ -6,7 +6,6 @@ import gradio as gr
 import torch
 
 from hub_models import public
-from hub_models.image_classifier import CIFAR10
 from hub_models.images import to_glow
 
 from ._pixels import (
@@ -55,9 +54,10 @@ def likely(path: str | None, name: str, class_name: str) -> tuple:
     posterior, told, row = None, "", 0
     if net.classes:
         share = log_p.double().sum((1, 2, 3)).softmax(0)  # all classes equally frequent
-        posterior = dict(zip(CIFAR10, share.tolist(), strict=True))
+        posterior = dict(zip(net.config.names, share.tolist(), strict=True))
         row = int(share.argmax()) if chosen is None else chosen
-        told = f" All this given the class **{CIFAR10[row]}**. It is no classifier: it is often sure of a wrong class."
+        told = f" All this given the class **{net.config.names[row]}**."
+        told += " It is no classifier: it is often sure of a wrong class."
     bits = -log_p[row] / math.log(2)  # (C, H, W)
     maps = bits[None] if len(bits) == 1 else torch.cat([bits.mean(0, keepdim=True), bits])[:, None]
     glow = to_glow(maps[:, 0] / math.log2(net.config.levels))  # (maps, 3, H, W)

@@ -9,7 +9,6 @@ import torch
 
 from hub_models import public
 from hub_models.hosted import on_gpu
-from hub_models.image_classifier import CIFAR10
 from hub_models.live import Snapshot, live
 
 from ._pixels import (
@@ -56,7 +55,7 @@ def sample(name: str, n: int, temperature: float, class_name: str, seed: int) ->
     chosen, label, named = class_of(class_name, EACH), None, [""] * n
     if net.classes:
         label = torch.arange(n) % net.classes if chosen is None else torch.full((n,), chosen)
-        named = [f"{CIFAR10[i]} " for i in label.tolist()]
+        named = [f"{net.config.names[i]} " for i in label.tolist()]
     channels, height, width = net.shape
     place = torch.arange(height * width).view(height, width)
     yield None, "Sampling ..."
