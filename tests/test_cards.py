@@ -42,6 +42,18 @@ def told(request):
     return next(path for home in (PRETRAINED, UNSHIPPED) if (path := home / request.param).is_dir())
 
 
+def files_of(folder) -> set[str]:
+    """What a folder with figures is to hold, by its model."""
+    config = json.loads((folder / "config.json").read_text())
+    kind = MODELS[config["model_type"]]
+    if issubclass(kind, TextModel):
+        wanted = FILES - {"samples.png"} | {"tokenizer.json", "report-test.json"}
+        return wanted if on_the_hub(folder) else wanted - {LEADERBOARD}
+    if issubclass(kind, MaskedImageModel):  # the recurrent ones were trained before stages were drawn
+        return FILES | {"stages.png"} | (GENERATED["test"] if config["levels"] == 256 else set())
+    return FILES | (REPORTS["test"] if hasattr(kind, "predict") else set())
+
+
 def on_the_hub(folder) -> bool:
     """Whether a checkpoint's data set is the Hub's; the others have an address of their own."""
     return "url" not in json.loads((folder / "recipe.json").read_text())["data"]
@@ -53,15 +65,7 @@ def test_something_of_each_family_ships():
 
 def test_a_shipped_folder_is_whole_small_and_its_own_cards_source(folder, tmp_path, monkeypatch):
     files = [path for path in folder.rglob("*") if path.is_file()]
-    found = {str(path.relative_to(folder)) for path in files}
-    model = load(folder)
-    wanted = FILES | (REPORTS["test"] if hasattr(model, "predict") else set())
-    if isinstance(model, TextModel):
-        wanted = FILES - {"samples.png"} | {"tokenizer.json", "report-test.json"}
-        wanted -= set() if on_the_hub(folder) else {LEADERBOARD}
-    if isinstance(model, MaskedImageModel):
-        wanted |= {"stages.png"}  # the recurrent ones were trained before such were drawn
-        wanted |= GENERATED["test"] if model.config.levels == 256 else set()
+    found, wanted = {str(path.relative_to(folder)) for path in files}, files_of(folder)
     assert found in (wanted, wanted | REPORTS["validation"])
     assert sum(path.stat().st_size for path in files) < 10 * 2**20
     copy = tmp_path / "runs" / folder.name
@@ -120,7 +124,8 @@ def test_what_ships_of_a_kind_is_small_together(kind, most):
 def test_what_is_not_shipped_has_all_but_its_weights():
     for folder in UNSHIPPED.iterdir():
         found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-        assert found | {WEIGHTS} in (FILES | REPORTS["test"], FILES | REPORTS["test"] | REPORTS["validation"])
+        wanted = files_of(folder)
+        assert found | {WEIGHTS} in (wanted, wanted | REPORTS["validation"])
         card, results = (folder / "README.md").read_text(), read_results(folder)
         assert find(folder.name).about in card and len({entry["weights"] for entry in results}) == 1
         for entry in results:
