@@ -104,11 +104,11 @@ def training(model: PixelPredictor, count: int, rounds: int) -> dict[str, float]
 
 
 def weights_used(model: MaskedImageModel) -> int:
-    """How many weights a pixel is multiplied by in training: of masked kernels those that act."""
+    """How many weights a pixel is multiplied by in training: of masked kernels, without what is left out of them."""
     used = 0
     for module in model.modules():
         if isinstance(module, MaskedConv2d):
-            used += int(module.mask.sum())
+            used += module.kernel().numel()
         elif isinstance(module, (torch.nn.Conv1d, torch.nn.Conv2d)):
             used += module.weight.numel()
     return used

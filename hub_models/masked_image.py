@@ -55,10 +55,9 @@ class Head(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, inputs, H, W) -> (B, channels * outputs, H, W)."""
-        x = x.movedim(1, -1)  # features innermost
         for conv in (self.first, self.second, self.last):
-            x = conv.linear(x.relu())
-        return x.movedim(-1, 1)
+            x = conv(x.relu())
+        return x
 
     def steps(self, read: torch.Tensor) -> Callable[[int], torch.Tensor]:
         """A function of c that gives the logits of channel c, (outputs, B), channel after channel of one pixel.

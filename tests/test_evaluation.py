@@ -403,13 +403,13 @@ def test_the_weights_that_an_image_must_read_counted_by_hand():
 
 
 def test_the_weights_that_training_multiplies_counted_by_hand():
-    """Of h = 1 and one channel, without those that are masked."""
+    """Of h = 1 and one channel, without the rows and columns of a kernel that are masked whole."""
     size = {"height": 2, "width": 3, "layers": 1, "hidden": 1, "head": 1}
-    head, first = 2 * 1 + 1 + 1, 2 * (3 * 7 + 3)  # features to one, one to one, one to the logit
-    assert weights_used(PixelCNN(PixelCNNConfig(**size))) == first + head + 2 + 5 + 2
+    head, first = 2 * 1 + 1 + 1, 2 * 4 * 7  # features to one, one to one, one to the logit
+    assert weights_used(PixelCNN(PixelCNNConfig(**size))) == first + head + 2 + 6 + 2
     assert weights_used(RowLSTM(RowLSTMConfig(**size))) == first + head + 2 * 4 * 2 + 4 * 3 + 2
     assert weights_used(DiagonalBiLSTM(DiagonalBiLSTMConfig(**size))) == first + head + 2 * 8 + 2 * 8 + 2
-    gated = 2 * 21 + 4 + 2 * 3 + 1 + (1 + 1 + 1)  # vertical 3x7, across, horizontal 1x7 mask A, out, head
+    gated = 2 * 21 + 4 + 2 * 4 + 1 + (1 + 1 + 1)  # vertical 3x7, across, horizontal 1x7 up to its middle, out, head
     assert weights_used(GatedPixelCNN(GatedPixelCNNConfig(**size))) == gated
 
 

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from hub_models.layers import masked
-from hub_models.layers.masked import MaskedConv2d, bounds, groups, staircase
+from hub_models.layers.masked import MaskedConv2d, bounds, groups
 
 A, B = "A", "B"
 
@@ -94,33 +93,3 @@ def test_what_is_left_out_of_a_kernel_does_nothing(kind, size):
     assert torch.allclose(conv(x), whole, rtol=0, atol=1e-12)
     assert conv.kernel().count_nonzero() == conv.masked().count_nonzero()
     assert conv.kernel().shape[2:] == (size[0] // 2 + 1, size[1] // 2 + 1 if size[0] == 1 else size[1])
-
-
-@pytest.mark.parametrize(
-    "inputs, outputs, channels, chunks_in, chunks_out",
-    [(12, 12, 3, 1, 1), (7, 10, 3, 1, 1), (12, 24, 3, 1, 2), (12, 6, 3, 2, 1), (5, 9, 4, 1, 1), (4, 6, 1, 1, 1)],
-)
-@pytest.mark.parametrize("tread", [1, 2, 64])
-def test_a_product_without_what_is_masked_is_the_convolution(
-    inputs, outputs, channels, chunks_in, chunks_out, tread, monkeypatch
-):
-    monkeypatch.setattr(masked, "TREAD", tread)
-    torch.manual_seed(0)
-    chunks = {"chunks_in": chunks_in, "chunks_out": chunks_out}
-    conv = MaskedConv2d(B, inputs, outputs, (1, 1), channels, **chunks).double()
-    conv.bias.data.normal_()
-    x = torch.randn(2, inputs, 3, 4, dtype=torch.float64, requires_grad=True)
-    weights = torch.randn(2, outputs, 3, 4, dtype=torch.float64)
-    found = []
-    for out in (conv(x), conv.linear(x.movedim(1, -1)).movedim(-1, 1)):
-        found.append((out, *torch.autograd.grad((out * weights).sum(), (x, conv.weight, conv.bias))))
-    for plain, ours in zip(*found, strict=True):
-        assert torch.allclose(plain, ours, rtol=0, atol=1e-12)
-
-
-def test_a_third_of_three_groups_is_not_multiplied():
-    mask = MaskedConv2d(B, 1024, 1024, (1, 1), 3).mask[:, :, 0, 0]
-    stairs = staircase(mask)
-    assert stairs == [(slice(0, 320), 384), (slice(320, 640), 704), (slice(640, 1024), 1024)]
-    assert not any(mask[rows, seen:].any() for rows, seen in stairs)
-    assert staircase(torch.zeros(3, 5, dtype=torch.bool)) == [(slice(0, 3), 0)]

@@ -7,10 +7,7 @@ before it (mask A, the first layer, which reads the pixels) and its own too (mas
 
 import torch
 from torch import nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
-
-TREAD = 64  # a multiple of it is where a block of a product begins: others are slow
 
 
 def bounds(width: int, channels: int) -> list[int]:
@@ -29,50 +26,6 @@ def groups(width: int, channels: int, chunks: int = 1) -> torch.Tensor:
 def channel_mask(kind: str, before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
     """Which groups `after` (outputs,) may see of those `before` (inputs,) in one pixel: bool (outputs, inputs)."""
     return after[:, None] > before if kind == "A" else after[:, None] >= before
-
-
-def staircase(mask: torch.Tensor) -> list[tuple[slice, int]]:
-    """Bool (outputs, inputs) -> blocks of rows, and how many columns, from the first on, the rows so far may see."""
-    outputs, inputs = mask.shape
-    stairs = []
-    for begin in range(0, outputs, TREAD):
-        end = min(begin + TREAD, outputs)
-        last = int((mask[:end].any(0) * torch.arange(1, inputs + 1)).max())
-        seen = min(-(-last // TREAD) * TREAD, inputs)
-        if stairs and stairs[-1][1] == seen:
-            begin = stairs.pop()[0].start
-        stairs.append((slice(begin, end), seen))
-    return stairs
-
-
-class Staircase(torch.autograd.Function):
-    """x (N, inputs), a weight (outputs, inputs) and a bias -> (N, outputs), without what is masked above `stairs`.
-
-    As `F.linear`, but a third of the arithmetic less where there are three groups: the first reads one third of the
-    features, the second two. The weight is to be zero there.
-    """
-
-    @staticmethod
-    def forward(ctx, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, stairs: list) -> torch.Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.stairs = stairs
-        out = x.new_empty(len(x), len(weight))
-        for rows, seen in stairs:
-            torch.addmm(bias[rows], x[:, :seen], weight[rows, :seen].t(), out=out[:, rows])
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, None]:
-        x, weight = ctx.saved_tensors
-        grad_x, grad_weight, before = torch.empty_like(x), torch.zeros_like(weight), 0
-        for rows, seen in ctx.stairs:  # columns that these rows see first, and all later rows, too
-            later, new = slice(rows.start, None), slice(before, seen)
-            torch.mm(grad[:, later], weight[later, new], out=grad_x[:, new])
-            torch.mm(grad[:, later].t(), x[:, new], out=grad_weight[later, new])
-            before = seen
-        grad_x[:, before:] = 0
-        return grad_x, grad_weight, grad.sum(0), None
 
 
 class MaskedConv2d(nn.Conv2d):
@@ -108,7 +61,6 @@ class MaskedConv2d(nn.Conv2d):
         before, after = groups(inputs, channels, chunks_in), groups(outputs, channels, chunks_out)
         mask[:, :, height // 2, width // 2] = channel_mask(kind, before, after)
         self.register_buffer("mask", mask, persistent=False)
-        self.stairs = staircase(mask[:, :, 0, 0])  # of a kernel of one tap
         fan = mask.sum((1, 2, 3), keepdim=True).clamp(min=1)  # each output has its own number of live taps
         with torch.no_grad():
             self.weight.copy_(torch.randn_like(self.weight) * mask * gain / fan.sqrt())
@@ -130,5 +82,4 @@ class MaskedConv2d(nn.Conv2d):
 
     def linear(self, x: torch.Tensor) -> torch.Tensor:
         """(..., inputs) -> (..., outputs), of a kernel of one tap, for features that lie innermost."""
-        weight, rows = self.masked()[:, :, 0, 0].to(x.dtype), x.flatten(0, -2)
-        return Staircase.apply(rows, weight, self.bias.to(x.dtype), self.stairs).unflatten(0, x.shape[:-1])
+        return F.linear(x, self.masked()[:, :, 0, 0], self.bias)
