@@ -83,6 +83,8 @@ def run(
         same = same and (isinstance(model, TextModel) or tuple(data.images.shape[1:]) == model.shape)
         told = f"{source}: recipe.json names {source_data['name']}, which {type(model).__name__} does not fit"
         require(same, f"{told}: download it again, or train anew")
+        told = "one image tells no interval: give --limit 2, or more"
+        require(isinstance(data, TextData) or len(data) > 1, told)
     torch.manual_seed(args.seed)
     options = shlex.join(argument for argument in argv if argument != args.name)
     foreign = bool(args.data) and (bool(own) or data.revision != source_data["revision"])  # no published data set

@@ -306,7 +306,7 @@ class HubModel(
         """The model of an opened checkpoint of this class; always strict, and never from a pickle."""
         source, config, hub, device = stored
         fields = {field.name for field in dataclasses.fields(cls.config_class)}
-        unknown, missing = sorted(set(config) - fields), sorted(fields - set(config))
+        unknown, missing = sorted(set(config) - fields), sorted(fields - {*config, *cls.config_class.optional})
         require(not unknown, f"{source}: config.json has fields unknown to {cls.__name__}: {', '.join(unknown)}")
         require(not missing, f"{source}: config.json lacks fields of {cls.__name__}: {', '.join(missing)}")
         checked = cls.config_class(**config)

@@ -5,6 +5,7 @@ import difflib
 import json
 import math
 import numbers
+from typing import ClassVar
 
 
 def require(condition: bool, message: str) -> None:
@@ -31,6 +32,7 @@ class ModelConfig:
     That is how it is initialised and regularised (dropout, smoothed labels); all else is the recipe's.
     """
 
+    optional: ClassVar[tuple[str, ...]] = ()  # fields that older checkpoints may lack, for they change no arithmetic
     model_type: str = ""  # the key of the registry; each subclass sets its own and accepts no other
 
     def __post_init__(self):

@@ -36,6 +36,7 @@ GATE = 3.0  # gain that makes up for what tanh * sigmoid takes away: the feature
 class GatedPixelCNNConfig(MaskedImageConfig):
     """Architecture and preprocessing of a GatedPixelCNN; `hidden` is the paper's p, features of each stack."""
 
+    optional = ("names",)
     model_type: str = "gated_pixel_cnn"
     classes: int = 0  # 0: unconditional
     names: tuple = ()  # of the classes, in the order of the labels; empty: not told
@@ -44,8 +45,8 @@ class GatedPixelCNNConfig(MaskedImageConfig):
         super().__post_init__()
         self.check_int("classes", 0, 100_000)
         self.check_names(0, 100_000)
-        told = f"names tells {len(self.names)} classes, classes is {self.classes}: name each, or none"
-        require(len(self.names) in (0, self.classes), told)
+        told = f"names tells {len(self.names)} classes, classes is {self.classes}"
+        require(len(self.names) in (0, self.classes), f'{told}: give as many names, or none ("")')
 
 
 def gate(x: torch.Tensor) -> torch.Tensor:

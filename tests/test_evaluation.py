@@ -276,6 +276,7 @@ def test_a_command_refuses_the_wrong_kind_of_model_and_bad_numbers(mnist):
             script.measure(PixelClassifier(PixelClassifierConfig(hidden_size=4)), mnist, ARGS)
     for extra, message in (
         (["--limit", "0"], "--limit is 0"),
+        (["--limit", "1"], "one image tells no interval: give --limit 2, or more"),
         (["--batch_size", "-1"], "--batch_size is -1"),
         (["--seed", "-1"], "--seed is -1"),
         (["--seed", "5000000000"], "--seed is 5000000000: give a number of 0 to"),

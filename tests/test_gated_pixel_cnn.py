@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -131,11 +132,22 @@ def test_a_conditional_one_is_saved_with_its_classes_and_used_as_its_card_says(c
     assert names["completions"].shape == (2, 3, *loaded.shape) and names["nats"].shape == (2,)
 
 
+def test_one_saved_before_classes_had_names_is_loaded(conditional, tmp_path):
+    conditional.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config.pop("names") == []
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert GatedPixelCNN.from_pretrained(tmp_path).config == conditional.config
+
+
 def test_all_classes_have_a_name_or_none():
     size = {"channels": 1, "height": 4, "width": 4, "levels": 2, "hidden": 2, "head": 2}
     named = GatedPixelCNNConfig(classes=2, names=["cat", "dog"], **size)
     assert named.names == ("cat", "dog") and GatedPixelCNNConfig(classes=2, **size).names == ()
-    for names, told in ((["cat"], "names tells 1 classes, classes is 2"), (["cat", "cat"], "give each class its own")):
+    for names, told in (
+        (["cat"], "names tells 1 classes, classes is 2: give as many"),
+        (["cat", "cat"], "give each class its own"),
+    ):
         with pytest.raises(ValueError, match=told):
             dataclasses.replace(named, names=names)
 

@@ -111,6 +111,14 @@ def test_examples_are_those_of_the_other_spaces():
     assert [path.read_bytes() for path in EXAMPLES] == [path.read_bytes() for path in files]
 
 
+def test_classes_that_have_no_names_go_by_their_numbers(tabs, monkeypatch):
+    monkeypatch.setattr(tabs.shared.model(GATED).config, "names", ())
+    assert tabs.shared.class_names() == tuple("0123456789") and tabs.shared.class_of("7", EACH) == 7
+    *_, (_, note) = tabs.sample.sample(GATED, 1, 1, "7", 5)
+    *_, told, posterior, _ = tabs.likelihood.likely_example(0, GATED, "7")
+    assert ": 7 " in note and "class **7**" in told and [*posterior] == [*"0123456789"]
+
+
 # --- Sample
 
 

@@ -62,8 +62,9 @@ def examples_of(net: MaskedImageModel) -> list[Path]:
 
 
 def class_names() -> tuple[str, ...]:
-    """What the conditional model's classes are called, in the order of its labels."""
-    return model(NAMES[0]).config.names
+    """What the conditional model's classes are called, in the order of its labels; where it is not told, 0, 1, ..."""
+    net = model(NAMES[0])
+    return net.config.names or tuple(map(str, range(net.classes)))
 
 
 def class_choice(first: str) -> gr.Dropdown:

@@ -144,7 +144,7 @@ def complete(photo: dict | None, name: str, n: int, temperature: float, class_na
         if chosen is None:
             chosen = int(under_classes(name, truth).sum((1, 2, 3)).argmax())
             told = ", the class that the whole picture is likeliest under"
-        label, told = torch.tensor([chosen]), f" As **{net.config.names[chosen]}**{told}."
+        label, told = torch.tensor([chosen]), f" As **{class_names()[chosen]}**{told}."
     with contextlib.closing(completions(name, given, ~blank, n, label, temperature, seed)) as snapshots:
         for images, done, total in snapshots:
             time.sleep(PAUSE)

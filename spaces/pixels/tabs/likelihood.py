@@ -11,6 +11,7 @@ from hub_models.images import to_glow
 from ._pixels import (
     LIKELIEST,
     class_choice,
+    class_names,
     class_of,
     display,
     enlarged,
@@ -54,9 +55,9 @@ def likely(path: str | None, name: str, class_name: str) -> tuple:
     posterior, told, row = None, "", 0
     if net.classes:
         share = log_p.double().sum((1, 2, 3)).softmax(0)  # all classes equally frequent
-        posterior = dict(zip(net.config.names, share.tolist(), strict=True))
+        posterior = dict(zip(class_names(), share.tolist(), strict=True))
         row = int(share.argmax()) if chosen is None else chosen
-        told = f" All this given the class **{net.config.names[row]}**."
+        told = f" All this given the class **{class_names()[row]}**."
         told += " It is no classifier: it is often sure of a wrong class."
     bits = -log_p[row] / math.log(2)  # (C, H, W)
     maps = bits[None] if len(bits) == 1 else torch.cat([bits.mean(0, keepdim=True), bits])[:, None]

@@ -15,6 +15,7 @@ from ._pixels import (
     MISSING,
     SEEDS,
     class_choice,
+    class_names,
     class_of,
     costs,
     display,
@@ -55,7 +56,7 @@ def sample(name: str, n: int, temperature: float, class_name: str, seed: int) ->
     chosen, label, named = class_of(class_name, EACH), None, [""] * n
     if net.classes:
         label = torch.arange(n) % net.classes if chosen is None else torch.full((n,), chosen)
-        named = [f"{net.config.names[i]} " for i in label.tolist()]
+        named = [f"{class_names()[i]} " for i in label.tolist()]
     channels, height, width = net.shape
     place = torch.arange(height * width).view(height, width)
     yield None, "Sampling ..."
