@@ -58,11 +58,12 @@ import contextlib, gc, io, json, os, resource, signal, sys, traceback
 from pathlib import Path
 import datasets
 import torch
-from PIL import Image
 from torch.utils.tensorboard import SummaryWriter  # imported here, as all that a run imports, once
 from evaluation import bits_per_dim, runner
+from hub_models.images import to_sheet
 from training import train
 from training.data import ImageData, images
+from training.pictures import STAGE
 from training.recipe import recipes
 
 recipes()
@@ -71,8 +72,9 @@ parts = {"train": slice(0, 48), "validation": slice(48, 96), "test": slice(96, 1
 load_split = lambda name, split, file=None: ImageData(pixels[parts[split]], torch.arange(48) % 10, "0" * 40)
 train.load_split = runner.load_split = load_split
 draws = {name: getattr(train, name) for name in ("draw_dashboard", "draw_samples", "draw_stage", "draw_stages")}
+blank = to_sheet(torch.zeros(STAGE, 1, 8, 8, dtype=torch.uint8), STAGE)  # a stage's size: one run may have both
 for name in draws:  # a second each: drawn where a job asks for it
-    setattr(train, name, lambda *given: Image.new("L", (64, 64)).save(given[-1]) or "a caption")
+    setattr(train, name, lambda *given: blank.save(given[-1]) or "a caption")
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"}
 events = 0
 
