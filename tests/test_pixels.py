@@ -97,7 +97,7 @@ def numbers(note: str) -> list[float]:
 
 
 def test_themes_and_endpoints(app, tabs):
-    assert {tab.TITLE for tab in app.themes["pixels"]} == {"Sample", "Complete", "How likely", "Receptive field"}
+    assert [tab.TITLE for tab in app.themes["pixels"]] == ["Sample", "Complete", "How likely", "Receptive field"]
     names = [fn.api_name for fn in app.demo.fns.values()]
     assert len(set(names)) == len(names)
     readme = (SPACES / "pixels" / "README.md").read_text()

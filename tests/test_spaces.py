@@ -646,10 +646,6 @@ def test_scanline_finds_its_themes_in_a_deployed_space(tmp_path, monkeypatch):
     assert Path(app.themes["digits"][0].__file__).is_relative_to(tmp_path)
 
 
-def test_scanline_shows_the_tabs_of_a_theme_in_their_order(app):
-    assert [tab.TITLE for tab in app.themes["pixels"]] == ["Sample", "Complete", "How likely", "Receptive field"]
-
-
 def test_spaces_is_no_package():
     assert not (SPACES / "__init__.py").exists()  # it would shadow the `spaces` package that a hosted Gradio imports
 

@@ -82,8 +82,8 @@ def slowed(net, seconds: float, drawn: list):
 
 
 def test_themes_and_endpoints(app, tabs):
-    titles = {"Complete a sentence", "Write like Shakespeare", "Surprise", "Compare"}
-    assert {tab.TITLE for tab in app.themes["text"]} == titles
+    titles = ["Complete a sentence", "Write like Shakespeare", "Surprise", "Compare"]
+    assert [tab.TITLE for tab in app.themes["text"]] == titles
     names = [fn.api_name for fn in app.demo.fns.values()]
     assert len(set(names)) == len(names)
     readme = (SPACES / "text" / "README.md").read_text()
