@@ -23,8 +23,7 @@ from evaluation.metrics import (
 )
 from evaluation.report import SHOWN, TILE_COLUMNS, draw_mistakes, draw_report, draw_tiles, most_confident
 from evaluation.runner import Measures, advice, command, spread
-from hub_models import HubModel, ImageClassifier
-from hub_models.config import require
+from hub_models import ConvClassifier, HubModel
 from training.data import ImageData
 
 AVERAGES = ("macro", "weighted")
@@ -56,7 +55,8 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
     The averages are over the classes that the images show (the weighted recall is the accuracy), their intervals and
     that of the calibration error by resampling the images.
     """
-    require(hasattr(model, "predict"), f"{args.name} is no classifier: {advice(model)}")
+    if not hasattr(model, "predict"):
+        raise ValueError(f"{args.name} is no classifier: {advice(model)}")
     data.check_labels(getattr(model.config, "classes", None))
     log_p, n = log_probabilities(model, data.images, args.batch_size), len(data)
     predicted = log_p.argmax(-1)
@@ -86,7 +86,7 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
     error, ends = calibration(confidence, right)[0], calibration_interval(confidence, right, args.seed)
     percent = {"value": 100 * error, "unit": "%", "n": n, "interval": [100 * end for end in ends]}
     entries.append({"metric": "calibration_error"} | percent)
-    if isinstance(model, ImageClassifier):
+    if isinstance(model, ConvClassifier):
         for views in VIEWS:
             entries.append(
                 share(f"accuracy_{views}_views", log_probabilities(model, data.images, args.batch_size, views))

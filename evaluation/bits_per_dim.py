@@ -7,7 +7,6 @@ import torch
 from evaluation.metrics import bits_per_dim, mean_interval
 from evaluation.runner import GIVEN, Measures, advice, command, spread
 from hub_models import AutoregressiveImageModel, HubModel
-from hub_models.config import require
 from training.data import ImageData
 
 COLOURS = ("red", "green", "blue")
@@ -19,7 +18,8 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
     Each with its 95 % interval over images.
     """
     fits = isinstance(model, AutoregressiveImageModel)
-    require(fits, f"{args.name} gives no likelihood of images: {advice(model)}")
+    if not fits:
+        raise ValueError(f"{args.name} gives no likelihood of images: {advice(model)}")
     labels = data.conditions(model)
 
     def score(chosen: torch.Tensor) -> torch.Tensor:

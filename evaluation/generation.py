@@ -7,7 +7,6 @@ where its bits go, by position; and what it makes of images of other kinds, to w
 """
 
 import argparse
-import json
 import logging
 import math
 
@@ -18,8 +17,7 @@ from evaluation.bits_per_dim import COLOURS
 from evaluation.metrics import mean_interval, t_interval
 from evaluation.runner import Measures, advice, command, read_source, spread
 from hub_models import AutoregressiveImageModel, HubModel, locate
-from hub_models.base import fetch
-from hub_models.config import require
+from hub_models.base import fetch, read_recipe
 from training.dashboard import figure_bytes
 from training.data import ImageData, load_split
 from training.pictures import sheet_bytes
@@ -28,7 +26,7 @@ logger = logging.getLogger(__name__)
 SAMPLES = 16  # whose neighbours are sought
 OTHERS = 200  # images of each other kind
 CHANNELS = {1: ("grey",), 3: COLOURS}
-PART = 5_000  # training images at a time
+CHUNK = 5_000  # training images at a time
 
 
 def bits_by_position(model: AutoregressiveImageModel, data: ImageData, batch_size: int) -> torch.Tensor:
@@ -87,7 +85,7 @@ def neighbours(
     """
     images = as_seen(model, images)
     least, nearest = torch.full((len(images),), math.inf), torch.zeros_like(images)
-    for part in training.split(PART):
+    for part in training.split(CHUNK):
         part = as_seen(model, part)
         for seen in (part, part.flip(-1)) if flip else (part,):
             found = torch.cdist(images.flatten(1).float(), seen.flatten(1).float()).min(1)
@@ -107,7 +105,7 @@ def trained_on(name: str) -> tuple[str, torch.Tensor, bool]:
     """The name of the data that a checkpoint was trained on, its training images, and whether mirrored ones, too."""
     source = locate(name)
     data = read_source(source)["name"]
-    recipe = json.loads(fetch(source, "recipe.json").read_text(encoding="utf-8"))
+    recipe = read_recipe(fetch(source, "recipe.json"))
     images = load_split(data, "train").first(recipe["data"].get("limit")).images
     return data, images, bool(recipe.get("flip"))
 
@@ -118,8 +116,10 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
     Raises:
         ValueError: the model is no generator, or the split is the one it was trained on.
     """
-    require(isinstance(model, AutoregressiveImageModel), f"{args.name} generates no images: {advice(model)}")
-    require(args.split != "train", "of training images the nearest is each itself: give --split validation or test")
+    if not isinstance(model, AutoregressiveImageModel):
+        raise ValueError(f"{args.name} generates no images: {advice(model)}")
+    if args.split == "train":
+        raise ValueError("of training images the nearest is each itself: give --split validation or test")
     _, training, flip = trained_on(args.name)
     value, low, high = mean_interval(neighbours(model, data.images, training, flip)[0])
     told = {"metric": "nearest_training_image", "unit": "of 255, RMS", "n": len(data)}

@@ -13,7 +13,6 @@ import torch
 from evaluation.metrics import mean_interval
 from evaluation.runner import GIVEN, Measures, advice, command, spread
 from hub_models import AutoregressiveImageModel, HubModel
-from hub_models.config import require
 from training.data import ImageData
 
 BLANKED = 300  # the study masks the last 300 pixels
@@ -66,12 +65,17 @@ def score(
 def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measures:
     """Nats a missing pixel for each number of filled pixels, and the gain of the most probable filling in nats."""
     fits = isinstance(model, AutoregressiveImageModel) and model.config.channels == 1
-    require(fits, f"{args.name} is no model of grey images: {advice(model)}")
+    if not fits:
+        raise ValueError(f"{args.name} is no model of grey images: {advice(model)}")
     levels, (_, height, width) = model.config.levels, model.shape
-    told = f"{args.name} has {levels} levels of grey: the fillings of 2x2 pixels can be searched for 16 at most"
-    require(levels <= 16, told)
-    told = f"{args.name} makes images of {height}x{width}: the study blanks {BLANKED} pixels, and patches of 2x2"
-    require(height * width > BLANKED and min(height, width) >= 2, told)
+    if levels > 16:
+        raise ValueError(
+            f"{args.name} has {levels} levels of grey: the fillings of 2x2 pixels can be searched for 16 at most"
+        )
+    if not (height * width > BLANKED and min(height, width) >= 2):
+        raise ValueError(
+            f"{args.name} makes images of {height}x{width}: the study blanks {BLANKED} pixels, and patches of 2x2"
+        )
 
     labels = data.conditions(model)
 

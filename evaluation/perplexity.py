@@ -18,7 +18,6 @@ from evaluation.kneser_ney import KneserNey
 from evaluation.metrics import perplexity, t_interval
 from evaluation.runner import Measures, advice, command, spread, training_text
 from hub_models import HubModel, TextModel
-from hub_models.config import require
 from hub_models.text import of_tokens
 from training.data import TextData
 
@@ -51,8 +50,10 @@ def by_passages(values: torch.Tensor) -> tuple[float, float, float]:
 
 def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measures:
     """Every figure, with its 95 % interval over passages of the text."""
-    require(isinstance(model, TextModel), f"{args.name} is no text model: {advice(model)}")
-    require(len(data) > 0, f"the {args.split} split has no text: give a larger --limit")
+    if not isinstance(model, TextModel):
+        raise ValueError(f"{args.name} is no text model: {advice(model)}")
+    if not len(data):
+        raise ValueError(f"the {args.split} split has no text: give a larger --limit")
     scored = [part for part in spread(data.texts, lambda text: ranks(model, text), "perplexity") if len(part[0])]
     log_p, likelier, tokens = (torch.cat(parts) for parts in zip(*scored, strict=True))
     lengths = torch.cat([torch.tensor([len(piece) for piece in model.pieces(text)]) for text in data.texts])
@@ -60,7 +61,8 @@ def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measur
     told = (
         f"the model knows {int(possible.sum())} symbols of the {args.split} text, and 2 are the least for an interval"
     )
-    require(int(possible.sum()) > 1, f"{told}: give it more text, of its own kind")
+    if int(possible.sum()) < 2:
+        raise ValueError(f"{told}: give it more text, of its own kind")
     nats = -log_p[possible]
 
     def entry(metric: str, unit: str, values: torch.Tensor, convert=lambda value: value) -> dict:

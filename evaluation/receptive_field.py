@@ -15,22 +15,21 @@ import torch
 
 from hub_models import MODELS, GatedPixelCNN, HubModel, load
 from hub_models.base import write_bytes
-from hub_models.config import require
+from hub_models.causal_conv import CausalConvModel
 from hub_models.images import to_field
-from hub_models.masked_image import MaskedImageModel
 
 SIDE, LAYERS = 15, 2
 
 
-def untrained() -> list[MaskedImageModel]:
+def untrained() -> list[CausalConvModel]:
     """One of each kind, in float64, in which a small gradient is not lost."""
     torch.manual_seed(0)
-    kinds = [kind for kind in MODELS.values() if issubclass(kind, MaskedImageModel)]
+    kinds = [kind for kind in MODELS.values() if issubclass(kind, CausalConvModel)]
     configs = [kind.config_class(height=SIDE, width=SIDE, layers=LAYERS + (kind is GatedPixelCNN)) for kind in kinds]
     return [kind(config).double() for kind, config in zip(kinds, configs, strict=True)]
 
 
-def picture(model: MaskedImageModel, y: int, x: int) -> np.ndarray:
+def picture(model: CausalConvModel, y: int, x: int) -> np.ndarray:
     """uint8 (H, W, 3): what is seen of the pixel (y, x), for a viewer."""
     return to_field(model.receptive_field(y, x), y, x).permute(1, 2, 0).numpy()
 
@@ -48,8 +47,8 @@ def draw(models: dict[str, HubModel], path: Path) -> None:
 
     figure, axes = pyplot.subplots(1, len(models), figsize=(3 * len(models), 3.4), squeeze=False)
     for axis, (name, model) in zip(axes[0], models.items(), strict=True):
-        told = f"{name} is a {type(model).__name__}, whose field is not drawn: give one of masked layers"
-        require(isinstance(model, MaskedImageModel), told)
+        if not isinstance(model, CausalConvModel):
+            raise ValueError(f"{name} is a {type(model).__name__}, whose field is not drawn: give one of masked layers")
         _, height, width = model.shape
         axis.imshow(picture(model, height * 4 // 5, width // 2))
         axis.set_title(f"{name}\n{model.config.layers} layers", fontsize=10)
@@ -68,7 +67,8 @@ def main() -> None:
     parser.add_argument("--model", action="append", default=[], help="shipped name, folder or repository; repeatable")
     args = parser.parse_args()
     try:
-        require(args.png.suffix == ".png", f"{args.png} is no PNG's name: end it with .png")
+        if args.png.suffix != ".png":
+            raise ValueError(f"{args.png} is no PNG's name: end it with .png")
         draw({n: load(n) for n in args.model} or {model.title: model for model in untrained()}, args.png)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")

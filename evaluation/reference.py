@@ -11,16 +11,16 @@ from PIL import Image, ImageOps
 from torch.utils.data import DataLoader, Dataset
 
 from hub_models import AutoregressiveImageModel, DiagonalBiLSTM, RowLSTM, TextModel
+from hub_models.causal_conv import CausalConvModel
 from hub_models.layers.masked import MaskedConv2d
 from hub_models.layers.spatial import DiagonalLayer, RowLayer, lstm_cell
-from hub_models.masked_image import MaskedImageModel
 from training.data import ImageData
 
 
 @contextlib.contextmanager
 def plain_sampling(model: AutoregressiveImageModel) -> Iterator[None]:
     """A context in which `sample` and `complete` evaluate the whole model anew, the usual way, for every sub-pixel."""
-    masked = isinstance(model, MaskedImageModel)
+    masked = isinstance(model, CausalConvModel)
     logits = functools.partial(plain_logits, model) if masked else model.logits
 
     def stream(levels: torch.Tensor, start: int, label: torch.Tensor | None) -> Iterator[torch.Tensor]:
@@ -172,7 +172,7 @@ def plain_scans(model: RowLSTM | DiagonalBiLSTM) -> Iterator[None]:
             del layer.scan, layer.outer
 
 
-def plain_logits(model: MaskedImageModel, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
+def plain_logits(model: CausalConvModel, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
     """`logits` as they are usually computed: channels first, whole kernels, LSTMs in operations of torch."""
 
     def whole(conv: MaskedConv2d, x: torch.Tensor) -> torch.Tensor:
@@ -190,7 +190,7 @@ def plain_logits(model: MaskedImageModel, images: torch.Tensor, label: torch.Ten
     return model.full(out.unflatten(1, (model.shape[0], -1)).movedim(2, -1))
 
 
-def plain_loss(model: MaskedImageModel, images: torch.Tensor) -> torch.Tensor:
+def plain_loss(model: CausalConvModel, images: torch.Tensor) -> torch.Tensor:
     """The loss that `forward` gives, by `plain_logits` and torch's cross-entropy."""
     logits, levels = plain_logits(model, images), model.quantise(images)
     return torch.nn.functional.cross_entropy(logits.flatten(0, -2), levels.flatten())

@@ -21,9 +21,8 @@ from hub_models import AutoregressiveImageModel, HubModel, TextModel, load, loca
 from hub_models.base import WEIGHTS, check_device, fetch, fingerprint, write_bytes, write_json
 from hub_models.card import IDENTITY, extent, read_report, read_results, render_card, write_card
 from hub_models.card import SPLITS as REPORTED
-from hub_models.config import require
 from training.data import DATASETS, SPLITS, ImageData, TextData, describe, load_split
-from training.machine import hardware, interleave, keep_memory, launcher, locked, part
+from training.machine import end_processes, hardware, interleave, keep_memory, launcher, locked
 
 GIVEN = ", given the label"  # after the unit of what a conditional model scores: it is no p(image)
 Measures = list[dict]  # each: metric, value, unit, n, interval
@@ -63,9 +62,12 @@ def run(
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--batch_size", type=int, default=250)
     args = parser.parse_args(argv)
-    require(args.limit is None or args.limit > 0, f"--limit is {args.limit}: give at least 1 image or line")
-    require(args.batch_size > 0, f"--batch_size is {args.batch_size}: give at least 1 image")
-    require(0 <= args.seed < 2**31, f"--seed is {args.seed}: give a number of 0 to 2,147,483,647")
+    if args.limit is not None and args.limit <= 0:
+        raise ValueError(f"--limit is {args.limit}: give at least 1 image or line")
+    if args.batch_size <= 0:
+        raise ValueError(f"--batch_size is {args.batch_size}: give at least 1 image")
+    if not 0 <= args.seed < 2**31:
+        raise ValueError(f"--seed is {args.seed}: give a number of 0 to 2,147,483,647")
     check_device(args.device, "--device")
     state = PartialState(cpu=args.device == "cpu")  # of several GPUs it gives each process its own
     device = state.device if args.device == "cuda" else torch.device(args.device)
@@ -73,8 +75,10 @@ def run(
     with state.main_process_first():  # one fetches and decodes, the others find it done
         source_data = read_source(source)
         own = source_data["file"]
-        told = f"{args.name} was trained on {own}, which is no data set of ours: give that file by --data"
-        require(not own or bool(args.data), told)
+        if own and not args.data:
+            raise ValueError(
+                f"{args.name} was trained on {own}, which is no data set of ours: give that file by --data"
+            )
         model = load(args.name, map_location=device)
         if Path(source).is_dir():
             render_card(source)  # what else is missing or damaged is told before hours of work
@@ -82,9 +86,10 @@ def run(
         same = isinstance(model, TextModel) == isinstance(data, TextData)
         same = same and (isinstance(model, TextModel) or tuple(data.images.shape[1:]) == model.shape)
         told = f"{source}: recipe.json names {source_data['name']}, which {type(model).__name__} does not fit"
-        require(same, f"{told}: download it again, or train anew")
-        told = "one image tells no interval: give --limit 2, or more"
-        require(isinstance(data, TextData) or len(data) > 1, told)
+        if not same:
+            raise ValueError(f"{told}: download it again, or train anew")
+        if not isinstance(data, TextData) and len(data) <= 1:
+            raise ValueError("one image tells no interval: give --limit 2, or more")
     torch.manual_seed(args.seed)
     options = shlex.join(argument for argument in argv if argument != args.name)
     foreign = bool(args.data) and (bool(own) or data.revision != source_data["revision"])  # no published data set
@@ -118,7 +123,7 @@ def run(
     finally:  # what took an hour is at least shown where it cannot be written
         if state.is_main_process:
             print(json.dumps(results), flush=True)
-    part()
+    end_processes()
     return results
 
 
@@ -143,10 +148,10 @@ def read_source(source: str) -> dict:
         limit = data.get("limit")
     except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise ValueError(f"{source}: recipe.json names no data set: download it again, or train anew") from error
-    told = f"{source}: recipe.json names no data set of ours: known are {', '.join(DATASETS)}"
-    require(all(isinstance(v, str) for v in found.values()) and found["name"] in DATASETS, told)
-    told = f"{source}: the limit in recipe.json is {limit!r}: download it again, or train anew"
-    require(limit is None or (type(limit) is int and limit > 0), told)
+    if not (all(isinstance(v, str) for v in found.values()) and found["name"] in DATASETS):
+        raise ValueError(f"{source}: recipe.json names no data set of ours: known are {', '.join(DATASETS)}")
+    if limit is not None and not (type(limit) is int and limit > 0):
+        raise ValueError(f"{source}: the limit in recipe.json is {limit!r}: download it again, or train anew")
     return found | {"limit": limit}
 
 
@@ -185,7 +190,8 @@ def record(folder: Path, results: Measures, files: dict[str, bytes] | None = Non
     weights = results[0]["weights"]
     with locked(folder):  # of two evaluations at once neither loses its results
         now = fingerprint(folder / WEIGHTS)
-        require(now == weights, f"{folder} was trained anew meanwhile: evaluate it again")
+        if now != weights:
+            raise ValueError(f"{folder} was trained anew meanwhile: evaluate it again")
         kept = {key(old): old for old in read_results(folder) if old["weights"] == weights}
         for entry in results:
             if extent(entry) >= extent(kept.get(key(entry), entry)):

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from evaluation.timing import step
 from hub_models import MODELS
 from hub_models.base import write_bytes, write_json
-from hub_models.masked_image import MaskedImageModel
+from hub_models.causal_conv import CausalConvModel
 from training.dashboard import figure_bytes
 from training.machine import hardware, has_bf16
 
@@ -30,7 +30,7 @@ NAMES = {"layers": "layers", "hidden": "h", "side": "pixels a side"}
 IMAGES = 4
 
 
-def kept_bytes(model: MaskedImageModel, images: torch.Tensor) -> int:
+def kept_bytes(model: CausalConvModel, images: torch.Tensor) -> int:
     """Bytes of all that autograd keeps of a forward pass for the backward pass, weights and masks among it."""
     kept: dict[int, int] = {}
 
@@ -46,7 +46,7 @@ def kept_bytes(model: MaskedImageModel, images: torch.Tensor) -> int:
     return total
 
 
-def cost(kind: type[MaskedImageModel], layers: int, hidden: int, side: int, rounds: int) -> dict:
+def cost(kind: type[CausalConvModel], layers: int, hidden: int, side: int, rounds: int) -> dict:
     """Median seconds an image, and MiB kept of each, without and with activation checkpointing."""
     sizes = {"channels": 3, "height": side, "width": side, "levels": 256}
     model = kind(kind.config_class(layers=layers, hidden=hidden, head=hidden, **sizes)).train()
@@ -102,7 +102,7 @@ def main() -> None:
         if not os.access(path if path.exists() else path.parent, os.W_OK):
             parser.error(f"{path} cannot be written: run this in a clone of your own")
     torch.manual_seed(0)
-    kinds = [kind for kind in MODELS.values() if issubclass(kind, MaskedImageModel)]
+    kinds = [kind for kind in MODELS.values() if issubclass(kind, CausalConvModel)]
     wanted = [(kind, grown, BASE | {grown: n}) for kind in kinds for grown, sizes in GROWN.items() for n in sizes]
     rows = []
     for kind, grown, sizes in tqdm(wanted, "scaling"):

@@ -26,13 +26,13 @@ from hub_models import (
     CharLSTM,
     CharLSTMConfig,
     CNNConfig,
+    ConvClassifier,
     DiagonalBiLSTM,
     DiagonalBiLSTMConfig,
     FastCNN,
     FastCNNConfig,
     GatedPixelCNN,
     GatedPixelCNNConfig,
-    ImageClassifier,
     PixelCNN,
     PixelCNNConfig,
     PixelPredictor,
@@ -41,9 +41,9 @@ from hub_models import (
     RowLSTMConfig,
     TextModel,
 )
+from hub_models.causal_conv import CausalConvModel
 from hub_models.layers.masked import MaskedConv2d
 from hub_models.layers.spatial import DiagonalLayer
-from hub_models.masked_image import MaskedImageModel
 from training.augment import alternately, mirrored_and_shifted
 from training.data import ImageData, Windows
 from training.machine import hardware, has_bf16
@@ -61,7 +61,7 @@ def sampling(model: PixelPredictor, count: int, rounds: int) -> dict[str, float]
     return ratio(lambda: model.sample(count), plain, rounds)
 
 
-def weights_read(model: MaskedImageModel) -> int:
+def weights_read(model: CausalConvModel) -> int:
     """How many weights an image takes at least: what sees a pixel itself or its left at each pixel, the rest a row."""
     _, height, width = model.shape
     pixel = row = 0
@@ -83,7 +83,7 @@ def weights_read(model: MaskedImageModel) -> int:
     return height * (width * pixel + row)
 
 
-def deep_sampling(model: MaskedImageModel, count: int, rounds: int, steps: int) -> dict:
+def deep_sampling(model: CausalConvModel, count: int, rounds: int, steps: int) -> dict:
     """As `sampling`, where the plain way takes too long: it is timed for so many sub-pixels and scaled up to all.
 
     `bound_seconds` is what reading the weights alone takes, at the bandwidth measured.
@@ -103,7 +103,7 @@ def training(model: PixelPredictor, count: int, rounds: int) -> dict[str, float]
     return ratio(lambda: step(model, images, True), lambda: step(model, images, False), rounds)
 
 
-def weights_used(model: MaskedImageModel) -> int:
+def weights_used(model: CausalConvModel) -> int:
     """How many weights a pixel is multiplied by in training: of masked kernels, without what is left out of them."""
     used = 0
     for module in model.modules():
@@ -114,7 +114,7 @@ def weights_used(model: MaskedImageModel) -> int:
     return used
 
 
-def deep_training(model: MaskedImageModel, count: int, rounds: int, alike: bool) -> dict:
+def deep_training(model: CausalConvModel, count: int, rounds: int, alike: bool) -> dict:
     """A forward and backward pass, bf16 where the machine has it, against the usual way of it in float32.
 
     `alike` gives the usual way the same bf16. `bound_seconds` is what the products take, three for each of the forward
@@ -147,7 +147,7 @@ def products(size: int, rounds: int) -> dict[str, float]:
     return ratio(lambda: multiply(narrow), lambda: multiply(wide), rounds)
 
 
-def classifier_training(model: ImageClassifier, data: ImageData, shift: int, batch: int, rounds: int) -> dict:
+def classifier_training(model: ConvClassifier, data: ImageData, shift: int, batch: int, rounds: int) -> dict:
     """An epoch of `training.train`'s own trainer (bf16 where the machine has it) against the usual loop.
 
     The usual: a DataLoader that prepares each image in Pillow, channels first, float32, and SGD.

@@ -15,7 +15,7 @@ from evaluation.reference import plain_loss
 from evaluation.speed import classifier_training
 from evaluation.timing import asked, measured, plainly, ratio, step
 from hub_models import DiagonalBiLSTM, FastCNN, FastCNNConfig, GatedPixelCNN, PixelCNN, RowLSTM
-from hub_models.masked_image import MaskedImageModel
+from hub_models.causal_conv import CausalConvModel
 from training.data import ImageData
 from training.machine import hardware
 
@@ -32,12 +32,12 @@ def rates(fast: Callable[[], None], slow: Callable[[], None], rounds: int, many:
     return {"images_per_second": ours, "plain_images_per_second": plain, "ratio": ours / plain}
 
 
-def random_images(model: MaskedImageModel, count: int) -> torch.Tensor:
+def random_images(model: CausalConvModel, count: int) -> torch.Tensor:
     """uint8 (count, C, H, W), where the model is."""
     return torch.randint(0, 256, (count, *model.shape), dtype=torch.uint8, device=model.device)
 
 
-def compiled(model: MaskedImageModel) -> MaskedImageModel:
+def compiled(model: CausalConvModel) -> CausalConvModel:
     """A copy whose layers are compiled, as `training.train --torch_compile True` has them."""
     model = copy.deepcopy(model)
     for layer in model.layers:
@@ -45,7 +45,7 @@ def compiled(model: MaskedImageModel) -> MaskedImageModel:
     return model
 
 
-def training(model: MaskedImageModel, rounds: int, deep: bool) -> dict[str, float]:
+def training(model: CausalConvModel, rounds: int, deep: bool) -> dict[str, float]:
     """Forward and backward passes: bf16, large batches, layers compiled if `deep`, against the usual way.
 
     That is float32 without TF32, channels first, whole kernels, batches of 16, autograd through an LSTM's loop.
@@ -60,19 +60,19 @@ def training(model: MaskedImageModel, rounds: int, deep: bool) -> dict[str, floa
     return rates(lambda: step(ours, many, True), usual, rounds, LARGE, USUAL)
 
 
-def compiling(model: MaskedImageModel, rounds: int) -> dict[str, float]:
+def compiling(model: CausalConvModel, rounds: int) -> dict[str, float]:
     """Forward and backward passes in bf16 over large batches: layers compiled against layers as they are."""
     many, ours = random_images(model, LARGE), compiled(model)
     return rates(lambda: step(ours, many, True), lambda: step(model, many, True), rounds, LARGE, LARGE)
 
 
-def sampling(model: MaskedImageModel, rounds: int, steps: int = 12) -> dict[str, float]:
+def sampling(model: CausalConvModel, rounds: int, steps: int = 12) -> dict[str, float]:
     """Cached sampling of an image against the usual way, which is timed for so many of its sub-pixels."""
     plain = plainly(model, 1, steps)
     return rates(lambda: model.sample(1), plain, rounds, 1, steps / math.prod(model.shape))
 
 
-def together(model: MaskedImageModel, count: int, rounds: int) -> dict[str, float]:
+def together(model: CausalConvModel, count: int, rounds: int) -> dict[str, float]:
     """Cached sampling of many images at once against one at a time."""
     return rates(lambda: model.sample(count), lambda: model.sample(1), rounds, count, 1)
 
@@ -92,7 +92,7 @@ def pairs() -> dict[str, Callable[[int], dict]]:
     for kind in PixelCNN, GatedPixelCNN, RowLSTM, DiagonalBiLSTM:
         name, deep = f"{kind.__name__}, 4 layers, h = 128", kind in (PixelCNN, GatedPixelCNN)
 
-        def make(kind=kind) -> MaskedImageModel:
+        def make(kind=kind) -> CausalConvModel:
             torch.manual_seed(0)
             return kind(kind.config_class(**SIZE)).cuda()
 

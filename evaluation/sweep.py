@@ -30,9 +30,8 @@ from evaluation import text_sweeps
 from evaluation.accuracy import log_probabilities
 from evaluation.metrics import t_interval, wilson_interval
 from evaluation.table import published
-from hub_models import ImageClassifier, load
+from hub_models import ConvClassifier, load
 from hub_models.base import write_json
-from hub_models.config import require
 from training.dashboard import save_figure
 from training.data import TEXTS, ImageData, load_split
 from training.machine import hardware
@@ -52,7 +51,7 @@ SGD = (  # what `cifar10-fast-large` has, for batches of 512
 )
 TRICKS = {  # name -> (source, what takes it away)
     "kernels turned by Muon": ("Jordan et al. 2024, airbench94_muon", SGD),
-    "small images first": ("arXiv 2104.00298", ("--sides", "")),
+    "small images first": ("arXiv 2104.00298", ("--image_sizes", "")),
     "whitening first layer": ("Page 2018", ("--model.whitening", "false")),
     "convolutions start as the identity": ("arXiv 2404.00498", ("--model.dirac", "false")),
     "biases 64 times as fast": ("Page 2018", ("--model.bias_rate", "1")),
@@ -121,9 +120,11 @@ def tricks(run: Run, seeds: int, data: ImageData) -> list[dict]:
 
     `time` is how many times as long a run takes: the seeds' median minutes, validations too, with it over without.
     """
-    require(seeds > 1, f"--seeds is {seeds}: give at least 2, for the intervals")
+    if seeds < 2:
+        raise ValueError(f"--seeds is {seeds}: give at least 2, for the intervals")
     full = [run("full", (), seed) for seed in range(seeds)]
-    require(all("folder" in found for found in full), "the recipe itself diverged: nothing can be compared with it")
+    if not all("folder" in found for found in full):
+        raise ValueError("the recipe itself diverged: nothing can be compared with it")
 
     def row(trick: str, source: str, gains: list[float]) -> dict:
         gain, low, high = t_interval(gains)
@@ -165,7 +166,7 @@ def depth(run: Run, seeds: int, data: ImageData) -> list[dict]:
     return rows + [{"layers": int(layers), "published": value} for layers, value in theirs.items()]
 
 
-def share_right(model: ImageClassifier, data: ImageData, views: int) -> float:
+def share_right(model: ConvClassifier, data: ImageData, views: int) -> float:
     """Accuracy in % over so many views of each image."""
     return 100 * float((log_probabilities(model, data.images, 250, views).argmax(-1) == data.labels).double().mean())
 
@@ -178,7 +179,7 @@ SWEEPS = {
     "words": ("word-lstm-plays", text_sweeps.words),
     "study": (text_sweeps.STUDY, text_sweeps.study),
 }
-WHOLE = ("characters", "words")  # of recipes as they are, whatever --epochs says
+UNCHANGED = ("characters", "words")  # of recipes as they are, whatever --epochs says
 
 
 def draw(name: str, found: dict, path: Path) -> None:
@@ -241,11 +242,13 @@ def main(argv: list[str]) -> dict:
     args = parser.parse_args(argv)
     for option in ("epochs", "seeds", "limit"):
         value = getattr(args, option)
-        require(value is None or value > 0, f"--{option} is {value}: give at least 1")
+        if value is not None and value <= 0:
+            raise ValueError(f"--{option} is {value}: give at least 1")
     budgeted = [option for option in ("epochs", "seeds", "limit", "runs") if getattr(args, option) is not None]
-    told = f"{args.name} trains recipes as they are, under runs: leave out --{', --'.join(budgeted)}"
-    require(not budgeted or args.name not in WHOLE, told)
-    require(args.name != "study" or not args.seeds, "study trains each network once, seed 0: leave out --seeds")
+    if budgeted and args.name in UNCHANGED:
+        raise ValueError(f"{args.name} trains recipes as they are, under runs: leave out --{', --'.join(budgeted)}")
+    if args.name == "study" and args.seeds:
+        raise ValueError("study trains each network once, seed 0: leave out --seeds")
     epochs, seeds, runs = args.epochs or 2, args.seeds or 1, args.runs or Path("runs", "sweeps")
     recipe, compare = SWEEPS[args.name]
     budget = ["--num_train_epochs", str(epochs), *(["--limit", str(args.limit)] if args.limit else [])]
@@ -258,7 +261,7 @@ def main(argv: list[str]) -> dict:
         folder = runs / args.name / f"{variant.replace(' ', '-').replace(',', '')}-seed{seed}"
         options = [*budget, *changes, "--seed", str(seed), "--output_dir", str(folder), "--report_to", "none"]
         command = [recipe, *options, "--disable_tqdm", "True"]
-        if args.name in WHOLE:  # a recipe's own run, as `training.train` alone makes it
+        if args.name in UNCHANGED:  # a recipe's own run, as `training.train` alone makes it
             folder, command = Path("runs", variant), [variant, "--disable_tqdm", "True"]
         bar.update()
         try:
@@ -280,7 +283,7 @@ def main(argv: list[str]) -> dict:
     told += "" if source in TEXTS else f", {len(data):,} validation images"
     found = {
         "recipe": recipe,
-        "budget": "each recipe as it is" if args.name in WHOLE else told,
+        "budget": "each recipe as it is" if args.name in UNCHANGED else told,
         "hardware": hardware(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
         "command": shlex.join(["python", "-m", "evaluation.sweep", *argv]),
         "rows": rows,

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from hub_models import MODELS, shipped
 from hub_models.base import PRETRAINED, WEIGHTS, read_json, write_text
-from hub_models.card import format_value, read_results
-from hub_models.config import require
+from hub_models.card import format_value, read_folder, read_results
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -253,7 +252,7 @@ def shipped_table() -> str:
     lines = ["| model | kind | data | parameters | MiB | epochs | minutes, on |", "| --- " * 7 + "|"]
     for name in shipped():
         folder = PRETRAINED / name
-        config, recipe, trained = (read_json(folder / f) for f in ("config.json", "recipe.json", "train_results.json"))
+        config, recipe, trained, _ = read_folder(folder)
         told = [MODELS[config["model_type"]].title, recipe["data"]["repo_id"], f"{trained['parameters']:,}"]
         told += [f"{(folder / WEIGHTS).stat().st_size / 2**20:.2f}", _epochs(name)]
         told.append(f"{trained['minutes']:,.0f}, {recipe['machine']['hardware']}")
@@ -306,7 +305,8 @@ def filled(text: str) -> str:
         head, begun, rest = text.partition(f"<!-- {name} -->\n")
         old, ended, tail = rest.partition("<!-- end -->")
         whole = begun and ended and "<!--" not in old
-        require(whole, f"README.md lacks <!-- {name} --> or its <!-- end -->: put it back")
+        if not whole:
+            raise ValueError(f"README.md lacks <!-- {name} --> or its <!-- end -->: put it back")
         text = f"{head}<!-- {name} -->\n{table}\n<!-- end -->{tail}"
     return text
 

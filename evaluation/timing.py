@@ -16,7 +16,7 @@ from tqdm import tqdm
 from evaluation.reference import plain_sampling
 from hub_models import AutoregressiveImageModel
 from hub_models.base import read_json, write_json
-from hub_models.masked_image import MaskedImageModel
+from hub_models.causal_conv import CausalConvModel
 
 
 def ratio(fast: Callable[[], None], slow: Callable[[], None], rounds: int) -> dict[str, float]:
@@ -42,7 +42,7 @@ def step(model: AutoregressiveImageModel, images: torch.Tensor, bf16: bool) -> N
     model.zero_grad()
 
 
-def plainly(model: MaskedImageModel, count: int, steps: int) -> Callable[[], None]:
+def plainly(model: CausalConvModel, count: int, steps: int) -> Callable[[], None]:
     """The usual way of sampling, of so many sub-pixels of each image: all of them would take too long."""
     known = torch.ones(1, 1, *model.shape[1:], dtype=torch.bool)
     known.view(-1)[: steps // model.shape[0]] = False

@@ -17,7 +17,6 @@ from evaluation.metrics import bootstrap_intervals, t_interval
 from evaluation.runner import Measures, advice, command, training_text
 from evaluation.text_metrics import bleu, distinct_n, known_words, longest_copied_span, repetition
 from hub_models import HubModel, TextModel
-from hub_models.config import require
 from training.data import TextData, load_split
 
 PROMPTS = {  # the study's, and the temperatures at which it tried them
@@ -60,7 +59,8 @@ def facts(model: TextModel, texts: list[str], training: str) -> dict[str, tuple[
     for text in texts:
         words = words_of(re.sub(r"\s\S*$", "", text))  # but the last, which may be cut
         told = f"a text of {len(text)} characters has {len(words)} whole words, too few to be told of"
-        require(len(words) >= 3, f"{told}: train the model longer, and give a larger --limit")
+        if len(words) < 3:
+            raise ValueError(f"{told}: train the model longer, and give a larger --limit")
         tokens = model.encode(text).tolist()
         shares = {f"distinct_{n}": distinct_n(words, n) for n in (1, 2, 3)}
         shares |= {"repetition": repetition(tokens, WINDOW), "known_words": known_words(words, lexicon)}
@@ -73,7 +73,8 @@ def facts(model: TextModel, texts: list[str], training: str) -> dict[str, tuple[
 def read(args: argparse.Namespace) -> str:
     """The text that the model was trained on, against which its own is held."""
     training = training_text(args)
-    require(training is not None, f"{args.name} was trained on another file than {args.data}: give that one by --data")
+    if training is None:
+        raise ValueError(f"{args.name} was trained on another file than {args.data}: give that one by --data")
     return "".join(training.texts)
 
 
@@ -102,7 +103,8 @@ def from_nothing(model: TextModel, seed: int) -> list[str]:
 
 def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measures:
     """Each figure of what the model writes, with its interval over texts; that of BLEU by resampling the places."""
-    require(isinstance(model, TextModel), f"{args.name} writes no text: {advice(model)}")
+    if not isinstance(model, TextModel):
+        raise ValueError(f"{args.name} writes no text: {advice(model)}")
     training, text = read(args), "".join(data.texts)
     entries = []
     for name, (unit, values) in facts(model, from_nothing(model, args.seed), training).items():
@@ -118,7 +120,8 @@ def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measur
         true = words_of(text[place : place + len(continued)])
         if true and words_of(continued):
             candidates.append(words_of(continued)), references.append(true)
-    require(len(candidates) > 1, f"the {args.split} text is too short to be continued: give a larger --limit")
+    if len(candidates) <= 1:
+        raise ValueError(f"the {args.split} text is too short to be continued: give a larger --limit")
 
     def score(at: torch.Tensor) -> list[float]:
         return [100 * bleu([candidates[i] for i in at], [references[i] for i in at], 2)]

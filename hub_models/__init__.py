@@ -7,9 +7,9 @@ from .base import HubModel, locate, open_checkpoint, shipped
 from .char_lstm import CharLSTM, CharLSTMConfig
 from .cnn import CNN, CNNConfig
 from .config import nearest
+from .conv_classifier import ConvClassifier
 from .fast_cnn import FastCNN, FastCNNConfig
 from .gated_pixel_cnn import GatedPixelCNN, GatedPixelCNNConfig
-from .image_classifier import ImageClassifier
 from .pixel_classifier import PixelClassifier, PixelClassifierConfig
 from .pixel_predictor import PixelPredictor, PixelPredictorConfig
 from .pixel_rnn import DiagonalBiLSTM, DiagonalBiLSTMConfig, PixelCNN, PixelCNNConfig, RowLSTM, RowLSTMConfig
@@ -38,7 +38,7 @@ __all__ = [
     "GatedPixelCNN",
     "GatedPixelCNNConfig",
     "HubModel",
-    "ImageClassifier",
+    "ConvClassifier",
     "PixelCNN",
     "PixelCNNConfig",
     "PixelClassifier",

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
-from .base import HubModel, check_images, wide
-from .config import ModelConfig, is_whole, require
+from .base import HubModel, at_least_float32, check_images
+from .config import ModelConfig, is_integer
 from .layers.cross_entropy import CrossEntropy
 
 Progress = Callable[[torch.Tensor, int, int], None]
-MOST = 1_000_000  # images at once
+MAX_IMAGES = 1_000_000  # images at once
 OVERFLOWN = "the model's outputs are not finite: its weights are broken, or too large for their dtype"
 
 
@@ -25,9 +25,11 @@ def check_known(known: torch.Tensor, count: int, shape: tuple[int, int, int]) ->
     """
     _, height, width = shape
     wanted = f"a bool tensor ({f'{count} or ' if count > 1 else ''}1, 1, {height}, {width}), True = keep"
-    require(isinstance(known, torch.Tensor), f"known is a {type(known).__name__}: give {wanted}")
+    if not isinstance(known, torch.Tensor):
+        raise ValueError(f"known is a {type(known).__name__}: give {wanted}")
     fits = known.dim() == 4 and tuple(known.shape[1:]) == (1, height, width) and len(known) in (1, count)
-    require(known.dtype == torch.bool and fits, f"known is {known.dtype} {tuple(known.shape)}: give {wanted}")
+    if not (known.dtype == torch.bool and fits):
+        raise ValueError(f"known is {known.dtype} {tuple(known.shape)}: give {wanted}")
 
 
 def check_count(n: int, what: str) -> None:
@@ -36,7 +38,8 @@ def check_count(n: int, what: str) -> None:
     Raises:
         ValueError: with what was given.
     """
-    require(is_whole(n) and 1 <= n <= MOST, f"n is {n!r}: ask for at least one {what}, and at most {MOST:,}")
+    if not (is_integer(n) and 1 <= n <= MAX_IMAGES):
+        raise ValueError(f"n is {n!r}: ask for at least one {what}, and at most {MAX_IMAGES:,}")
 
 
 def check_generator(generator: torch.Generator | None) -> None:
@@ -46,7 +49,10 @@ def check_generator(generator: torch.Generator | None) -> None:
         ValueError: with what was given.
     """
     on_cpu = generator is None or (isinstance(generator, torch.Generator) and generator.device.type == "cpu")
-    require(on_cpu, f"generator is {generator!r}: give a torch.Generator on the CPU; every device then draws alike")
+    if not on_cpu:
+        raise ValueError(
+            f"generator is {generator!r}: give a torch.Generator on the CPU; every device then draws alike"
+        )
 
 
 class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-generation"):
@@ -94,7 +100,8 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
 
     def _check_label(self, label: torch.Tensor | None, count: int) -> None:
         """Refuse a label on a model that takes none; conditional models override it."""
-        require(label is None, f"{type(self).__name__} is unconditional: leave label out")
+        if label is not None:
+            raise ValueError(f"{type(self).__name__} is unconditional: leave label out")
 
     def forward(self, images: torch.Tensor, return_loss: bool = True) -> dict:
         """uint8 (B, C, H, W) -> `loss`, nats a sub-pixel, and `logits` (B, C, H, W, levels).
@@ -122,9 +129,10 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         check_images(images, self.shape)
         self._check_label(label, len(images))
         with self.exact(), self.evaluating():
-            log_p = wide(self.logits(images, label)).log_softmax(-1)  # (B, C, H, W, levels)
+            log_p = at_least_float32(self.logits(images, label)).log_softmax(-1)  # (B, C, H, W, levels)
         own = log_p.gather(-1, self.quantise(images).to(log_p.device)[..., None]).squeeze(-1)
-        require(not own.isnan().any(), OVERFLOWN)  # one NaN among a sub-pixel's logits makes all of its log p NaN
+        if own.isnan().any():
+            raise ValueError(OVERFLOWN)  # one NaN among a sub-pixel's logits makes all of its log p NaN
         return own
 
     def log_prob(self, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
@@ -192,7 +200,8 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         check_count(n, "completion")
         number = isinstance(temperature, numbers.Real) and not isinstance(temperature, bool)
         number = number and 0 <= temperature < math.inf and int(temperature) <= sys.float_info.max
-        require(number, f"temperature is {temperature!r}: give a number of at least 0 (0 is greedy)")
+        if not number:
+            raise ValueError(f"temperature is {temperature!r}: give a number of at least 0 (0 is greedy)")
         check_generator(generator)
         self._check_label(label, len(images))
 
@@ -246,13 +255,15 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         """
         ModelConfig.check_number("limit", limit, int, 1, 2**40)
         check_images(image, self.shape)
-        require(len(image) == 1, f"image holds {len(image)} images: give one")
+        if len(image) != 1:
+            raise ValueError(f"image holds {len(image)} images: give one")
         check_known(known, 1, self.shape)
         self._check_label(label, 1)
         image, known = image.cpu(), known.cpu()
         hole = (~known[0]).expand(self.shape).nonzero()  # (sub-pixels, 3)
         levels, count = self.config.levels, self.config.levels ** len(hole)
-        require(count <= limit, f"a hole of {len(hole)} sub-pixels has {levels}^{len(hole)} fillings: at most {limit}")
+        if count > limit:
+            raise ValueError(f"a hole of {len(hole)} sub-pixels has {levels}^{len(hole)} fillings: at most {limit}")
         scores, fillings = [], []
         for chunk in torch.arange(count).split(256):
             values = chunk[:, None] // levels ** torch.arange(len(hole)) % levels  # (chunk, sub-pixels)
@@ -286,7 +297,8 @@ def draw(logits: torch.Tensor, temperature: float, noise: torch.Tensor) -> torch
     """
     logits = logits.double()
     peak = logits.amax(-1, keepdim=True)  # of a row with a NaN this is one
-    require(math.isfinite(peak.sum()), OVERFLOWN)
+    if not math.isfinite(peak.sum()):
+        raise ValueError(OVERFLOWN)
     if temperature == 0:
         return logits.argmax(-1)
     logits = (logits - peak).div_(temperature)  # the maximum first: a tiny one is no NaN

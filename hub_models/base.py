@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from .config import ModelConfig, nearest, require
+from .config import ModelConfig, nearest, renamed
 from .shared import forbid_tf32, set_all, shared
 
 PRETRAINED = Path(__file__).parent / "pretrained"
@@ -63,7 +63,19 @@ def read_json(path: Path) -> dict | list:
         raise ValueError(f"{path} is not valid JSON: delete it, or download it again") from error
 
 
-def wide(tensor: torch.Tensor) -> torch.Tensor:
+def read_recipe(path: Path) -> dict:
+    """Read a `recipe.json` of any age, with today's names of all fields.
+
+    Raises:
+        FileNotFoundError: there is no such file. ValueError: it is damaged.
+    """
+    recipe = read_json(path)
+    if not (isinstance(recipe, dict) and isinstance(recipe.get("model"), dict)):
+        raise ValueError(f"{path} is damaged: download it again")
+    return renamed(recipe) | {"model": renamed(recipe["model"])}
+
+
+def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
     """In float32 what is narrower, else as it is: for probabilities and sums of them."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
@@ -141,11 +153,11 @@ def open_checkpoint(name: str | Path, **kwargs) -> Stored:
     unknown = sorted(set(kwargs) - {*HUB_ARGUMENTS, "map_location", "strict"})
     if unknown:
         raise TypeError(f"there is no argument {unknown[0]!r}: {nearest(unknown[0], [*HUB_ARGUMENTS, 'map_location'])}")
-    told = "strict=False would leave random weights: Scanline always loads strictly"
-    require(kwargs.get("strict", True) is True, told)
+    if kwargs.get("strict", True) is not True:
+        raise ValueError("strict=False would leave random weights: Scanline always loads strictly")
     source = locate(name)
-    told = f"{source} is a folder, which has no revisions: leave revision out, or give owner/name"
-    require(not (kwargs.get("revision") and os.path.isdir(source)), told)
+    if kwargs.get("revision") and os.path.isdir(source):
+        raise ValueError(f"{source} is a folder, which has no revisions: leave revision out, or give owner/name")
     hub = {key: kwargs[key] for key in HUB_ARGUMENTS if key in kwargs}
     path = fetch(source, "config.json", **hub)
     try:
@@ -153,13 +165,14 @@ def open_checkpoint(name: str | Path, **kwargs) -> Stored:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{source}: config.json is not valid JSON ({error}): download or save it again") from error
     valid = isinstance(config, dict) and isinstance(config.get("model_type"), str)
-    require(valid, f"{source}: config.json names no model_type, so this is no Scanline checkpoint")
+    if not valid:
+        raise ValueError(f"{source}: config.json names no model_type, so this is no Scanline checkpoint")
     commit = path.parent.name  # of the Hub's cache; a publish between two requests must not mix two checkpoints
     if not os.path.isdir(source) and re.fullmatch("[0-9a-f]{40}", commit):
         hub["revision"] = commit
     device = kwargs.get("map_location", "cpu")
     check_device(device, "map_location")
-    return Stored(source, config, hub, device)
+    return Stored(source, renamed(config), hub, device)
 
 
 def check_device(device: str | torch.device, name: str) -> None:
@@ -214,7 +227,8 @@ class Bounded(TorchFunctionMode):
         kwargs = kwargs or {}
         if function in self.MAKERS:
             self.left -= function(*args, **kwargs | {"device": "meta"}).numel()
-            require(self.left >= 0, self.told)
+            if self.left < 0:
+                raise ValueError(self.told)
         return function(*args, **kwargs)
 
 
@@ -248,7 +262,8 @@ class HubModel(
     def __init__(self, config: ModelConfig):
         super().__init__()
         wanted = type(self).config_class
-        require(isinstance(config, wanted), f"config is a {type(config).__name__}: give a {wanted.__name__}")
+        if not isinstance(config, wanted):
+            raise ValueError(f"config is a {type(config).__name__}: give a {wanted.__name__}")
         self.config = config
 
     @property
@@ -269,7 +284,8 @@ class HubModel(
             ValueError: with their dtype.
         """
         dtype = next(self.parameters()).dtype
-        require(dtype.itemsize >= 4, f"the weights are {dtype}, too coarse for a likelihood: call model.float() first")
+        if dtype.itemsize < 4:
+            raise ValueError(f"the weights are {dtype}, too coarse for a likelihood: call model.float() first")
 
     def evaluating(self) -> contextlib.AbstractContextManager[None]:
         """A context in `eval()` mode; each part's mode comes back when the last thread is out."""
@@ -292,12 +308,16 @@ class HubModel(
         Raises:
             FileNotFoundError: nothing there. ValueError: another class's, a damaged or a foreign checkpoint.
         """
-        told = f"{cls.__name__} is a family of models: open one with hub_models.load, which picks the class"
-        require(hasattr(cls, "config_class"), told)
+        if not hasattr(cls, "config_class"):
+            raise ValueError(
+                f"{cls.__name__} is a family of models: open one with hub_models.load, which picks the class"
+            )
         stored, own = open_checkpoint(pretrained_model_name_or_path, **kwargs), cls.config_class.model_type
         found = stored.config["model_type"]
-        told = f"{stored.source} holds a {found!r}, not a {own!r}: open it with hub_models.load, which picks the class"
-        require(found == own, told)
+        if found != own:
+            raise ValueError(
+                f"{stored.source} holds a {found!r}, not a {own!r}: open it with hub_models.load, which picks the class"
+            )
         return cls.from_stored(stored)
 
     @classmethod
@@ -307,8 +327,10 @@ class HubModel(
         source, config, hub, device = stored
         fields = {field.name for field in dataclasses.fields(cls.config_class)}
         unknown, missing = sorted(set(config) - fields), sorted(fields - {*config, *cls.config_class.optional})
-        require(not unknown, f"{source}: config.json has fields unknown to {cls.__name__}: {', '.join(unknown)}")
-        require(not missing, f"{source}: config.json lacks fields of {cls.__name__}: {', '.join(missing)}")
+        if unknown:
+            raise ValueError(f"{source}: config.json has fields unknown to {cls.__name__}: {', '.join(unknown)}")
+        if missing:
+            raise ValueError(f"{source}: config.json lacks fields of {cls.__name__}: {', '.join(missing)}")
         checked = cls.config_class(**config)
         weights = read_weights(fetch(source, WEIGHTS, **hub))
         held = sum(tensor.numel() for tensor in weights.values())
@@ -329,7 +351,8 @@ class HubModel(
             "holds NaN or infinity in": [k for k in common if not weights[k].double().isfinite().all()],
         }
         told = [f"{what} {', '.join(keys[:3])}{' ...' if keys[3:] else ''}" for what, keys in faults.items() if keys]
-        require(not told, f"{source}: {WEIGHTS} does not fit its config.json: it {' and '.join(told)}")
+        if told:
+            raise ValueError(f"{source}: {WEIGHTS} does not fit its config.json: it {' and '.join(told)}")
         if any(tensor.dtype == torch.float64 for tensor in weights.values()):
             model.double()  # or what was saved would come back rounded; less than float32 becomes that exactly
         model.load_state_dict(weights, strict=True)
@@ -347,7 +370,8 @@ class HubModel(
         """
         unknown = sorted(key for key in set(kwargs) - {"config", "model_card_kwargs"} if kwargs[key] is not False)
         told = "to push, call push_to_hub(repo_id), or `python -m training.publish`, which brings the card, too"
-        require(not unknown, f"save_pretrained writes a folder and takes no {', '.join(unknown)}: {told}")
+        if unknown:
+            raise ValueError(f"save_pretrained writes a folder and takes no {', '.join(unknown)}: {told}")
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         write_bytes(folder / WEIGHTS, save({name: tensor.contiguous() for name, tensor in self.state_dict().items()}))
@@ -361,7 +385,11 @@ def check_images(images: torch.Tensor, shape: tuple[int, int, int], name: str = 
         ValueError: with what was given and what is wanted.
     """
     wanted = f"a uint8 tensor (B, {shape[0]}, {shape[1]}, {shape[2]}) of values 0 to 255"
-    require(isinstance(images, torch.Tensor), f"{name} is a {type(images).__name__}: give {wanted}")
-    require(images.dtype == torch.uint8, f"{name} has dtype {images.dtype}: give {wanted}")
-    require(images.dim() == 4 and tuple(images.shape[1:]) == shape, f"{name} is {tuple(images.shape)}: give {wanted}")
-    require(len(images) > 0, f"{name} is an empty batch: give at least one image")
+    if not isinstance(images, torch.Tensor):
+        raise ValueError(f"{name} is a {type(images).__name__}: give {wanted}")
+    if images.dtype != torch.uint8:
+        raise ValueError(f"{name} has dtype {images.dtype}: give {wanted}")
+    if not (images.dim() == 4 and tuple(images.shape[1:]) == shape):
+        raise ValueError(f"{name} is {tuple(images.shape)}: give {wanted}")
+    if not len(images):
+        raise ValueError(f"{name} is an empty batch: give at least one image")

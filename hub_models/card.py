@@ -10,8 +10,7 @@ import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, constants, eval_result_entries_to_yaml
 from safetensors import SafetensorError, safe_open
 
-from .base import PRETRAINED, WEIGHTS, fingerprint, read_json, write_text
-from .config import require
+from .base import PRETRAINED, WEIGHTS, fingerprint, read_json, read_recipe, write_text
 
 TEMPLATE = Path(__file__).with_name("card.md")
 README = "README.md"
@@ -128,8 +127,8 @@ def read_folder(folder: Path) -> tuple[dict, dict, dict, list[dict]]:
     """
     for split in SPLITS:
         read_report(folder, split)
-    names = ("config.json", "recipe.json", "train_results.json")
-    return *(read_json(folder / name) for name in names), read_results(folder)
+    config, trained = (read_json(folder / name) for name in ("config.json", "train_results.json"))
+    return config, read_recipe(folder / "recipe.json"), trained, read_results(folder)
 
 
 def read_results(folder: str | Path) -> list[dict]:
@@ -141,7 +140,8 @@ def read_results(folder: str | Path) -> list[dict]:
     path = Path(folder, "eval_results.json")
     results = read_json(path) if path.is_file() else []
     whole = isinstance(results, list) and all(isinstance(entry, dict) and {*IDENTITY} <= {*entry} for entry in results)
-    require(whole, f"{path} is damaged: delete it, and evaluate again")
+    if not whole:
+        raise ValueError(f"{path} is damaged: delete it, and evaluate again")
     return results
 
 
@@ -155,7 +155,8 @@ def read_report(folder: str | Path, split: str) -> dict | None:
     if not path.is_file():
         return None
     found = read_json(path)
-    require(isinstance(found, dict) and "weights" in found, f"{path} is damaged: delete it, and evaluate again")
+    if not (isinstance(found, dict) and "weights" in found):
+        raise ValueError(f"{path} is damaged: delete it, and evaluate again")
     return found if found["weights"] == fingerprint(Path(folder, WEIGHTS)) else None
 
 
@@ -273,7 +274,7 @@ def _settings(recipe: dict, trained: dict) -> dict[str, Any]:
     machine, best = recipe["machine"], trained["best_validation"]
     table = {key: recipe["training"].get(key, standard) for key, standard in HEADLINE.items()}
     if recipe.get("window"):
-        carried = "the state is carried" if recipe["carry"] else "shuffled"
+        carried = "the state is carried" if recipe["carry_state"] else "shuffled"
         table["window"] = f"{', then '.join(map(str, recipe['window']))} tokens, {carried}"
     if recipe.get("clip_value"):
         table["clipped by value"] = recipe["clip_value"]
@@ -284,8 +285,8 @@ def _settings(recipe: dict, trained: dict) -> dict[str, Any]:
         table["optimiser"] = f"Muon for kernels between features{rest}"
     if recipe["patience"]:
         table["patience"] = f"{recipe['patience']} validations"
-    if recipe["training"].get("bf16") and recipe["exact_from"] < 1:
-        table["float32 from"] = f"{recipe['exact_from']:.0%} of the steps"
+    if recipe["training"].get("bf16") and recipe["float32_from"] < 1:
+        table["float32 from"] = f"{recipe['float32_from']:.0%} of the steps"
     augmentations = ["mirrored every other time"] if recipe.get("flip") else []
     if recipe.get("shift"):
         augmentations.append(f"shifted by up to {recipe['shift']} pixels")
@@ -295,10 +296,10 @@ def _settings(recipe: dict, trained: dict) -> dict[str, Any]:
     if recipe.get("cutout"):
         others = "in the others " if recipe.get("cutmix") else ""
         augmentations.append(f"{others}a square of {recipe['cutout']} pixels made grey")
-    if recipe.get("sides"):
-        stages = [(side, len(list(same))) for side, same in itertools.groupby(recipe["sides"])]
+    if recipe.get("image_sizes"):
+        stages = [(side, len(list(same))) for side, same in itertools.groupby(recipe["image_sizes"])]
         shares = ", ".join(f"{side} pixels in {count}" for side, count in stages)
-        table["sides of images"] = f"of {len(recipe['sides'])} equal stages {shares}"
+        table["image sizes"] = f"of {len(recipe['image_sizes'])} equal stages {shares}"
     if augmentations:
         table["augmentation"] = ", ".join(augmentations)
     if recipe.get("ema"):

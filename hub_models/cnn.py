@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from .config import require
-from .image_classifier import ImageClassifier, ImageClassifierConfig
+from .conv_classifier import ConvClassifier, ConvClassifierConfig
 
 
 @dataclass
-class CNNConfig(ImageClassifierConfig):
+class CNNConfig(ConvClassifierConfig):
     """Architecture and preprocessing of a CNN."""
 
     model_type: str = "cnn"
@@ -30,8 +29,10 @@ class CNNConfig(ImageClassifierConfig):
         self.check_int("filters", 1, 1024)
         self.check_float("dropout", 0, 0.99)
         room = min(self.height, self.width) >= self.least
-        told = f"height is {self.height}, width {self.width}: {self.num_layers} layers need {self.least} of each"
-        require(room, told)
+        if not room:
+            raise ValueError(
+                f"height is {self.height}, width {self.width}: {self.num_layers} layers need {self.least} of each"
+            )
 
     @property
     def least(self) -> int:
@@ -39,7 +40,7 @@ class CNNConfig(ImageClassifierConfig):
         return 2 ** (self.num_layers // 2)
 
 
-class CNN(ImageClassifier, pipeline_tag="image-classification", tags=["cnn", "image-classification", "cifar10"]):
+class CNN(ConvClassifier, pipeline_tag="image-classification", tags=["cnn", "image-classification", "cifar10"]):
     """Classify a colour image with a plain stack of convolutions."""
 
     config_class = CNNConfig

@@ -7,11 +7,19 @@ import math
 import numbers
 from typing import ClassVar
 
+# Old names of fields in config.json and recipe.json, so that run folders and checkpoints of any age can be read.
+RENAMED = {
+    "exact_from": "float32_from",
+    "half": "store_fp16",
+    "carry": "carry_state",
+    "sides": "image_sizes",
+    "turn": "muon_step",
+}
 
-def require(condition: bool, message: str) -> None:
-    """Raise ValueError(message) unless the condition holds."""
-    if not condition:
-        raise ValueError(message)
+
+def renamed(fields: dict) -> dict:
+    """Replace the old names of fields by today's."""
+    return {RENAMED.get(name, name): value for name, value in fields.items()}
 
 
 def nearest(name: str, known: list[str]) -> str:
@@ -20,7 +28,7 @@ def nearest(name: str, known: list[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(known) or 'none'}"
 
 
-def is_whole(value: object) -> bool:
+def is_integer(value: object) -> bool:
     """Whether a value is a whole number, Python's or NumPy's, and no truth value."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
@@ -37,7 +45,8 @@ class ModelConfig:
 
     def __post_init__(self):
         own = type(self).model_type
-        require(self.model_type == own, f"model_type is {self.model_type!r}: this config is for {own!r}")
+        if self.model_type != own:
+            raise ValueError(f"model_type is {self.model_type!r}: this config is for {own!r}")
 
     def to_json_string(self) -> str:
         """The fields as JSON; transformers' TensorBoard callback asks for it by this name."""
@@ -46,9 +55,10 @@ class ModelConfig:
     @staticmethod
     def check_number(name: str, value: object, kind: type, low: float, high: float) -> None:
         """Refuse a value that is no number, or no whole number where `kind` is int, in low..high."""
-        fits = is_whole(value) if kind is int else isinstance(value, numbers.Real) and not isinstance(value, bool)
+        fits = is_integer(value) if kind is int else isinstance(value, numbers.Real) and not isinstance(value, bool)
         wanted = "a whole number" if kind is int else "a number"
-        require(fits and low <= value <= high, f"{name} is {value!r}: give {wanted} from {low} to {high}")
+        if not (fits and low <= value <= high):
+            raise ValueError(f"{name} is {value!r}: give {wanted} from {low} to {high}")
 
     def check_int(self, name: str, low: int, high: int) -> None:
         """Refuse a field that is no whole number in low..high."""
@@ -64,7 +74,8 @@ class ModelConfig:
     def check_bool(self, name: str) -> None:
         """Refuse a field that is neither True nor False."""
         value = getattr(self, name)
-        require(isinstance(value, bool), f"{name} is {value!r}: give true or false")
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} is {value!r}: give true or false")
 
     def check_tuple(self, name: str, kind: type, least: int, most: int) -> None:
         """Refuse a field that is no sequence of so many values of a kind; of JSON's list, make a tuple."""
@@ -73,18 +84,22 @@ class ModelConfig:
         sequence = isinstance(value, (list, tuple)) and least <= len(value) <= most
         kinds = (int, float) if kind is float else kind
         told = f"{name} is {value!r}: give {wanted} values of type {kind.__name__}"
-        require(sequence and all(isinstance(v, kinds) and not isinstance(v, bool) for v in value), told)
-        require(kind is not float or all(isinstance(v, int) or math.isfinite(v) for v in value), told)
+        if not (sequence and all(isinstance(v, kinds) and not isinstance(v, bool) for v in value)):
+            raise ValueError(told)
+        if kind is float and not all(isinstance(v, int) or math.isfinite(v) for v in value):
+            raise ValueError(told)
         setattr(self, name, tuple(value))
 
     def check_names(self, least: int, most: int) -> None:
         """Refuse a field `names` that does not give so many classes a name of their own each, fit for a table."""
         self.check_tuple("names", str, least, most)
-        require(len(set(self.names)) == len(self.names), f"names is {self.names!r}: give each class its own")
-        told = f"names is {self.names!r}: give words that fit a table, without | and line ends"
-        require(all(name.strip() and not set(name) & set("|\n\r") for name in self.names), told)
+        if len(set(self.names)) != len(self.names):
+            raise ValueError(f"names is {self.names!r}: give each class its own")
+        if not all(name.strip() and not set(name) & set("|\n\r") for name in self.names):
+            raise ValueError(f"names is {self.names!r}: give words that fit a table, without | and line ends")
 
     def check_choice(self, name: str, choices: tuple[str, ...]) -> None:
         """Refuse a field that is none of the choices."""
         value = getattr(self, name)
-        require(value in choices, f"{name} is {value!r}: give one of {', '.join(choices)}")
+        if value not in choices:
+            raise ValueError(f"{name} is {value!r}: give one of {', '.join(choices)}")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .image_classifier import ImageClassifier, ImageClassifierConfig
+from .conv_classifier import ConvClassifier, ConvClassifierConfig
 
 PATCH = 2  # side of what the first layer whitens
 SAMPLE = 5_000  # images that tell the patches' covariance
@@ -24,7 +24,7 @@ NESTEROV = {"momentum": 0.85, "nesterov": True}  # of the optimiser (arXiv 2404.
 
 
 @dataclass
-class FastCNNConfig(ImageClassifierConfig):
+class FastCNNConfig(ConvClassifierConfig):
     """Architecture and preprocessing of a FastCNN."""
 
     model_type: str = "fast_cnn"
@@ -33,7 +33,9 @@ class FastCNNConfig(ImageClassifierConfig):
     whitening: bool = True  # else the first layer is trained as any other
     dirac: bool = True  # convolutions start as the identity on as many channels as come in
     bias_rate: float = 64.0  # in training, the learning rate of batch norm's biases over that of all else
-    turn: float = 0.24  # in training by Muon, the most of its length that a kernel turns by a step (airbench94_muon)
+    muon_step: float = (
+        0.24  # in training by Muon, the most of its length that a kernel turns by a step (airbench94_muon)
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -46,7 +48,7 @@ class FastCNNConfig(ImageClassifierConfig):
         self.check_bool("whitening")
         self.check_bool("dirac")
         self.check_float("bias_rate", 1e-6, 1e6)
-        self.check_float("turn", 1e-6, 1)
+        self.check_float("muon_step", 1e-6, 1)
 
     @property
     def least(self) -> int:
@@ -87,7 +89,7 @@ class Scaled(nn.Linear):
         return super().forward(x) * SCALE
 
 
-class FastCNN(ImageClassifier, pipeline_tag="image-classification", tags=["cnn", "image-classification", "cifar10"]):
+class FastCNN(ConvClassifier, pipeline_tag="image-classification", tags=["cnn", "image-classification", "cifar10"]):
     """Classify a colour image with the convolutional net of the CIFAR-10 speed-runs."""
 
     config_class = FastCNNConfig
@@ -149,13 +151,13 @@ heat = model.grad_cam(images)  # (2, 32, 32): where the likeliest class is seen"
     def parameter_groups(self, rate: float, decay: float, muon: bool = False) -> list[dict]:
         """What is trained, for SGD: batch norm's biases at their own rate (Page 2018), decayed as much.
 
-        With `muon`, for `UnitMuon`, convolutions are a group of their own, whose rate is the config's `turn`.
+        With `muon`, for `UnitMuon`, convolutions are a group of their own, whose rate is the config's `muon_step`.
         """
         fast, factor = [module.bias for module in self.modules() if isinstance(module, BiasNorm)], self.config.bias_rate
         kernels = [module.weight for module in self.modules() if muon and isinstance(module, Convolution)]
         apart = {id(p) for p in fast + kernels}
         rest = [p for p in self.parameters() if p.requires_grad and id(p) not in apart]
-        turned = {"params": kernels, "lr": self.config.turn, "momentum": 0.6, "weight_decay": 0.0, "muon": True}
+        turned = {"params": kernels, "lr": self.config.muon_step, "momentum": 0.6, "weight_decay": 0.0, "muon": True}
         return [turned][: len(kernels)] + [
             {"params": rest, "lr": rate, "weight_decay": decay} | NESTEROV,
             {"params": fast, "lr": rate * factor, "weight_decay": decay / factor} | NESTEROV,

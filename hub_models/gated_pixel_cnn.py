@@ -17,10 +17,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .config import require
+from .causal_conv import CausalConvConfig, CausalConvModel, Head
 from .layers.masked import MaskedConv2d, bounds, groups
 from .layers.walk import Pixels, Walk, by_group, ones_first, pointwise, slices
-from .masked_image import Head, MaskedImageConfig, MaskedImageModel
 from .pixel_rnn import NEAR
 
 USAGE = """label = torch.arange(2) % model.config.classes if model.config.classes else None  # of a conditional model
@@ -33,7 +32,7 @@ GATE = 3.0  # gain that makes up for what tanh * sigmoid takes away: the feature
 
 
 @dataclass
-class GatedPixelCNNConfig(MaskedImageConfig):
+class GatedPixelCNNConfig(CausalConvConfig):
     """Architecture and preprocessing of a GatedPixelCNN; `hidden` is the paper's p, features of each stack."""
 
     optional = ("names",)
@@ -46,7 +45,8 @@ class GatedPixelCNNConfig(MaskedImageConfig):
         self.check_int("classes", 0, 100_000)
         self.check_names(0, 100_000)
         told = f"names tells {len(self.names)} classes, classes is {self.classes}"
-        require(len(self.names) in (0, self.classes), f'{told}: give as many names, or none ("")')
+        if len(self.names) not in (0, self.classes):
+            raise ValueError(f'{told}: give as many names, or none ("")')
 
 
 def gate(x: torch.Tensor) -> torch.Tensor:
@@ -182,7 +182,7 @@ class GatedWalk(Walk):
         self.left.zero_()
 
 
-class GatedPixelCNN(MaskedImageModel, tags=["pixelcnn", "autoregressive", "inpainting"]):
+class GatedPixelCNN(CausalConvModel, tags=["pixelcnn", "autoregressive", "inpainting"]):
     """Two stacks of gated masked convolutions, without a blind spot as far as they reach; unconditional or by class."""
 
     config_class = GatedPixelCNNConfig
@@ -213,11 +213,13 @@ class GatedPixelCNN(MaskedImageModel, tags=["pixelcnn", "autoregressive", "inpai
         if not classes:
             return super()._check_label(label, count)
         wanted = f"an int64 tensor ({count},) of classes 0 to {classes - 1}"
-        require(isinstance(label, torch.Tensor), f"label is {label!r:.40}: give {wanted}")
-        told = f"label is {label.dtype} {tuple(label.shape)}: give {wanted}"
-        require(label.dtype == torch.int64 and tuple(label.shape) == (count,), told)
+        if not isinstance(label, torch.Tensor):
+            raise ValueError(f"label is {label!r:.40}: give {wanted}")
+        if not (label.dtype == torch.int64 and tuple(label.shape) == (count,)):
+            raise ValueError(f"label is {label.dtype} {tuple(label.shape)}: give {wanted}")
         low, high = label.min().item(), label.max().item()
-        require(low >= 0 and high < classes, f"label holds {low if low < 0 else high}: give {wanted}")
+        if not (low >= 0 and high < classes):
+            raise ValueError(f"label holds {low if low < 0 else high}: give {wanted}")
 
     def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None, return_loss: bool = True) -> dict:
         """As the other image models' and, of a conditional model, given the classes int64 (B,), else not looked at."""

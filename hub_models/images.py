@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from .config import is_whole, require
+from .config import is_integer
 
 MAX_SIDE = 8192  # pixels a side: what an app still answers in a moment
 WORKING_SIDE = 1024  # pixels a side: larger pictures of a digit are shrunk to less than this before they are looked at
@@ -31,8 +31,8 @@ def to_photo(image: Image.Image, height: int, width: int) -> torch.Tensor:
         ValueError: an unreadable picture, see `to_grey`, or a size that none has.
     """
     for side, size in ("height", height), ("width", width):
-        told = f"{side} is {size!r}: give a whole number from 1 to {MAX_SIDE}"
-        require(is_whole(size) and 1 <= size <= MAX_SIDE, told)
+        if not (is_integer(size) and 1 <= size <= MAX_SIDE):
+            raise ValueError(f"{side} is {size!r}: give a whole number from 1 to {MAX_SIDE}")
     image = _upright(image)
     if _is_deep(image):
         image = Image.fromarray(np.rint(_unscaled(image) * 255).astype(np.uint8))
@@ -48,11 +48,14 @@ def to_photo(image: Image.Image, height: int, width: int) -> torch.Tensor:
 
 def _upright(image: Image.Image) -> Image.Image:
     """The picture, turned as its camera says; refused where it is none, empty, huge or damaged."""
-    require(isinstance(image, Image.Image), f"the image is a {type(image).__name__}: give a PIL image")
+    if not isinstance(image, Image.Image):
+        raise ValueError(f"the image is a {type(image).__name__}: give a PIL image")
     width, height = image.size
-    require(width > 0 and height > 0, f"the image is {width}x{height}: give at least one pixel")
+    if not (width > 0 and height > 0):
+        raise ValueError(f"the image is {width}x{height}: give at least one pixel")
     fits = max(width, height) <= MAX_SIDE
-    require(fits, f"the image is {width}x{height}: give one of at most {MAX_SIDE} pixels a side")
+    if not fits:
+        raise ValueError(f"the image is {width}x{height}: give one of at most {MAX_SIDE} pixels a side")
     try:
         image.load()
     except Exception as error:  # each file format's reader has its own types
@@ -70,7 +73,8 @@ def _is_deep(image: Image.Image) -> bool:
 def _unscaled(image: Image.Image) -> np.ndarray:
     """A deep picture -> float32 (H, W) in 0..1."""
     values = np.asarray(image, dtype=np.float32)
-    require(bool(np.isfinite(values).all()), "the image has pixels that are not finite (NaN): mend it first")
+    if not np.isfinite(values).all():
+        raise ValueError("the image has pixels that are not finite (NaN): mend it first")
     top = next((top for top in (1, 255) if values.max() <= top), 65535)  # the narrowest usual range that holds it
     return (values / np.float32(top)).clip(0, 1)
 
@@ -100,7 +104,8 @@ def to_digit(image: Image.Image) -> torch.Tensor:
     grey = to_grey(image)
     if max(grey.shape) >= WORKING_SIDE:
         grey = np.asarray(Image.fromarray(grey).reduce(max(grey.shape) // WORKING_SIDE + 1))
-    require(bool(np.ptp(grey) > 0.02), "the picture is empty: draw or choose a digit")
+    if not np.ptp(grey) > 0.02:
+        raise ValueError("the picture is empty: draw or choose a digit")
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     if np.median(border) > (grey.min() + grey.max()) / 2:  # light paper, dark ink
         grey = 1 - grey
@@ -142,7 +147,8 @@ def to_sheet(images: torch.Tensor, columns: int, scale: int = 2, gap: int = 1) -
     Raises:
         ValueError: no whole number of columns, at least 1.
     """
-    require(is_whole(columns) and columns >= 1, f"columns is {columns!r}: give a whole number of at least 1")
+    if not (is_integer(columns) and columns >= 1):
+        raise ValueError(f"columns is {columns!r}: give a whole number of at least 1")
     count, channels, height, width = images.shape
     rows = -(-count // columns)
     sheet = torch.full((channels, rows * (height + gap) + gap, columns * (width + gap) + gap), 128, dtype=torch.uint8)

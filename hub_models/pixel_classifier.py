@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .base import HubModel, check_images, wide
+from .base import HubModel, at_least_float32, check_images
 from .config import ModelConfig
 from .layers.recurrent import CELLS, recurrent
 
@@ -99,7 +99,9 @@ as_pixels_arrive = model.predict_prefixes(images)  # (2, 784, 10)"""
         if self.training and self.config.prefixes:
             ends = torch.randint(steps, (self.config.prefixes, count), device=outputs.device)
             scored = torch.cat([scored, outputs[ends, torch.arange(count, device=outputs.device)]])
-        logits = wide(self.head(scored.flatten(0, 1))).view(len(scored), count, -1)  # (1 + prefixes, B, classes)
+        logits = at_least_float32(self.head(scored.flatten(0, 1))).view(
+            len(scored), count, -1
+        )  # (1 + prefixes, B, classes)
         if labels is None:
             return {"logits": logits[0]}
         labels = labels.to(logits.device).expand(len(scored), -1)
@@ -127,5 +129,5 @@ as_pixels_arrive = model.predict_prefixes(images)  # (2, 784, 10)"""
         """
         with self.exact(), self.evaluating():
             outputs = self.outputs(images)  # (T, B, hidden)
-            logits = wide(self.head(outputs.flatten(0, 1))).view(*outputs.shape[:2], -1)
+            logits = at_least_float32(self.head(outputs.flatten(0, 1))).view(*outputs.shape[:2], -1)
         return logits.softmax(-1).transpose(0, 1)

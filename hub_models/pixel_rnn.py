@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from .causal_conv import CausalConvConfig, CausalConvModel, Head
 from .layers.masked import MaskedConv2d
 from .layers.spatial import DiagonalLayer, PixelBlock, RowLayer
 from .layers.walk import ConvolutionWalk, DiagonalWalk, ResidualWalk, RowWalk
-from .masked_image import Head, MaskedImageConfig, MaskedImageModel
 
 CITATION = """@inproceedings{vandenoord2016pixelrnn,
   title={Pixel Recurrent Neural Networks},
@@ -43,7 +43,7 @@ completions = model.complete(images, known, n=3)  # (2, 3, C, H, W)"""
 
 
 @dataclass
-class PixelRNNConfig(MaskedImageConfig):
+class PixelRNNConfig(CausalConvConfig):
     """Architecture and preprocessing of a model of the PixelRNN family."""
 
     skip: bool = False  # the head reads every layer, not only the last
@@ -53,7 +53,7 @@ class PixelRNNConfig(MaskedImageConfig):
         self.check_bool("skip")
 
 
-class PixelRNN(MaskedImageModel):
+class PixelRNN(CausalConvModel):
     """The shell: a subclass names its `layer`, made from (hidden, channels, depth), and its walk."""
 
     abstract = True

@@ -25,10 +25,10 @@ from .shared import mallopt
 REFUSAL = "The app cannot use what was sent: send what its page sends, or what its API description asks for."
 ADDRESS = "The app fetches no addresses: upload the file itself."
 TOO_LONG = "The request is too long: send one file of at most 10 MB at a time."
-MOST = 12 * 2**20  # bytes of a request: a file of 10 MB and what surrounds it
+MAX_REQUEST = 12 * 2**20  # bytes of a request: a file of 10 MB and what surrounds it
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow has more readers: none of a visitor's business
 QUEUE = {"default_concurrency_limit": 4, "max_size": 64}  # requests of a kind at work; waiting, others refused
-DRAWINGS, LAYERS, PART = 128, 4, 2**18  # of what pages send ahead: drawings, layers of one, bytes of one
+DRAWINGS, LAYERS, MAX_LAYER = 128, 4, 2**18  # of what pages send ahead: drawings, layers of one, bytes of one
 VISITORS = 200  # whose last reading or picture is kept; Gradio holds a copy of the page for each, 0.6 MB of all tabs
 KEPT = 3600  # seconds that a shown picture can still be fetched
 _until: dict[str, float] = {}  # path of a kept picture -> when it may go
@@ -85,7 +85,7 @@ def pick(examples: Sequence, index: float, error: type[Exception]):
     return examples[int(index)]
 
 
-def whole(value: float, low: int, high: int, what: str, error: type[Exception]) -> int:
+def integer(value: float, low: int, high: int, what: str, error: type[Exception]) -> int:
     """A visitor's whole number in low..high; what it is of begins the sentence that refuses another."""
     if not (isinstance(value, (int, float)) and low <= value <= high and value == int(value)):
         raise error(f"{what} must be a whole number from {low} to {high}.")
@@ -143,8 +143,8 @@ def seal(editor, error: type[Exception], http_error: type[Exception], most: int)
 
     def accepted(data) -> None:
         index, (_, part) = data.data.get("index", "null"), data.files[0]
-        if index not in ("", "null", *map(str, range(LAYERS))) or len(part) > PART:
-            raise http_error(413, f"The drawing is too large: {LAYERS} layers of {PART} bytes are the most.")
+        if index not in ("", "null", *map(str, range(LAYERS))) or len(part) > MAX_LAYER:
+            raise http_error(413, f"The drawing is too large: {LAYERS} layers of {MAX_LAYER} bytes are the most.")
         accept(data)
 
     def counted(payload):  # before a layer of few bytes becomes one of megabytes
@@ -231,7 +231,7 @@ def guard(demo, error: type[Exception]) -> None:
 
 
 class _TooLongError(Exception):
-    """Raised where the application reads a request that is longer than MOST."""
+    """Raised where the application reads a request that is longer than MAX_REQUEST."""
 
 
 class _AddressError(Exception):
@@ -257,7 +257,7 @@ class Civil:
             nonlocal length
             message = await receive()
             length += len(message.get("body", b""))
-            if length > MOST:
+            if length > MAX_REQUEST:
                 raise _TooLongError
             return message
 

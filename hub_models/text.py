@@ -17,13 +17,13 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from .autoregressive import check_generator, draw
-from .base import HubModel, Stored, fetch, wide, write_text
-from .config import ModelConfig, require
+from .base import HubModel, Stored, at_least_float32, fetch, write_text
+from .config import ModelConfig
 from .layers.cross_entropy import CrossEntropy
 from .layers.recurrent import CELLS, RecurrentStack, State, dropped
 
 TOKENIZER = "tokenizer.json"
-PART = 2**20  # logits at a time: 4 MiB in float32
+CHUNK = 2**20  # logits at a time: 4 MiB in float32
 LARGEST_VOCABULARY = 1_000_000
 
 
@@ -57,7 +57,7 @@ class TextModelConfig(ModelConfig):
         self.check_int("timescale", 0, 1_000_000)
 
 
-class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-generation", "shakespeare"]):
+class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-generation"]):
     """p(text) as a product over its tokens.
 
     A subclass gives `fit` and `tokenizer_of` and may put a `head` of its own before the softmax. `tokenizer` is None
@@ -112,7 +112,8 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         return tokenizer.token_to_id(tokenizer.model.unk_token)
 
     def _own_tokenizer(self) -> Tokenizer:
-        require(self.tokenizer is not None, "the model has no tokenizer: load it, or train it with training.train")
+        if self.tokenizer is None:
+            raise ValueError("the model has no tokenizer: load it, or train it with training.train")
         return self.tokenizer
 
     def encode(self, text: str) -> torch.Tensor:
@@ -132,7 +133,8 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         size = self._own_tokenizer().get_vocab_size()
         fits = isinstance(tokens, torch.Tensor) and tokens.dtype == torch.int64 and tokens.dim() == 1
         fits = fits and bool(((tokens >= 0) & (tokens < size)).all())
-        require(fits, f"tokens are not all of the vocabulary: give numbers of 0 to {size - 1}, int64 (N,)")
+        if not fits:
+            raise ValueError(f"tokens are not all of the vocabulary: give numbers of 0 to {size - 1}, int64 (N,)")
         return self._own_tokenizer().decode(tokens.tolist(), skip_special_tokens=False)
 
     def features(self, tokens: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
@@ -161,10 +163,12 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         fits = isinstance(tokens, torch.Tensor) and tokens.dtype == torch.int64 and tokens.dim() == 2
         fits = fits and len(tokens) > 0 and tokens.shape[1] > 1
         told = f"{tokens.dtype} {tuple(tokens.shape)}" if isinstance(tokens, torch.Tensor) else type(tokens).__name__
-        require(fits, f"tokens is {told}: give an int64 tensor (B, T + 1), with at least one of each")
+        if not fits:
+            raise ValueError(f"tokens is {told}: give an int64 tensor (B, T + 1), with at least one of each")
         if tokens.device.type == "cpu":  # a GPU would have to be waited for
             low, high, most = int(tokens.min()), int(tokens.max()), self.config.vocab_size - self.predicts_unknown
-            require(low >= 0 and high <= most, f"tokens are {low} to {high}: give those of `encode`, 0 to {most}")
+            if not (low >= 0 and high <= most):
+                raise ValueError(f"tokens are {low} to {high}: give those of `encode`, 0 to {most}")
         x, state = self.features(tokens[:, :-1].t(), state)
         logits = self.logits_of(x)  # (T, B, vocab_size)
         rows, targets = logits.flatten(0, 1), tokens[:, 1:].t().flatten().to(logits.device)
@@ -181,17 +185,17 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         with self.exact(), self.evaluating():
             for part in tokens.split(4096):
                 x, state = self.features(part[:, None], state)
-            return wide(self.logits_of(x[-1, 0])).log_softmax(-1), state
+            return at_least_float32(self.logits_of(x[-1, 0])).log_softmax(-1), state
 
     @torch.no_grad()
     def scores(self, text: str) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Text -> its tokens part by part, int64 (n,), and each one's distribution: log p in nats, (n, vocab_size)."""
         self.check_precision()
         tokens, state, last = self.encode(text), None, self._start()
-        for part in tokens.split(max(1, PART // self.config.vocab_size)) if len(tokens) else ():
+        for part in tokens.split(max(1, CHUNK // self.config.vocab_size)) if len(tokens) else ():
             with self.exact(), self.evaluating():
                 x, state = self.features(torch.cat([last, part[:-1]])[:, None], state)
-                log_p = wide(self.logits_of(x[:, 0])).log_softmax(-1)
+                log_p = at_least_float32(self.logits_of(x[:, 0])).log_softmax(-1)
             last = part[-1:]
             yield part, log_p.cpu()
 
@@ -354,10 +358,12 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
             for token in ids
             if token != ours.model.unk_token
         )
-        require(fits, f"{told}: it does not read as ours do: download or save it again")
+        if not fits:
+            raise ValueError(f"{told}: it does not read as ours do: download or save it again")
         size, most = len(ids), model.config.vocab_size
         fits = size == most + (not cls.predicts_unknown)
-        require(fits, f"{told}: it has {size} tokens, the model predicts {most}: download or save it again")
+        if not fits:
+            raise ValueError(f"{told}: it has {size} tokens, the model predicts {most}: download or save it again")
         model.tokenizer = tokenizer
         return model
 
@@ -368,7 +374,8 @@ def valid(text: str) -> str:
     Raises:
         ValueError: no string.
     """
-    require(isinstance(text, str), f"text is a {type(text).__name__}: give a string")
+    if not isinstance(text, str):
+        raise ValueError(f"text is a {type(text).__name__}: give a string")
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

@@ -22,7 +22,7 @@ from huggingface_hub.errors import HFValidationError, HTTPError
 from huggingface_hub.utils import filter_repo_objects, validate_repo_id
 from huggingface_hub.utils._http import default_client_factory  # with the hooks of offline mode
 
-from .config import nearest, require
+from .config import nearest
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -70,10 +70,13 @@ def check_card(text: str, kind: str, datasets: Collection[str] | None = None) ->
         lists["datasets"] = datasets
     for field, known in lists.items():
         values = metadata.get(field)
-        require(bool(values), f"README.md states no {field}: add it to the metadata at its top")
+        if not values:
+            raise ValueError(f"README.md states no {field}: add it to the metadata at its top")
         for value in values if isinstance(values, list) else [values]:
-            told = f"README.md states {field}: {value!r}, unknown here: {nearest(str(value), sorted(known))}"
-            require(value in known, told)
+            if value not in known:
+                raise ValueError(
+                    f"README.md states {field}: {value!r}, unknown here: {nearest(str(value), sorted(known))}"
+                )
     return metadata
 
 
@@ -84,7 +87,8 @@ def check_id(namespace: str, name: str) -> str:
         ValueError: it is not.
     """
     try:
-        require("/" not in namespace and bool(namespace), "a namespace is one word")
+        if not ("/" not in namespace and bool(namespace)):
+            raise ValueError("a namespace is one word")
         validate_repo_id(f"{namespace}/{name}")
     except (HFValidationError, ValueError) as error:
         told = "is no repository id: use letters, digits, - _ and . only, 96 characters at most"
@@ -166,8 +170,8 @@ def upload(folder: Path, repo_id: str, kind: str, *, replaced: list[str], privat
 
     def commit() -> None:  # from what is there now: the try before may have come through without our hearing of it
         there = api.repo_info(repo_id, repo_type=kind, timeout=TIMEOUT)
-        told = f"{repo_id} is public already: make it private in its settings, or leave out --private"
-        require(there.private or not private, told)
+        if not there.private and private:
+            raise ValueError(f"{repo_id} is public already: make it private in its settings, or leave out --private")
         ours = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
         theirs = {file.rfilename for file in there.siblings or []} - {*ours, ".gitattributes"}
         gone = filter_repo_objects(sorted(theirs), allow_patterns=replaced)

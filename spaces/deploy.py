@@ -18,7 +18,7 @@ import hub_models
 from hub_models import shipped
 from hub_models.base import PRETRAINED
 from hub_models.card import PUBLISHED
-from hub_models.config import nearest, require
+from hub_models.config import nearest
 from hub_models.upload import check_card, check_id, connect, listing, upload
 
 SPACES = Path(__file__).resolve().parent
@@ -42,17 +42,19 @@ def own(text: str, namespace: str) -> str:
     """
     metadata = check_card(text, "space")
     for field, value in MUST.items():
-        require(metadata.get(field) == value, f"README.md states {field}: {metadata.get(field)!r}: make it {value!r}")
+        if metadata.get(field) != value:
+            raise ValueError(f"README.md states {field}: {metadata.get(field)!r}: make it {value!r}")
     missing = [field for field in STATED if not metadata.get(field)]
-    require(not missing, f"README.md states no {', '.join(missing)}: add it to the metadata at its top")
+    if missing:
+        raise ValueError(f"README.md states no {', '.join(missing)}: add it to the metadata at its top")
     for model in metadata["models"]:
         name = model.partition("/")[2]
-        require(
-            name in shipped(), f"README.md names the model {model!r}, which does not ship: {nearest(name, shipped())}"
-        )
+        if name not in shipped():
+            raise ValueError(f"README.md names the model {model!r}, which does not ship: {nearest(name, shipped())}")
         text = text.replace(f"- {model}\n", f"- {check_id(namespace, name)}\n")
     strangers = [model for model in check_card(text, "space")["models"] if not model.startswith(f"{namespace}/")]
-    require(not strangers, f"README.md names {strangers}: write its models one a line, as `  - owner/name`")
+    if strangers:
+        raise ValueError(f"README.md names {strangers}: write its models one a line, as `  - owner/name`")
     return text
 
 
@@ -69,7 +71,8 @@ def lay_out(theme: str, namespace: str, folder: Path) -> None:
     Raises:
         ValueError: there is no such theme, or its header is wrong.
     """
-    require(theme in themes(), f"no Space is called {theme!r}: {nearest(theme, themes())}")
+    if theme not in themes():
+        raise ValueError(f"no Space is called {theme!r}: {nearest(theme, themes())}")
     copy(SPACES / theme, OWN, folder)
     parts = [] if (folder / "tabs").is_dir() else [name for name in themes() if (SPACES / name / "tabs").is_dir()]
     for part in parts:  # of the Space that composes them all

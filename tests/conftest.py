@@ -47,7 +47,7 @@ TINY: dict[str, ModelConfig] = {
         FastCNNConfig(
             *("fast_cnn", ("a", "b", "c"), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), 12, 10, 0.1),
             **{"widths": (4, 6, 8), "residual": True, "whitening": False, "dirac": False},
-            **{"bias_rate": 3.0, "turn": 0.5},
+            **{"bias_rate": 3.0, "muon_step": 0.5},
         ),
         PixelClassifierConfig("pixel_classifier", "lstm", 6, 2, 5, 3, 4, threshold=99, timescale=9, prefixes=2),
         PixelPredictorConfig("pixel_predictor", 6, 2, 3, 4, threshold=99, timescale=9),

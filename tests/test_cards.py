@@ -13,16 +13,16 @@ from huggingface_hub import ModelCard, constants, parse_eval_result_entries
 from evaluation import accuracy, bits_per_dim
 from evaluation.runner import record, run
 from evaluation.table import HERE
-from hub_models import MODELS, ImageClassifier, TextModel, load, shipped
+from hub_models import MODELS, ConvClassifier, TextModel, load, shipped
 from hub_models.base import PRETRAINED, WEIGHTS
 from hub_models.card import LEADERBOARD, PUBLISHED, REPORT, SPLITS, format_value, read_report, read_results, write_card
-from hub_models.masked_image import MaskedImageModel
+from hub_models.causal_conv import CausalConvModel
 from hub_models.upload import check_card
 from training.arguments import parse
 from training.data import ImageData
 from training.publish import SOURCES
 from training.recipe import find, standards
-from training.train import TOLD, description
+from training.train import RUN_OPTIONS, description
 
 UNSHIPPED = HERE / "unshipped"
 *ANSWERS, NEIGHBOURS = REPORT  # of a classifier's answers, and what a generator's has besides its figures and picture
@@ -49,7 +49,7 @@ def files_of(folder) -> set[str]:
     if issubclass(kind, TextModel):
         wanted = FILES - {"samples.png"} | {"tokenizer.json", "report-test.json"}
         return wanted if on_the_hub(folder) else wanted - {LEADERBOARD}
-    if issubclass(kind, MaskedImageModel):  # the recurrent ones were trained before stages were drawn
+    if issubclass(kind, CausalConvModel):  # the recurrent ones were trained before stages were drawn
         return FILES | {"stages.png"} | (GENERATED["test"] if config["levels"] == 256 else set())
     return FILES | (REPORTS["test"] if hasattr(kind, "predict") else set())
 
@@ -102,9 +102,9 @@ def test_checkpoints_are_of_their_recipes(told):
     recorded, recipe = json.loads((told / "recipe.json").read_text()), find(told.name)
     assert recorded["about"] == recipe.about
     assert standards(type(recipe.model)) | recorded["model"] == json.loads(recipe.model.to_json_string())
-    for field in TOLD:
+    for field in RUN_OPTIONS:
         assert recorded.get(field, 0) == getattr(recipe, field), field
-    for field in ("window", "sides"):
+    for field in ("window", "image_sizes"):
         assert recorded.get(field, []) == list(getattr(recipe, field)), field
     argv = shlex.split(recorded["command"].partition(" training.train ")[2])
     now = description(argv, *parse(argv), ImageData(torch.empty(0), torch.empty(0)))
@@ -112,7 +112,7 @@ def test_checkpoints_are_of_their_recipes(told):
     assert recorded["training"] | without == now["training"] | without
 
 
-@pytest.mark.parametrize("kind, most", [(ImageClassifier, 8), (MaskedImageModel, 12), (TextModel, 6)])
+@pytest.mark.parametrize("kind, most", [(ConvClassifier, 8), (CausalConvModel, 12), (TextModel, 6)])
 def test_what_ships_of_a_kind_is_small_together(kind, most):
     """In MiB, cards and pictures too."""
     types = {path.parent: json.loads(path.read_text())["model_type"] for path in PRETRAINED.glob("*/config.json")}

@@ -89,7 +89,7 @@ def test_biases_of_batch_norm_learn_at_a_rate_of_their_own_and_everything_is_in_
 
 @pytest.mark.parametrize("residual", [False, True])
 def test_kernels_are_muon_s_and_all_else_is_in_the_groups_of_sgd(residual):
-    model = FastCNN(FastCNNConfig(residual=residual, turn=0.07))
+    model = FastCNN(FastCNNConfig(residual=residual, muon_step=0.07))
     turned, slow, fast = model.parameter_groups(0.5, 0.1, muon=True)
     kernels = [m.weight for m in model.body[1:].modules() if isinstance(m, nn.Conv2d)]
     assert {id(p) for p in turned["params"]} == {id(p) for p in kernels} and len(kernels) == 6 + 3 * residual
@@ -258,7 +258,7 @@ def test_bf16_ends_where_the_recipe_says(cifar10, tmp_path, monkeypatch):
 
     monkeypatch.setattr(CNN, "forward", spy)
     options = TOY.replace("--model.widths 4,6,8", "--model.filters 2").split()
-    options += ["--bf16", "True", "--exact_from", "0.5", "--output_dir", str(tmp_path / "run")]
+    options += ["--bf16", "True", "--float32_from", "0.5", "--output_dir", str(tmp_path / "run")]
     train(["cnn5x32-cifar10-study", *options])
     assert seen == [True] * 3 + [False] * 3
 
@@ -273,11 +273,11 @@ def test_small_images_come_first_and_validation_sees_whole_ones(cifar10, tmp_pat
 
     monkeypatch.setattr(FastCNN, "forward", spy)
     folder = tmp_path / "run"
-    train(["cifar10-fast", *TOY.split(), "--sides", "12,12,20,32", "--output_dir", str(folder)])
+    train(["cifar10-fast", *TOY.split(), "--image_sizes", "12,12,20,32", "--output_dir", str(folder)])
     assert seen[True] == [(12, 12)] * 3 + [(20, 20)] * 2 + [(32, 32)]
     assert set(seen[False]) == {(32, 32)} and [model.side for model in models] == [0]
-    assert json.loads((folder / "recipe.json").read_text())["sides"] == [12, 12, 20, 32]
-    told = "| sides of images | of 4 equal stages 12 pixels in 2, 20 pixels in 1, 32 pixels in 1 |"
+    assert json.loads((folder / "recipe.json").read_text())["image_sizes"] == [12, 12, 20, 32]
+    told = "| image sizes | of 4 equal stages 12 pixels in 2, 20 pixels in 1, 32 pixels in 1 |"
     assert told in (folder / "README.md").read_text()
 
 
@@ -324,7 +324,7 @@ def test_batches_are_mixed_or_have_grey_squares(cifar10, tmp_path, monkeypatch, 
         return forward(self, images, labels)
 
     monkeypatch.setattr(FastCNN, "forward", spy)
-    options = f"{TOY} --sides 32 --max_steps 40 --eval_steps 40 --save_steps 40 --cutmix {share}"
+    options = f"{TOY} --image_sizes 32 --max_steps 40 --eval_steps 40 --save_steps 40 --cutmix {share}"
     options += "" if share < 1 else " --cutout 0"
     train(["cifar10-fast", *options.split(), "--output_dir", str(tmp_path / "run")])
     assert len(seen) == 40 and all(squares != mixed for squares, mixed in seen)

@@ -24,12 +24,12 @@ from conftest import (
 from torch import nn
 
 import hub_models
-from hub_models import MODELS, HubModel, ImageClassifier, TextModel, load
+from hub_models import MODELS, ConvClassifier, HubModel, TextModel, load
 from training.machine import has_bf16
 
 CLASSIFIERS = [name for name, model in MODELS.items() if hasattr(model, "predict")]
 READERS = [name for name, model in MODELS.items() if hasattr(model, "predict_prefixes")]
-LOOKERS = [name for name, model in MODELS.items() if issubclass(model, ImageClassifier)]
+LOOKERS = [name for name, model in MODELS.items() if issubclass(model, ConvClassifier)]
 
 
 def questions(model):

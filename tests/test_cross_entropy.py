@@ -11,7 +11,7 @@ from hub_models.layers.cross_entropy import CrossEntropy
 @pytest.mark.parametrize("part", [1, 7 * 3, 2**18])
 def test_the_loss_and_its_gradient_are_torchs(part, monkeypatch):
     """In parts of one row, of three and of all; gradients of a multiple of it, too."""
-    monkeypatch.setattr(cross_entropy, "PART", part)
+    monkeypatch.setattr(cross_entropy, "CHUNK", part)
     torch.manual_seed(0)
     logits, targets = 3 * torch.randn(11, 7, dtype=torch.float64), torch.randint(7, (11,))
     ways = []

@@ -215,7 +215,7 @@ def test_a_report_of_a_net_that_is_always_or_never_right_is_drawn():
 
 def test_a_part_of_a_split_is_called_so(cifar10):
     test, validation = load_split("cifar10", "test"), cifar10
-    assert (test.part == "first 1,000 of 10,000") == (len(test) == 1000) and test.whole == 10_000
+    assert (test.part == "first 1,000 of 10,000") == (len(test) == 1000) and test.split_size == 10_000
     assert validation.part == "" and validation.first(7).part == "first 7 of 5,000"
 
 

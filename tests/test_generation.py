@@ -35,7 +35,7 @@ def test_bits_by_place_and_by_colour_are_those_of_the_image(classes):
 @pytest.mark.parametrize("flip", [False, True])
 def test_the_nearest_image_is_found_wherever_it_stands_and_its_distance_is_exact(flip, monkeypatch):
     """Among so many, in so many parts, that torch takes a product; mirrored ones count where they were trained on."""
-    monkeypatch.setattr(generation, "PART", 40)
+    monkeypatch.setattr(generation, "CHUNK", 40)
     model = PixelCNN(PixelCNNConfig(channels=3, height=4, width=4, levels=256, layers=1, hidden=3, head=3))
     training = torch.randint(256, (100, 3, 4, 4), dtype=torch.uint8)
     images = training[:60].clone()

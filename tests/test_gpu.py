@@ -89,7 +89,9 @@ def test_training_in_bf16_tells_the_gpu_and_its_memory(recipe, tmp_path, monkeyp
 
     monkeypatch.setattr(module, "load_split", images)
     monkeypatch.setattr(torch.nn.GRU, "forward", spy)
-    folder = module.train([recipe, *TOY, "--bf16", "True", "--exact_from", "1", "--output_dir", str(tmp_path / "run")])
+    folder = module.train(
+        [recipe, *TOY, "--bf16", "True", "--float32_from", "1", "--output_dir", str(tmp_path / "run")]
+    )
     assert autocast == {True: {torch.bfloat16}, False: {False}}
     results = json.loads((folder / "train_results.json").read_text())
     assert 0 < results["peak_memory_mib"] < 4096

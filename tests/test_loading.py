@@ -18,7 +18,7 @@ import torch
 from conftest import build
 from safetensors.torch import load_file, save, save_file
 
-from hub_models import MODELS, AutoregressiveImageModel, HubModel, ImageClassifier, TextModel, base, load, shipped
+from hub_models import MODELS, AutoregressiveImageModel, ConvClassifier, HubModel, TextModel, base, load, shipped
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def refused(error: type[Exception], call, *said: str) -> str:
     return message
 
 
-@pytest.mark.parametrize("family", [HubModel, AutoregressiveImageModel, ImageClassifier, TextModel])
+@pytest.mark.parametrize("family", [HubModel, AutoregressiveImageModel, ConvClassifier, TextModel])
 def test_a_family_is_no_model(family, folder):
     refused(ValueError, lambda: family.from_pretrained(folder), f"{family.__name__} is a family", "hub_models.load")
 

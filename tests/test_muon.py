@@ -184,7 +184,7 @@ def test_a_run_steps_by_it_and_resumes_bit_for_bit(mnist, tmp_path):
 
 def test_a_classifier_of_the_speed_runs_turns_its_kernels_and_resumes_bit_for_bit(cifar10, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    options = "--muon True --sides 12,32 --limit 64 --max_steps 4 --eval_strategy steps --save_strategy steps"
+    options = "--muon True --image_sizes 12,32 --limit 64 --max_steps 4 --eval_strategy steps --save_strategy steps"
     options += " --eval_steps 2 --save_steps 2 --per_device_train_batch_size 16 --model.widths 4,6,8 --use_cpu True"
     for folder in whole, broken:
         train(["cifar10-fast", *options.split(), "--output_dir", str(folder)])

@@ -10,13 +10,13 @@ from fields import residual, sees, sub_pixels
 
 from evaluation.reference import plain_diagonal_lstm, plain_loss, plain_row_lstm, skew, unskew
 from hub_models import MODELS, DiagonalBiLSTM
+from hub_models.causal_conv import CausalConvModel
 from hub_models.layers.masked import MaskedConv2d
 from hub_models.layers.scan import Reordered, Scan, diagonals, rows
 from hub_models.layers.spatial import DiagonalLayer, PixelBlock, RowLayer
-from hub_models.masked_image import MaskedImageModel
 
 FAMILY = {"pixel_cnn": PixelBlock, "row_lstm": RowLayer, "diagonal_bilstm": DiagonalLayer}
-MASKED = [name for name, model in MODELS.items() if issubclass(model, MaskedImageModel)]
+MASKED = [name for name, model in MODELS.items() if issubclass(model, CausalConvModel)]
 CIFAR10 = {"channels": 3, "height": 32, "width": 32, "levels": 256, "hidden": 128, "head": 1024, "skip": False}
 
 

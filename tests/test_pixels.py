@@ -13,7 +13,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from test_spaces import SPACES, all_tabs, editor, served, seven, slowed, tabs_of, threads, value_of, wait_for
 
-from hub_models.image_classifier import CIFAR10
+from hub_models.conv_classifier import CIFAR10
 from hub_models.images import to_digit, to_photo
 
 GATED, ROW, *DIGITS = (

@@ -27,7 +27,7 @@ from PIL import Image, ImageDraw
 
 import hub_models
 from hub_models import public
-from hub_models.image_classifier import CIFAR10
+from hub_models.conv_classifier import CIFAR10
 from hub_models.live import live
 
 ROOT = Path(__file__).parents[1]

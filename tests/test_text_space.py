@@ -91,7 +91,7 @@ def test_themes_and_endpoints(app, tabs):
     public = {fn.api_name for fn in app.demo.fns.values() if fn.api_visibility == "public"}
     assert len(told) == 5 and set(told) <= public
     assert tuple(tabs.shared.NAMES) == ALL and tabs.shared.FIRST == WORDS
-    for limit in (tabs.shared.PROMPT, tabs.shared.LENGTH, tabs.surprise.MOST):
+    for limit in (tabs.shared.PROMPT, tabs.shared.LENGTH, tabs.surprise.MAX_CHARACTERS):
         assert f"{limit:,}" in readme
 
 

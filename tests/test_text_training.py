@@ -248,11 +248,11 @@ def test_a_csv_may_have_a_byte_order_mark_short_rows_and_quoted_lines(tmp_path):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["gru128-mnist-predict", "--window", "8"], "--window, --carry and --data are for texts"),
-        (["gru128-mnist-predict", "--carry", "True"], "--window, --carry and --data are for texts"),
-        (["cifar10-fast", "--data", "x.csv"], "--window, --carry and --data are for texts"),
-        (["word-lstm-plays", "--flip", "True"], "--flip, --shift, --cutout, --cutmix and --sides are for images"),
-        (["word-lstm-plays", "--shift", "2"], "--flip, --shift, --cutout, --cutmix and --sides are for images"),
+        (["gru128-mnist-predict", "--window", "8"], "--window, --carry_state and --data are for texts"),
+        (["gru128-mnist-predict", "--carry_state", "True"], "--window, --carry_state and --data are for texts"),
+        (["cifar10-fast", "--data", "x.csv"], "--window, --carry_state and --data are for texts"),
+        (["word-lstm-plays", "--flip", "True"], "--flip, --shift, --cutout, --cutmix and --image_sizes are for images"),
+        (["word-lstm-plays", "--shift", "2"], "--flip, --shift, --cutout, --cutmix and --image_sizes are for images"),
         (["char-lstm-shakespeare", "--data", "x.csv"], "--data is for the plays: leave it out, tiny-shakespeare"),
         (["word-lstm-plays", "--data", "nowhere.csv"], "there is no file 'nowhere.csv': give a CSV with the columns"),
         (["word-lstm-plays", "--data", "."], "there is no file '.': give a CSV"),
@@ -262,7 +262,7 @@ def test_a_csv_may_have_a_byte_order_mark_short_rows_and_quoted_lines(tmp_path):
         (["word-lstm-plays", "--window", "8,"], "--window is '8,': give 64, or stages 8,64"),
         (["word-lstm-plays", "--window", "\u00b2"], "--window is '\u00b2': give 64, or stages 8,64"),
         (["word-lstm-plays-study", "--window", "6,8"], "each a divisor of the last"),
-        (["word-lstm-plays", "--window", "4,8"], "--carry goes with one --window"),
+        (["word-lstm-plays", "--window", "4,8"], "--carry_state goes with one --window"),
         (["word-lstm-plays", "--clip_value", "-1"], "--clip_value is -1.0: give at least 0"),
         (["word-lstm-plays", "--clip_value", "nan"], "--clip_value is nan: give at least 0"),
         (["word-lstm-plays", "--limit", "0"], "--limit is 0: give at least 1 image or line"),
@@ -273,7 +273,7 @@ def test_a_csv_may_have_a_byte_order_mark_short_rows_and_quoted_lines(tmp_path):
         ),
         ([*TOY, "--activation_checkpointing", "True"], "WordLSTM offers no activation checkpointing"),
         (
-            [*TOY, "--carry", "False", "--per_device_train_batch_size", "99", "--dataloader_drop_last", "True"],
+            [*TOY, "--carry_state", "False", "--per_device_train_batch_size", "99", "--dataloader_drop_last", "True"],
             "training windows do not fill one batch of 99",
         ),
     ],
@@ -444,7 +444,7 @@ def test_a_text_run_leaves_what_the_contract_says(run, plays):
         *("history.csv", "curves.png", "README.md", "stages"),
     }
     recipe, model = json.loads((folder / "recipe.json").read_text()), load(folder)
-    assert recipe["window"] == [8] and recipe["carry"] is True and recipe["clip_value"] == 0.1
+    assert recipe["window"] == [8] and recipe["carry_state"] is True and recipe["clip_value"] == 0.1
     assert recipe["data"]["revision"] == fingerprint(plays) and recipe["data"]["limit"] == 40
     assert recipe["model"]["vocab_size"] == model.config.vocab_size == model.tokenizer.get_vocab_size() <= 30
     results = json.loads((folder / "train_results.json").read_text())
@@ -458,7 +458,7 @@ def test_a_text_run_leaves_what_the_contract_says(run, plays):
     }
     for name, change in {
         "window": ["--window", "4"],
-        "carry": ["--carry", "False"],
+        "carry_state": ["--carry_state", "False"],
         "clip_value": ["--clip_value", "1"],
     }.items():
         with pytest.raises(ValueError, match=f"{name} was .* and is .*--overwrite"):
@@ -530,7 +530,7 @@ def test_a_run_without_its_state_or_with_other_words_is_refused_and_a_lost_stage
 
 
 def test_a_broken_run_in_stages_resumes_bit_for_bit(plays, tmp_path, monkeypatch, drawn):
-    argv = [*TOY, "--data", str(plays), "--carry", "False", "--window", "2,4,8", "--max_steps", "9"]
+    argv = [*TOY, "--data", str(plays), "--carry_state", "False", "--window", "2,4,8", "--max_steps", "9"]
     argv += ["--per_device_train_batch_size", "7", "--model.cell", "gru"]
     train([*argv, "--output_dir", str(tmp_path / "whole")])
     assert not list((tmp_path / "whole").rglob("carried-*"))
@@ -567,6 +567,6 @@ def test_two_processes_carry_as_one(plays, tmp_path, drawn):
 def test_recipes_of_texts_say_what_a_text_needs():
     for name, recipe in recipes().items():
         is_text = recipe.data in TEXTS
-        assert bool(recipe.window) == is_text and (is_text or not (recipe.carry or recipe.clip_value)), name
+        assert bool(recipe.window) == is_text and (is_text or not (recipe.carry_state or recipe.clip_value)), name
         assert all(recipe.window[-1] % length == 0 for length in recipe.window)
-        assert len(recipe.window) <= 1 or not recipe.carry
+        assert len(recipe.window) <= 1 or not recipe.carry_state

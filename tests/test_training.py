@@ -1,5 +1,6 @@
 """The real training command: what it leaves, what it refuses, and that a killed run goes on bit for bit."""
 
+import dataclasses
 import json
 import os
 import re
@@ -15,6 +16,9 @@ from safetensors.torch import load_file
 from transformers import Trainer, TrainingArguments
 
 from hub_models import MODELS, PixelPredictorConfig, TextModel, load
+from hub_models.base import PRETRAINED
+from hub_models.card import render_card
+from hub_models.config import RENAMED
 from training.arguments import RunArguments, parse
 from training.data import TEXTS
 from training.recipe import recipes
@@ -125,7 +129,9 @@ def test_a_run_leaves_exactly_what_the_contract_says(run):
     assert recipe["model"]["hidden_size"] == 8 and recipe["data"]["limit"] == 96
     assert recipe["training"]["max_steps"] == 4
     assert load(folder).config.hidden_size == 8
-    assert {t.dtype for t in load_file(folder / "model.safetensors").values()} == {torch.float16}  # the recipe's `half`
+    assert {t.dtype for t in load_file(folder / "model.safetensors").values()} == {
+        torch.float16
+    }  # the recipe's `store_fp16`
 
 
 def test_what_is_kept_is_the_best_on_validation(run):
@@ -147,8 +153,8 @@ def test_an_existing_run_is_neither_overwritten_nor_resumed_when_changed(run):
         train(there)
     with pytest.raises(ValueError, match=r"training.learning_rate was 0.01 and is 0.5.*--overwrite"):
         train([*there, "--resume", "--learning_rate", "0.5"])
-    with pytest.raises(ValueError, match=r"half was True and is False"):
-        train([*there, "--resume", "--half", "False"])
+    with pytest.raises(ValueError, match=r"store_fp16 was True and is False"):
+        train([*there, "--resume", "--store_fp16", "False"])
     with pytest.raises(ValueError, match=r"model.hidden_size was 8 and is 9"):
         train([*there, "--resume", "--model.hidden_size", "9"])
     with pytest.raises(ValueError, match="exclude each other"):
@@ -167,7 +173,7 @@ def test_a_run_that_is_older_than_an_option_did_without_it(run, tmp_path):
     folder, argv = run
     copy = shutil.copytree(folder, tmp_path / folder.name)
     recorded = json.loads((copy / "recipe.json").read_text())
-    del recorded["cutout"], recorded["muon"], recorded["sides"], recorded["model"]["threshold"]
+    del recorded["cutout"], recorded["muon"], recorded["image_sizes"], recorded["model"]["threshold"]
     (copy / "recipe.json").write_text(json.dumps(recorded))
     train([*argv, "--output_dir", str(copy), "--resume"])
     again = json.loads((copy / "recipe.json").read_text())
@@ -175,6 +181,32 @@ def test_a_run_that_is_older_than_an_option_did_without_it(run, tmp_path):
     (copy / "recipe.json").write_text(json.dumps(recorded | {"cutout": 3}))
     with pytest.raises(ValueError, match="cutout was 3 and is 0"):
         train([*argv, "--output_dir", str(copy), "--resume"])
+
+
+@pytest.mark.parametrize("name", ["gru128-mnist-predict", "char-lstm-shakespeare", "cifar10-fast"])
+def test_a_run_older_than_the_names_of_its_fields_is_read(name, tmp_path):
+    """Each option and config field that was renamed stands in one of these folders under its old name."""
+    copy = shutil.copytree(PRETRAINED / name, tmp_path / name)
+    recipe, config = (json.loads((copy / file).read_text()) for file in ("recipe.json", "config.json"))
+    recipe = {"carry_state": False, "image_sizes": []} | recipe  # some are older than these
+    old = {new: old for old, new in RENAMED.items()}
+
+    def aged(fields):
+        return {old.get(key, key): value for key, value in fields.items()}
+
+    assert {"half", "exact_from", "carry", "sides"} <= set(aged(recipe))
+    assert name != "cifar10-fast" or "turn" in aged(recipe["model"])
+    images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)
+    answer = load(copy).predict(images) if name == "cifar10-fast" else None
+    card = render_card(copy)
+    (copy / "recipe.json").write_text(json.dumps(aged(recipe) | {"model": aged(recipe["model"])}))
+    (copy / "config.json").write_text(json.dumps(aged(config)))
+    assert answer is None or torch.equal(load(copy).predict(images), answer)
+    assert dataclasses.asdict(load(copy).config).keys() == config.keys()
+    assert render_card(copy)[1] == card[1]
+    wanted = recipe | {"command": "x"}  # resuming compares what was with what is
+    assert claim(copy, RunArguments(resume=True), wanted) is None
+    assert json.loads((copy / "recipe.json").read_text()) == wanted
 
 
 def test_a_run_that_has_lost_the_samples_of_its_stages_is_finished_without_them(run, tmp_path):
@@ -226,6 +258,8 @@ def test_a_checkpoint_cut_short_is_passed_over(run, fault, tmp_path, caplog):
         (["gru128-mnist-predct"], "did you mean 'gru128-mnist-predict'"),
         (["zzz"], "known are: char-gru1024"),
         (["gru128-mnist-predict", "--learning_rat", "1"], "did you mean '--learning_rate'"),
+        (["gru128-mnist-predict", "--half", "True"], "there is no option '--half': it is --store_fp16 now"),
+        (["cifar10-fast", "--model.turn", "1"], "'--model.turn': it is --model.muon_step now"),
         (["gru128-mnist-predict", "--model.hidden", "1"], "did you mean '--model.hidden_size'"),
         (["gru128-mnist-predict", "--learning_rate", "fast"], "invalid float value: 'fast'"),
         (["gru128-mnist-predict", "--model.hidden_size", "0"], "hidden_size is 0"),
@@ -246,7 +280,7 @@ def test_a_checkpoint_cut_short_is_passed_over(run, fault, tmp_path, caplog):
         (["gru128-mnist-predict", "--eval_delay", "1"], "would leave out validations"),
         (["gru128-mnist-predict", "--save_only_model", "True"], "nothing that --resume could go on from"),
         (["gru128-mnist-predict", "--patience", "-1"], "--patience is -1: give at least 0"),
-        (["gru128-mnist-predict", "--exact_from", "1.5"], "--exact_from is 1.5: give a fraction"),
+        (["gru128-mnist-predict", "--float32_from", "1.5"], "--float32_from is 1.5: give a fraction"),
         (["cifar10-fast", "--ema", "1"], "--ema is 1.0: give a decay"),
         (["cifar10-fast", "--ema", "-0.1"], "--ema is -0.1: give a decay"),
         (["cifar10-fast", "--shift", "-1"], "--shift is -1: give 0 to 31 pixels"),
@@ -256,14 +290,14 @@ def test_a_checkpoint_cut_short_is_passed_over(run, fault, tmp_path, caplog):
         (["cifar10-fast", "--cutmix", "1"], "--cutmix 1 leaves no batch for --cutout"),
         (["pixelcnn-mnist", "--cutmix", "0.5"], "--cutmix is for convolutional classifiers"),
         (["pixelcnn-mnist", "--cutout", "4"], "--cutout is for convolutional classifiers"),
-        (["char-lstm-shakespeare", "--cutout", "4"], "--cutout, --cutmix and --sides are for images"),
-        (["char-lstm-shakespeare", "--sides", "32"], "--cutout, --cutmix and --sides are for images"),
-        (["pixelcnn-mnist", "--sides", "28"], "--sides is for convolutional classifiers"),
-        (["cifar10-fast", "--sides", "8,32"], "--sides is '8,32': give sides of 9 to 32, the last that"),
-        (["cifar10-fast", "--sides", "48,32"], "--sides is '48,32': give sides of 9 to 32, the last that"),
-        (["cifar10-fast", "--sides", "20,24"], "--sides is '20,24': give sides of 9 to 32, the last that"),
-        (["cifar10-fast", "--sides", "20,x"], "--sides is '20,x': give stages 20,24,32"),
-        (["cnn7x64-cifar10", "--sides", "7,32"], "give sides of 8 to 32"),
+        (["char-lstm-shakespeare", "--cutout", "4"], "--cutout, --cutmix and --image_sizes are for images"),
+        (["char-lstm-shakespeare", "--image_sizes", "32"], "--cutout, --cutmix and --image_sizes are for images"),
+        (["pixelcnn-mnist", "--image_sizes", "28"], "--image_sizes is for convolutional classifiers"),
+        (["cifar10-fast", "--image_sizes", "8,32"], "--image_sizes is '8,32': give sides of 9 to 32, the last that"),
+        (["cifar10-fast", "--image_sizes", "48,32"], "--image_sizes is '48,32': give sides of 9 to 32, the last that"),
+        (["cifar10-fast", "--image_sizes", "20,24"], "--image_sizes is '20,24': give sides of 9 to 32, the last that"),
+        (["cifar10-fast", "--image_sizes", "20,x"], "--image_sizes is '20,x': give stages 20,24,32"),
+        (["cnn7x64-cifar10", "--image_sizes", "7,32"], "give sides of 8 to 32"),
         (["row-lstm-mnist", "--torch_compile", "True"], "the steps of row_lstm, for minutes"),
         (["row-lstm-mnist", "--torch_compile_mode", "default"], "the steps of row_lstm, for minutes"),
         (["diagonal-bilstm-mnist", "--torch_compile_backend", "eager"], "steps of diagonal_bilstm, for"),

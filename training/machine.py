@@ -36,7 +36,7 @@ def interleave(own: list, count: int) -> list:
     return things
 
 
-def part() -> None:
+def end_processes() -> None:
     """Let several processes end together and in order: one that exits while others still talk to it aborts."""
     state = PartialState()
     state.wait_for_everyone()

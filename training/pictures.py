@@ -8,7 +8,7 @@ import torch
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from hub_models import AutoregressiveImageModel, HubModel, ImageClassifier
+from hub_models import AutoregressiveImageModel, ConvClassifier, HubModel
 from hub_models.base import write_bytes
 from hub_models.images import to_sheet
 from training.dashboard import save_figure
@@ -19,7 +19,7 @@ def draw_samples(model: HubModel, data: ImageData, path: Path) -> str:
     """Write a picture of what the model does, with a fixed seed, and return its caption ("" if there is none)."""
     if isinstance(model, AutoregressiveImageModel):
         return _draw_generated(model, data, path)
-    if isinstance(model, ImageClassifier):
+    if isinstance(model, ConvClassifier):
         return _draw_guesses(model, data, path)
     if hasattr(model, "predict_prefixes"):
         return _draw_reading(model, data, path)
@@ -104,7 +104,7 @@ def _draw_reading(model: HubModel, data: ImageData, path: Path) -> str:
     )
 
 
-def _draw_guesses(model: ImageClassifier, data: ImageData, path: Path) -> str:
+def _draw_guesses(model: ConvClassifier, data: ImageData, path: Path) -> str:
     """Images, where their class is seen, and the likeliest classes."""
     count = min(8, len(data))
     images, labels, names = data.images[:count], data.labels[:count], model.config.names

@@ -10,7 +10,6 @@ that links them with their data sets; NAMEs before it go along. All of it is saf
 import argparse
 import functools
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -24,14 +23,20 @@ import pyarrow.parquet
 
 import hub_models
 from hub_models import load, locate, shipped
-from hub_models.base import PRETRAINED, WEIGHTS, fingerprint
+from hub_models.base import PRETRAINED, WEIGHTS, fingerprint, read_recipe
 from hub_models.card import PUBLISHED, README, REPORT, SPLITS, read_report, read_results, write_card
-from hub_models.config import require
 from hub_models.upload import check_card, check_id, connect, listing, retried, upload
 from training.data import DATASETS, describe
 
 CODE = ("pyproject.toml", "README.md", "LICENSE", "hub_models", "training", "evaluation")
-WHOLE = ("config.json", WEIGHTS, "recipe.json", "train_results.json", "history.csv", "curves.png")  # a finished run's
+REQUIRED = (
+    "config.json",
+    WEIGHTS,
+    "recipe.json",
+    "train_results.json",
+    "history.csv",
+    "curves.png",
+)  # a finished run's
 SOURCES = {told["repo_id"] for told in map(describe, DATASETS) if "url" not in told}  # on the Hub
 BUILD = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
 COLLECTION = "Scanline"
@@ -83,9 +88,8 @@ def copy_own(folder: Path, name: str | Path, stage: Path) -> None:
         ValueError: it does.
     """
     path = folder / name
-    require(
-        path.resolve().is_relative_to(folder.resolve()), f"{path} links to a file elsewhere: put the file itself there"
-    )
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{path} links to a file elsewhere: put the file itself there")
     (stage / name).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(path, stage / name)
 
@@ -102,7 +106,7 @@ def stage_model(folder: Path, stage: Path, repo_id: str) -> None:
     Raises:
         FileNotFoundError, ValueError: the folder is no whole checkpoint, or its results are of other weights.
     """
-    missing = [name for name in WHOLE if not (folder / name).is_file()]
+    missing = [name for name in REQUIRED if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(f"{folder} has no {missing[0]}: it is no finished run; finish it with --resume")
     other = {name.format(split) for split in SPLITS if read_report(folder, split) is None for name in REPORT}
@@ -112,11 +116,12 @@ def stage_model(folder: Path, stage: Path, repo_id: str) -> None:
     load(stage)  # strict: what does not load is not published
     weights = fingerprint(stage / WEIGHTS)
     stale = [entry for entry in read_results(stage) if entry["weights"] != weights]
-    require(not stale, f"{folder} has results of other weights: evaluate it again, which drops them")
+    if stale:
+        raise ValueError(f"{folder} has results of other weights: evaluate it again, which drops them")
     name, wheel = build_wheel()
     (stage / name).write_bytes(wheel)
     write_card(stage, repo_id)
-    data = json.loads((stage / "recipe.json").read_text())["data"]
+    data = read_recipe(stage / "recipe.json")["data"]
     check_card((stage / README).read_text(), "model", None if "url" in data else SOURCES)
 
 
@@ -195,8 +200,10 @@ def collect(namespace: str, items: list[tuple[str, str]], private: bool) -> None
     api = connect()
     options = {"namespace": namespace, "description": ABOUT, "private": private, "exists_ok": True}
     collection = retried("making the Collection", api.create_collection, COLLECTION, **options)
-    told = f"the Collection {collection.slug} is public already: make it private there, or leave out --private"
-    require(collection.private or not private, told)
+    if not collection.private and private:
+        raise ValueError(
+            f"the Collection {collection.slug} is public already: make it private there, or leave out --private"
+        )
     there = {(item.item_type, item.item_id) for item in collection.items}
     for kind, item in items:
         if (kind, item) not in there:
@@ -223,7 +230,8 @@ def run(argv: list[str]) -> None:
     parser.add_argument("--private", action="store_true", help="make the repositories private")
     parser.add_argument("--dry-run", action="store_true", help="say what would be published; ask no other host")
     args = parser.parse_args(argv)
-    require(bool(args.names) or args.all, f"what goes to {args.namespace}? Give a NAME before it, or --all")
+    if not args.names and not args.all:
+        raise ValueError(f"what goes to {args.namespace}? Give a NAME before it, or --all")
     check_id(args.namespace, "name")
     if not args.dry_run:
         connect()  # before any work: it refuses where there is no token

@@ -32,17 +32,17 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hub_models import MODELS, AutoregressiveImageModel, HubModel, TextModel
-from hub_models.base import WEIGHTS, read_json, read_weights, write_json, write_text
+from hub_models.base import WEIGHTS, read_recipe, read_weights, write_json, write_text
 from hub_models.card import write_card
-from hub_models.config import ModelConfig, require
+from hub_models.config import ModelConfig
 from hub_models.text import TOKENIZER
 from training.arguments import RunArguments, parse
 from training.dashboard import draw_dashboard, write_history
 from training.data import ImageData, TextData, Windows, describe, load_split
-from training.machine import LOCK, hardware, keep_memory, launcher, locked, part
+from training.machine import LOCK, end_processes, hardware, keep_memory, launcher, locked
 from training.pictures import draw_samples, draw_stage, draw_stages
 from training.recipe import Recipe, standards
-from training.trainer import HubTrainer, best_of, checkpoints, is_whole, newest_checkpoint
+from training.trainer import HubTrainer, best_of, checkpoints, is_complete, newest_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +52,20 @@ INCIDENTAL = {
     *("output_dir", "report_to", "disable_tqdm", "log_level", "run_name", "dataloader_pin_memory", "use_cpu"),
     *("ddp_find_unused_parameters", "logging_nan_inf_filter"),
 }
-# A run's own options that decide its weights, as recipe.json says them; `sides` and `window` are lists there.
-TOLD = ("patience", "exact_from", "flip", "shift", "cutout", "cutmix", "ema", "carry", "clip_value", "muon", "half")
+# A run's own options that decide its weights, as recipe.json says them; `image_sizes` and `window` are lists there.
+RUN_OPTIONS = (
+    "patience",
+    "float32_from",
+    "flip",
+    "shift",
+    "cutout",
+    "cutmix",
+    "ema",
+    "carry_state",
+    "clip_value",
+    "muon",
+    "store_fp16",
+)
 
 ASIDE = ".replaced"  # in a run that --overwrite has put aside: another folder that is called so is not ours to delete
 
@@ -78,8 +90,8 @@ def description(
         | ({"file": Path(run.data).name} if run.data else {})
         | {"revision": data.revision, "limit": run.limit},
         "training": chosen | {"seed": args.seed},
-        **{name: getattr(run, name) for name in TOLD},
-        "sides": list(run.stages),
+        **{name: getattr(run, name) for name in RUN_OPTIONS},
+        "image_sizes": list(run.stages),
         "window": list(run.windows),
         "processes": args.world_size,
         "machine": {
@@ -95,20 +107,23 @@ def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
     recorded = folder / "recipe.json"
     there = [path for path in folder.iterdir() if path.name != LOCK]
     if run.resume and there:  # else it was killed before it could write its recipe
-        require(recorded.is_file(), f"{folder} holds no run to resume: leave out --resume")
+        if not recorded.is_file():
+            raise ValueError(f"{folder} holds no run to resume: leave out --resume")
         (folder / ASIDE).unlink(missing_ok=True)  # of one that was killed as it put this aside
         try:
-            before = read_json(recorded)
-            whole = all(isinstance(before[key], dict) for key in ("model", "data", "machine"))
-        except (ValueError, KeyError, TypeError):
-            whole = False
-        require(whole, f"{recorded} is damaged: begin anew with --overwrite")
+            before = read_recipe(recorded)
+            complete = all(isinstance(before[key], dict) for key in ("data", "machine"))
+        except (ValueError, KeyError):
+            complete = False
+        if not complete:
+            raise ValueError(f"{recorded} is damaged: begin anew with --overwrite")
         config = standards(MODELS[wanted["model"]["model_type"]].config_class)
         before = standards(Recipe) | before | {"model": config | before["model"]}
         decisive = [key for key in wanted if key not in ("about", "command", "machine")]
         changed = [line for k in decisive for line in _differences(k, before.get(k), wanted[k])]
         told = f"the recipe has changed since {folder} began: {'; '.join(changed)}"
-        require(not changed, f"{told}: undo that, or begin anew with --overwrite")
+        if changed:
+            raise ValueError(f"{told}: undo that, or begin anew with --overwrite")
         for line in _differences("machine", before.get("machine"), wanted["machine"]):
             logger.warning("resumed elsewhere, so not bit for bit as unbroken: %s", line)
         write_json(recorded, wanted | {"machine": before["machine"]})
@@ -118,14 +133,16 @@ def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
         needed = {newest, best_of(newest)} if newest else set()
         others = [path for path in checkpoints(folder) if path not in needed]
         limit = wanted["training"].get("save_total_limit")
-        spare = [path for path in others if is_whole(path, wanted["processes"])]
+        spare = [path for path in others if is_complete(path, wanted["processes"])]
         for path in set(others) - set(spare[: limit and max(limit - len(needed), 0)]):
             shutil.rmtree(path)  # half written, half deleted, or not yet deleted
         return newest
     if there:
         ours = recorded.is_file()
-        require(ours, f"{folder} exists and holds no run of ours: give another --output_dir")
-        require(run.overwrite, f"{folder} exists: go on with --resume, or delete it and begin anew with --overwrite")
+        if not ours:
+            raise ValueError(f"{folder} exists and holds no run of ours: give another --output_dir")
+        if not run.overwrite:
+            raise ValueError(f"{folder} exists: go on with --resume, or delete it and begin anew with --overwrite")
         if is_aside(folder) and not (folder / WEIGHTS).exists():  # what it was to replace is what is kept
             empty(folder, (LOCK, recorded.name))  # that makes the folder ours, so another takes its place at once
         else:
@@ -172,7 +189,8 @@ def put_aside(folder: Path) -> None:
     there = Path(os.path.realpath(folder)) if folder.is_symlink() else folder  # "." is not to be moved
     told = f"{there} cannot be put aside as {replaced(folder)}"
     taken = replaced(folder).exists() and any(replaced(folder).iterdir())
-    require(not taken, f"{told}, which holds no run of ours: move that away")
+    if taken:
+        raise ValueError(f"{told}, which holds no run of ours: move that away")
     (there / ASIDE).touch()
     try:
         there.rename(replaced(folder))
@@ -205,7 +223,7 @@ def watch(folder: Path, model: HubModel, step: int) -> None:
         draw_stage(model, folder / "stages" / f"{step}.png")
 
 
-def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData | TextData, half: bool) -> None:
+def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData | TextData, store_fp16: bool) -> None:
     """Write what is published. All is made aside and then moved, the weights last: without them it is no checkpoint."""
     state = trainer.state
     told = "no validation gave a finite figure: the run diverged; lower --learning_rate and begin anew with --overwrite"
@@ -218,7 +236,7 @@ def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData |
     best = folder / f"{PREFIX_CHECKPOINT_DIR}-{state.best_global_step}" / WEIGHTS
     model.load_state_dict(read_weights(best))  # Trainer's own best path is of where the run lay when it was written
     model = model.cpu().eval()
-    if half:  # the samples, as all figures after, are those of the rounded weights
+    if store_fp16:  # the samples, as all figures after, are those of the rounded weights
         model.load_state_dict({k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()})
     aside = folder / ".writing"
     aside.mkdir()
@@ -245,7 +263,7 @@ def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData |
         results["written"] = [{"name": name, "text": path.read_text(encoding="utf-8")} for name, path in rows]
     write_json(aside / "train_results.json", results)
     draw_dashboard(history, aside / "curves.png")
-    (model.half() if half else model).save_pretrained(aside)
+    (model.half() if store_fp16 else model).save_pretrained(aside)
     for path in sorted(aside.iterdir(), key=lambda p: p.name == "model.safetensors"):
         os.replace(path, folder / path.name)
     aside.rmdir()
@@ -259,20 +277,25 @@ def check_batches(model: HubModel, args: TrainingArguments, count: int, what: st
         ValueError: with one sentence on what is wrong.
     """
     batch = args.train_batch_size * args.world_size
-    told = f"{count:,} training {what} do not fill one batch of {batch:,}: give a larger --limit or smaller batches"
-    require(count >= batch or not args.dataloader_drop_last, told)
+    if count < batch and args.dataloader_drop_last:
+        raise ValueError(
+            f"{count:,} training {what} do not fill one batch of {batch:,}: give a larger --limit or smaller batches"
+        )
     least = batch if args.dataloader_drop_last else count % batch or batch
     normed = any(isinstance(part, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d) for part in model.modules())
-    told = "a batch leaves a process a single image, which is no batch to norm by: change the batch size or --limit"
-    require(not normed or least >= 2 * args.world_size, told)
-    told = f"{type(model).__name__} offers no activation checkpointing: leave it out"
-    require(not args.activation_checkpointing or hasattr(model, "activation_checkpointing_enable"), told)
+    if normed and least < 2 * args.world_size:
+        raise ValueError(
+            "a batch leaves a process a single image, which is no batch to norm by: change the batch size or --limit"
+        )
+    if args.activation_checkpointing and not hasattr(model, "activation_checkpointing_enable"):
+        raise ValueError(f"{type(model).__name__} offers no activation checkpointing: leave it out")
     if not hasattr(model, "parameter_groups"):
         return
     for field in dataclasses.fields(TrainingArguments):
-        if field.name.startswith(("optim", "adam_")):
-            told = f"{type(model).__name__} brings its own optimiser, Nesterov's SGD: leave out --{field.name}"
-            require(getattr(args, field.name) == field.default, told)
+        if field.name.startswith(("optim", "adam_")) and getattr(args, field.name) != field.default:
+            raise ValueError(
+                f"{type(model).__name__} brings its own optimiser, Nesterov's SGD: leave out --{field.name}"
+            )
 
 
 def prepare_images(config: ModelConfig, splits: dict[str, ImageData], args: TrainingArguments) -> HubModel:
@@ -283,8 +306,10 @@ def prepare_images(config: ModelConfig, splits: dict[str, ImageData], args: Trai
     """
     model = MODELS[config.model_type](config)
     found = tuple(splits["train"].images.shape[1:])
-    told = f"the images are {found} (C, H, W) and the model's {model.shape}: change --model.channels, height or width"
-    require(found == model.shape, told)
+    if found != model.shape:
+        raise ValueError(
+            f"the images are {found} (C, H, W) and the model's {model.shape}: change --model.channels, height or width"
+        )
     if hasattr(model, "prepare"):  # what it takes from the training images before it is trained
         model.prepare(splits["train"].images)
     check_batches(model, args, len(splits["train"]))
@@ -304,7 +329,7 @@ def prepare_text(
     model = MODELS[config.model_type].fitted(config, splits["train"].texts)
     batches = {"train": args.train_batch_size * args.world_size, "validation": args.eval_batch_size}
     tokens = {split: [model.encode(text) for text in data.texts] for split, data in splits.items()}
-    lanes = {split: batch if run.carry else 0 for split, batch in batches.items()}
+    lanes = {split: batch if run.carry_state else 0 for split, batch in batches.items()}
     windows = {split: Windows(tokens[split], run.windows[-1], lanes[split], f"{split} text") for split in splits}
     check_batches(model, args, len(windows["train"]), "windows")
     return model, windows
@@ -327,7 +352,8 @@ def train(argv: list[str]) -> Path:
         model, sets = prepare_images(config, splits, args), splits
     folder = Path(args.output_dir)
     begun = folder.exists() or is_aside(folder)
-    require(begun or not run.resume, f"{folder} holds no run to resume: leave out --resume")
+    if not begun and run.resume:
+        raise ValueError(f"{folder} holds no run to resume: leave out --resume")
     wanted = description(argv, recipe, run, args, config, splits["train"])
     with locked(folder, wait=0) if args.process_index == 0 else contextlib.nullcontext():
         with args.main_process_first(local=False):  # of several processes one claims the folder, then all look into it
@@ -335,13 +361,15 @@ def train(argv: list[str]) -> Path:
             checkpoint = claim(folder, run, wanted) if first else newest_checkpoint(folder, args.world_size)
         if checkpoint and isinstance(model, TextModel):
             before = Tokenizer.from_str((checkpoint / TOKENIZER).read_text(encoding="utf-8"))
-            told = f"the vocabulary has changed since {folder} began: undo that, or begin anew with --overwrite"
-            require(before.get_vocab() == model.tokenizer.get_vocab(), told)
+            if before.get_vocab() != model.tokenizer.get_vocab():
+                raise ValueError(
+                    f"the vocabulary has changed since {folder} began: undo that, or begin anew with --overwrite"
+                )
         os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
         trainer = HubTrainer(
             model,
             args,
-            exact_from=run.exact_from,
+            float32_from=run.float32_from,
             flip=run.flip,
             shift=run.shift,
             cutout=run.cutout,
@@ -364,12 +392,12 @@ def train(argv: list[str]) -> Path:
                 trainer.watch(model, 0)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if trainer.is_world_process_zero():
-            finish(folder, model, trainer, splits["validation"], run.half)
+            finish(folder, model, trainer, splits["validation"], run.store_fp16)
             try:
                 discard(folder)
             except OSError as error:  # the new run is done all the same
                 logger.warning("%s could not be deleted: %s", replaced(folder), error)
-    part()
+    end_processes()
     return folder
 
 

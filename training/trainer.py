@@ -21,7 +21,6 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, EvalPrediction, TrainOutput
 
 from hub_models.base import WEIGHTS, read_weights, write_bytes
-from hub_models.config import require
 from training.augment import alternately, cut_mix, cut_out, mirrored_and_shifted, resized
 from training.machine import interleave, peak_memory_mib
 from training.muon import Muon, UnitMuon
@@ -84,7 +83,7 @@ class HubTrainer(Trainer):
     def __init__(
         self,
         *args,
-        exact_from: float = 1.0,
+        float32_from: float = 1.0,
         flip: bool = False,
         shift: int = 0,
         cutout: int = 0,
@@ -97,7 +96,7 @@ class HubTrainer(Trainer):
         **kwargs,
     ):
         """As Trainer's; `watch` is called at each validation with the model, as it is evaluated, and the step."""
-        self.exact_from, self.flip, self.shift, self.cutout, self.cutmix = exact_from, flip, shift, cutout, cutmix
+        self.float32_from, self.flip, self.shift, self.cutout, self.cutmix = float32_from, flip, shift, cutout, cutmix
         self.stages, self.watch, self.muon, self.carried = stages, watch, muon, None
         self._clock = time.perf_counter()
         super().__init__(*args, data_collator=self._taken, **kwargs)
@@ -157,8 +156,8 @@ class HubTrainer(Trainer):
         return super()._build_accelerator_args(**kwargs) | own
 
     def autocast_smart_context_manager(self, cache_enabled: bool | None = True) -> contextlib.AbstractContextManager:
-        """bf16 in training up to `exact_from`; validation is always in float32, as every published figure is."""
-        early = self.state.global_step < self.exact_from * self.state.max_steps
+        """bf16 in training up to `float32_from`; validation is always in float32, as every published figure is."""
+        early = self.state.global_step < self.float32_from * self.state.max_steps
         if self.args.bf16 and early and self.model.training:
             return torch.autocast(self.args.device.type, torch.bfloat16, cache_enabled=cache_enabled)
         return contextlib.nullcontext()
@@ -293,7 +292,8 @@ class HubTrainer(Trainer):
             self.model.load_state_dict(read_weights(Path(resume_from_checkpoint, RAW)))
         path = Path(resume_from_checkpoint, CARRIED.format(self.args.process_index))
         if getattr(self.train_dataset, "lanes", 0):
-            require(path.exists(), f"{path} is missing, the state to go on with: begin anew with --overwrite")
+            if not path.exists():
+                raise ValueError(f"{path} is missing, the state to go on with: begin anew with --overwrite")
             parts = read_weights(path)
             layers = range(1 + max(int(name.partition(".")[0]) for name in parts))
             names = [[name for name in sorted(parts) if name.startswith(f"{i}.")] for i in layers]
@@ -313,7 +313,7 @@ def checkpoints(run: Path) -> list[Path]:
 
 def newest_checkpoint(run: Path, processes: int = 1) -> Path | None:
     """The latest whole `checkpoint-N` of a run folder; one that was cut short while being written is passed over."""
-    return next((path for path in checkpoints(run) if is_whole(path, processes)), None)
+    return next((path for path in checkpoints(run) if is_complete(path, processes)), None)
 
 
 def best_of(checkpoint: Path) -> Path:
@@ -322,7 +322,7 @@ def best_of(checkpoint: Path) -> Path:
     return checkpoint.with_name(f"{PREFIX_CHECKPOINT_DIR}-{state['best_global_step'] or state['global_step']}")
 
 
-def is_whole(checkpoint: Path, processes: int = 1) -> bool:
+def is_complete(checkpoint: Path, processes: int = 1) -> bool:
     """Whether every file of a checkpoint, of all processes, is there to its end, and so is the best it goes back to."""
     ranks = [f"_{rank}" for rank in range(processes)] if processes > 1 else [""]
     pickles = ["optimizer.pt", "scheduler.pt", *(f"rng_state{rank}.pth" for rank in ranks)]

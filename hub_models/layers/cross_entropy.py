@@ -8,10 +8,10 @@ GPU, which has none so large and is kept waiting by small parts, gets larger one
 import torch
 from torch.autograd.function import once_differentiable
 
-from ..base import wide
+from ..base import at_least_float32
 
-PART = 2**18  # logits at a time: 1 MiB in float32
-GPU_PART = 2**28
+CHUNK = 2**18  # logits at a time: 1 MiB in float32
+GPU_CHUNK = 2**28
 
 
 class CrossEntropy(torch.autograd.Function):
@@ -21,12 +21,12 @@ class CrossEntropy(torch.autograd.Function):
     def forward(ctx, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         count, levels = logits.shape
         gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
-        total = wide(logits.new_zeros(()))
-        rows = max(1, (PART if logits.device.type == "cpu" else GPU_PART) // levels)
+        total = at_least_float32(logits.new_zeros(()))
+        rows = max(1, (CHUNK if logits.device.type == "cpu" else GPU_CHUNK) // levels)
         for begin in range(0, count, rows):
             part = slice(begin, begin + rows)
             target = targets[part, None]
-            log_p = wide(logits[part]).log_softmax(-1)
+            log_p = at_least_float32(logits[part]).log_softmax(-1)
             total -= log_p.gather(-1, target).sum()
             if gradient is not None:
                 p = log_p.exp_()

@@ -5,8 +5,6 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from ..config import require
-
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU}
 State = list[tuple[torch.Tensor, ...]]  # of each layer: h of a GRU, h and c of an LSTM, each (1, B, width)
 
@@ -75,7 +73,8 @@ class RecurrentStack(nn.Module):
         """
         sizes = [[(1, x.shape[1], layer.hidden_size)] * self.states for layer in self.layers]
         fits = state is None or [[tuple(part.shape) for part in parts] for parts in state] == sizes
-        require(fits, f"state is not of a batch of {x.shape[1]} and this net: give what it returned, or none")
+        if not fits:
+            raise ValueError(f"state is not of a batch of {x.shape[1]} and this net: give what it returned, or none")
         after = []
         for i, layer in enumerate(self.layers):
             if state is None:

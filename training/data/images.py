@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save
 
 from hub_models import AutoregressiveImageModel
 from hub_models.base import write_bytes
-from hub_models.config import require
 from training.machine import locked
 
 logger = logging.getLogger(__name__)
@@ -42,9 +41,11 @@ DATASETS = {
 class ImageData(torch.utils.data.Dataset):
     """Images uint8 (N, C, H, W) and labels int64 (N,); a batch is one look-up, not N."""
 
-    def __init__(self, images: torch.Tensor, labels: torch.Tensor, revision: str = "", whole: int | None = None):
+    def __init__(self, images: torch.Tensor, labels: torch.Tensor, revision: str = "", split_size: int | None = None):
         self.images, self.labels, self.revision = images, labels, revision
-        self.whole = len(images) if whole is None else whole  # images of the split that these are the first of
+        self.split_size = (
+            len(images) if split_size is None else split_size
+        )  # images of the split that these are the first of
 
     def __len__(self) -> int:
         return len(self.images)
@@ -57,12 +58,12 @@ class ImageData(torch.utils.data.Dataset):
 
     def first(self, count: int | None) -> "ImageData":
         """The first `count` images, or all."""
-        return ImageData(self.images[:count], self.labels[:count], self.revision, self.whole)
+        return ImageData(self.images[:count], self.labels[:count], self.revision, self.split_size)
 
     @property
     def part(self) -> str:
         """Which of the split's images these are, in words; "" where they are all."""
-        return f"first {len(self):,} of {self.whole:,}" if len(self) < self.whole else ""
+        return f"first {len(self):,} of {self.split_size:,}" if len(self) < self.split_size else ""
 
     def conditions(self, model: AutoregressiveImageModel) -> torch.Tensor | None:
         """What a generative model is conditioned on, image by image: the labels, or None if it takes none."""
@@ -75,8 +76,10 @@ class ImageData(torch.utils.data.Dataset):
             ValueError: with both numbers.
         """
         top = int(self.labels.max())
-        told = f"the data's labels go up to {top}, the model knows {classes} classes, from 0: change its classes"
-        require(classes is None or top < classes, told)
+        if classes is not None and top >= classes:
+            raise ValueError(
+                f"the data's labels go up to {top}, the model knows {classes} classes, from 0: change its classes"
+            )
 
 
 def describe_images(name: str) -> dict:
@@ -109,8 +112,11 @@ def load_images(name: str, split: str) -> ImageData:
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
         chosen = order[: source.validation] if split == "validation" else order[source.validation :]
         images, labels = images[chosen], labels[chosen]
-    told = f"{source.repo_id} leaves {split} no images: {source.validation:,} of its training images are for validation"
-    require(len(images) > 0, told)
+    if not len(images):
+        raise ValueError(
+            f"{source.repo_id} leaves {split} no images: {source.validation:,} of its training images are for "
+            "validation"
+        )
     return ImageData(images, labels, revision, source.test if split == "test" else None)
 
 

@@ -16,7 +16,6 @@ import torch
 from huggingface_hub import constants, snapshot_download
 
 from hub_models.base import fingerprint
-from hub_models.config import require
 
 SPLIT_SEED = 0
 TINY = ("karpathy/tiny_shakespeare", "refs/convert/parquet")  # repository, revision
@@ -48,9 +47,11 @@ class TextSource:
 class TextData:
     """Texts, each of which is read from its start; in training they are one after another."""
 
-    def __init__(self, name: str, split: str, texts: list[str], revision: str = "", whole: int | None = None):
+    def __init__(self, name: str, split: str, texts: list[str], revision: str = "", split_size: int | None = None):
         self.name, self.split, self.texts, self.revision = name, split, texts, revision
-        self.whole = len(self) if whole is None else whole  # characters of the split that these are the first of
+        self.split_size = (
+            len(self) if split_size is None else split_size
+        )  # characters of the split that these are the first of
 
     def __len__(self) -> int:
         return sum(map(len, self.texts))
@@ -64,12 +65,12 @@ class TextData:
             lines = re.findall(r"[^\n]*\n|[^\n]+", text)[:left]  # not `splitlines`: other signs end lines there
             left -= len(lines)
             kept += ["".join(lines)] if lines else []
-        return TextData(self.name, self.split, kept or [""], self.revision, self.whole)
+        return TextData(self.name, self.split, kept or [""], self.revision, self.split_size)
 
     @property
     def part(self) -> str:
         """Which of the split's characters these are, in words; "" where they are all."""
-        return f"first {len(self):,} of {self.whole:,} characters" if len(self) < self.whole else ""
+        return f"first {len(self):,} of {self.split_size:,} characters" if len(self) < self.split_size else ""
 
 
 class Windows(torch.utils.data.Dataset):
@@ -98,7 +99,8 @@ class Windows(torch.utils.data.Dataset):
             begun += count
         self.starts, self.lanes = torch.cat(parts), len(starts) if lanes else 0
         told = f"the {what} has {len(self.tokens):,} tokens, too few for one window of {window}"
-        require(len(self.starts) > 0, f"{told}: give a longer text, a larger --limit or a shorter --window")
+        if not len(self.starts):
+            raise ValueError(f"{told}: give a longer text, a larger --limit or a shorter --window")
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -151,7 +153,8 @@ def _by_line(raw: dict[str, list[str]]) -> dict[str, list[str]]:
 def _by_play(raw: dict[str, list[str]]) -> dict[str, list[str]]:
     """Of the plays in an order drawn at random, a fifth for testing and then two for validation."""
     names = sorted(raw)
-    require(len(names) >= 4, f"there are {len(names)} plays: splitting by play needs at least 4")
+    if len(names) < 4:
+        raise ValueError(f"there are {len(names)} plays: splitting by play needs at least 4")
     random.Random(SPLIT_SEED).shuffle(names)
     held_out = max(1, len(names) // 5)
     parts = {"test": names[:held_out], "validation": names[held_out:][:2], "train": names[held_out:][2:]}
@@ -201,7 +204,8 @@ def _raw(name: str, file: str | None) -> tuple[dict[str, list[str]], str]:
     """The raw texts of a set, and their revision: of the plays, the lines of each."""
     if TEXTS[name].kaggle:
         return read_plays(Path(file) if file else _fetch_plays())
-    require(file is None, f"--data is for the plays: leave it out, {name} comes from the Hub")
+    if file is not None:
+        raise ValueError(f"--data is for the plays: leave it out, {name} comes from the Hub")
     from datasets import load_dataset  # 2 s to import
 
     repo_id, revision = TINY
@@ -247,11 +251,14 @@ def read_plays(path: Path) -> tuple[dict[str, list[str]], str]:
             rows = csv.DictReader(file, strict=True)
             names = rows.fieldnames or []
             fits = all(names.count(column) == 1 for column in COLUMNS)
-            require(fits, f"{told}, once each: its first line is {','.join(names)[:200]!r}")
+            if not fits:
+                raise ValueError(f"{told}, once each: its first line is {','.join(names)[:200]!r}")
             for row in rows:
-                require(None not in row, f"{told}: line {rows.line_num} has more fields than there are columns")
+                if None in row:
+                    raise ValueError(f"{told}: line {rows.line_num} has more fields than there are columns")
                 play, line = (" ".join((row[column] or "").split()) for column in COLUMNS)
-                require(play or not line, f"{told}: line {rows.line_num} is of no play")
+                if not play and line:
+                    raise ValueError(f"{told}: line {rows.line_num} is of no play")
                 if play:  # else an empty row, as spreadsheets leave them
                     plays.setdefault(play, []).append(line)
     except UnicodeDecodeError as error:
@@ -260,7 +267,8 @@ def read_plays(path: Path) -> tuple[dict[str, list[str]], str]:
         raise ValueError(f"{told}: {error}") from error
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}): give another file") from error
-    require(sum(map(len, plays.values())) > 0, f"{told}: it has no lines")
+    if sum(map(len, plays.values())) <= 0:
+        raise ValueError(f"{told}: it has no lines")
     return plays, fingerprint(path)
 
 

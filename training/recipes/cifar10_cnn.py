@@ -53,10 +53,10 @@ RECIPES = {
         model=CNNConfig(),
         data="cifar10",
         training=STUDY | {"per_device_train_batch_size": 64},
-        exact_from=0.8,
+        float32_from=0.8,
         flip=True,
         shift=SHIFT,
-        half=True,
+        store_fp16=True,
     ),
     "cnn7x64-cifar10-study": Recipe(
         about=(
@@ -66,10 +66,10 @@ RECIPES = {
         model=CNNConfig(num_layers=7, filters=64),
         data="cifar10",
         training=STUDY | {"per_device_train_batch_size": 16},
-        exact_from=0.95,
+        float32_from=0.95,
         flip=True,
         shift=SHIFT,
-        half=True,
+        store_fp16=True,
     ),
     "cnn7x64-cifar10": Recipe(
         about=(
@@ -89,10 +89,10 @@ RECIPES = {
             "per_device_train_batch_size": 64,
             "num_train_epochs": 10,
         },
-        exact_from=0.95,
+        float32_from=0.95,
         flip=True,
         shift=2,  # small shifts suit short runs
-        half=True,
+        store_fp16=True,
         expected={
             "accuracy": 91.5,
             "split": "test",  # its first 1,000 images
@@ -107,16 +107,18 @@ RECIPES = {
             "others a square made grey. It is wide early, where weights are few; with its card there is just room "
             "for it in what ships."
         ),
-        model=FastCNNConfig(widths=(96, 144, 128), residual=True, smoothing=0.2, turn=0.06),  # small steps: a long run
+        model=FastCNNConfig(
+            widths=(96, 144, 128), residual=True, smoothing=0.2, muon_step=0.06
+        ),  # small steps: a long run
         data="cifar10",
         training=TURNED | {"num_train_epochs": 84, "eval_steps": 0.05, "save_steps": 0.05},
         flip=True,
         shift=4,  # the paper's for its longer runs
         cutout=12,
         cutmix=0.5,
-        sides=(20,) * 2 + (24,) * 4 + (32,) * 4,
+        image_sizes=(20,) * 2 + (24,) * 4 + (32,) * 4,
         muon=True,
-        half=True,
+        store_fp16=True,
         expected={
             "accuracy": 94.8,
             "accuracy_6_views": 95.3,
@@ -135,9 +137,9 @@ RECIPES = {
         training=TURNED | {"num_train_epochs": 8.5, "eval_steps": 0.25, "save_steps": 0.25},
         flip=True,
         shift=2,
-        sides=(20,) * 4 + (24,) * 4 + (32,) * 9,  # half an epoch each
+        image_sizes=(20,) * 4 + (24,) * 4 + (32,) * 9,  # half an epoch each
         muon=True,
-        half=True,
+        store_fp16=True,
         expected={
             "accuracy": 91.6,
             "accuracy_6_views": 93.0,
@@ -167,7 +169,7 @@ RECIPES = {
         flip=True,
         shift=4,
         cutout=12,
-        half=True,
+        store_fp16=True,
         expected={
             "accuracy": 95.5,
             "accuracy_6_views": 96.3,

@@ -5,7 +5,7 @@ by hand; arXiv 1606.05328 (gated PixelCNN) gives neither sizes nor settings for 
 """
 
 from hub_models import DiagonalBiLSTMConfig, GatedPixelCNNConfig, PixelCNNConfig, RowLSTMConfig
-from hub_models.image_classifier import CIFAR10
+from hub_models.conv_classifier import CIFAR10
 from training.recipe import Recipe
 
 SHAPE = {"channels": 3, "height": 32, "width": 32, "levels": 256}
@@ -91,11 +91,11 @@ OWN = {
         model=config,
         data="cifar10",
         training=OURS | SLOWER.get(name, {}),
-        exact_from=0.95,  # bf16 rounds the pixels' 256 levels; at its optimum float32 still has a gradient
+        float32_from=0.95,  # bf16 rounds the pixels' 256 levels; at its optimum float32 still has a gradient
         flip=True,
         ema=0.999,
         muon=True,
-        half=True,
+        store_fp16=True,
         expected=expected(name),
     )
     for name, (config, size) in SMALL.items()
@@ -121,11 +121,11 @@ OWN = {
             "eval_steps": 0.2,  # of all steps
             "save_steps": 0.2,
         },
-        exact_from=0.97,
+        float32_from=0.97,
         flip=True,
         ema=0.999,
         muon=True,
-        half=True,
+        store_fp16=True,
         expected=expected("gated-pixelcnn-cifar10"),
     ),
 }
@@ -136,7 +136,7 @@ PAPERS = {
         data="cifar10",
         training=RMSPROP,
         patience=5,
-        half=True,
+        store_fp16=True,
     )
     for name, (config, size) in LARGE.items()
 } | {
@@ -156,7 +156,7 @@ PAPERS = {
         flip=True,
         ema=0.9995,
         muon=True,
-        half=True,
+        store_fp16=True,
     )
 }
 STUDIES = {
@@ -166,7 +166,7 @@ STUDIES = {
         data="cifar10",
         training=RMSPROP,
         patience=5,
-        half=True,
+        store_fp16=True,
     ),
     "row-lstm-cifar10-15-layers": Recipe(
         about=(
@@ -183,7 +183,7 @@ STUDIES = {
             "weight_decay": 1e-4,  # RMSProp has it from the line above; this one is what the card shows
         },
         patience=5,
-        half=True,
+        store_fp16=True,
     ),
     "row-lstm-cifar10-256": Recipe(
         about=(
@@ -195,7 +195,7 @@ STUDIES = {
         training=COMMON | PLATEAU | {"learning_rate": 1e-3, "max_grad_norm": 1.0, "num_train_epochs": 60},
         flip=True,
         patience=5,
-        half=True,
+        store_fp16=True,
     ),
 } | {
     f"{name}-cifar10-one-cycle": Recipe(
@@ -214,7 +214,7 @@ STUDIES = {
             "max_grad_norm": 0.5,
             "num_train_epochs": 5,
         },
-        half=True,
+        store_fp16=True,
     )
     for name in ("pixelcnn", "row-lstm", "diagonal-bilstm")
 }

@@ -79,9 +79,9 @@ RECIPES = {
         model=config,
         data=data,
         training=OURS | {"num_train_epochs": epochs},
-        exact_from=0.9,
+        float32_from=0.9,
         muon=name not in ADAMW,
-        half=True,
+        store_fp16=True,
         expected=expected(name),
     )
     for kind, (config, *both) in MODELS.items()
@@ -97,8 +97,8 @@ RECIPES = {
         data="mnist-drawn",
         training=PAPER,
         patience=5,
-        exact_from=0.9,
-        half=True,
+        float32_from=0.9,
+        store_fp16=True,
     )
     for name, (config, *_) in MODELS.items()
     if name != "gated-pixelcnn"  # of another paper, which has no MNIST

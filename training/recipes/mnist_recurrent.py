@@ -44,7 +44,7 @@ RECIPES = {
         model=PixelClassifierConfig(cell=cell, hidden_size=hidden, num_layers=layers),
         data="mnist",
         training=STUDY | BY_ACCURACY | {"num_train_epochs": 60 if (cell, size) == ("gru", "3x32") else 100},
-        half=True,
+        store_fp16=True,
     )
     for cell in ("lstm", "gru")
     for size, (hidden, layers) in SIZES.items()
@@ -57,7 +57,7 @@ RECIPES = {
         model=PixelPredictorConfig(hidden_size=hidden, num_layers=layers),
         data="mnist",
         training=STUDY | BY_LOSS | {"num_train_epochs": 50},
-        half=True,
+        store_fp16=True,
     )
     for size, (hidden, layers) in SIZES.items()
 }
@@ -75,8 +75,8 @@ RECIPES["gru128-mnist-classify"] = Recipe(
     ),
     data="mnist",
     training=OURS | BY_ACCURACY | {"num_train_epochs": 12},
-    exact_from=0.8,
-    half=True,
+    float32_from=0.8,
+    store_fp16=True,
     expected={"accuracy": 99.26, "split": "test", "hardware": "1 thread of an AMD EPYC, shared", "minutes": 36},
 )
 RECIPES["gru128-mnist-predict"] = Recipe(
@@ -87,7 +87,7 @@ RECIPES["gru128-mnist-predict"] = Recipe(
     model=PixelPredictorConfig(hidden_size=128, timescale=56),
     data="mnist",
     training=OURS | BY_LOSS | {"num_train_epochs": 20},
-    exact_from=0.8,
-    half=True,
+    float32_from=0.8,
+    store_fp16=True,
     expected={"nats_per_pixel": 0.0724, "split": "test", "hardware": "1 thread of an AMD EPYC, shared", "minutes": 73},
 )

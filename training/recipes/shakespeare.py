@@ -56,8 +56,8 @@ CHARACTERS = {
         data="tiny-shakespeare-80",
         training=STUDY_CHARACTERS | {"num_train_epochs": epochs},
         window=(128,),
-        carry=True,
-        half=True,
+        carry_state=True,
+        store_fp16=True,
         expected=expected(f"char-gru{units}-shakespeare-study"),
     )
     for units, epochs in GRU_UNITS.items()
@@ -87,9 +87,9 @@ CHARACTERS_BEST = {
         data=data,
         training=OURS | {"learning_rate": 4e-3, "num_train_epochs": 40},
         window=(128,),
-        carry=True,
+        carry_state=True,
         ema=0.999,
-        half=True,
+        store_fp16=True,
         expected=expected(name),
     )
     for name, data in (
@@ -128,7 +128,7 @@ WORDS = {
         patience=5,
         window=(30,),
         clip_value=1.0,
-        half=True,
+        store_fp16=True,
     )
     for name, (widths, dropout) in A2_GRID.items()
 }
@@ -160,9 +160,9 @@ WORDS_BEST = {
         data=data,
         training=OURS | {"learning_rate": 5e-3, "num_train_epochs": epochs},
         window=(48,),
-        carry=True,
+        carry_state=True,
         ema=0.999,
-        half=True,
+        store_fp16=True,
         expected=expected(name),
     )
     for name, data, model, epochs, told in (

@@ -26,7 +26,7 @@ they are. Rub out everything, and it writes digits of its own."""
 SIDE, SCALE = 28, 10  # pixels; screen pixels a pixel in the picture to rub out
 LAST = 300  # pixels, in raster order
 FIRST = (1, 10, 28, LAST)
-MOST = 8  # samples a request
+MAX_COMPLETIONS = 8  # samples a request
 SEEDS = 2**31
 MISSING = 128  # grey: neither on nor off
 PAUSE = 0.05  # seconds a row: slow enough to watch
@@ -102,9 +102,9 @@ def fill(truth: torch.Tensor, blank: torch.Tensor, empty: torch.Tensor, n, tempe
         empty: bool (1, 1, 28, 28), those of them to fill; the others stay grey.
         n, temperature, seed: a visitor's, so not to be trusted.
     """
-    n = public.whole(n, 1, MOST, "The number of completions", gr.Error)
+    n = public.integer(n, 1, MAX_COMPLETIONS, "The number of completions", gr.Error)
     temperature = public.number(temperature, 0, 2, "The temperature", gr.Error)
-    seed = public.whole(seed, 0, SEEDS - 1, "The seed", gr.Error)
+    seed = public.integer(seed, 0, SEEDS - 1, "The seed", gr.Error)
     given = truth.masked_fill(blank, MISSING)
     shown = kept(to_picture(truth[0], SCALE)), kept(to_picture(given[0], SCALE))
     yield *shown, None, "Filling ..."
@@ -162,7 +162,7 @@ def build() -> None:
             sheet = display("Completions")
             note = gr.Markdown()
             cancel = gr.Button("Cancel", variant="stop")
-            n = gr.Slider(1, MOST, 4, step=1, label="Number of completions")
+            n = gr.Slider(1, MAX_COMPLETIONS, 4, step=1, label="Number of completions")
             temperature = gr.Slider(0, 2, 1, step=0.05, label="Temperature (at 0 the likelier value, always)")
             seed = gr.Number(0, minimum=0, maximum=SEEDS - 1, precision=0, label="Seed (the same draws the same)")
     for event, source, handler in (

@@ -11,9 +11,9 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from hub_models import public
+from hub_models.causal_conv import CausalConvModel
 from hub_models.hosted import load_hosted, on_gpu
 from hub_models.images import to_digit, to_photo, to_picture, to_sheet
-from hub_models.masked_image import MaskedImageModel
 
 HEADER = Path(__file__).parents[1] / "README.md"  # of the Space: it names the models' repositories
 FOLDER = Path(__file__).parents[1] / "examples"
@@ -32,12 +32,12 @@ LIKELIEST = "likeliest"
 
 
 @functools.cache
-def loaded(name: str) -> MaskedImageModel:
+def loaded(name: str) -> CausalConvModel:
     """A checkpoint, which all tabs and visitors share."""
     return load_hosted(name, HEADER)
 
 
-def model(name: str) -> MaskedImageModel:
+def model(name: str) -> CausalConvModel:
     """The checkpoint of that name, which is a visitor's."""
     if name not in NAMES:
         raise gr.Error(f"There is no such model: choose {', '.join(NAMES)}.")
@@ -51,12 +51,12 @@ def models() -> gr.Dropdown:
     return gr.Dropdown(choices, value=NAMES[0], label="Model")
 
 
-def is_digit(net: MaskedImageModel) -> bool:
+def is_digit(net: CausalConvModel) -> bool:
     """Whether the model knows digits, not photographs."""
     return net.shape[0] == 1
 
 
-def examples_of(net: MaskedImageModel) -> list[Path]:
+def examples_of(net: CausalConvModel) -> list[Path]:
     """The pictures to begin with, one of each class."""
     return sorted(FOLDER.glob("digit-*.png" if is_digit(net) else "[0-9]-*.png"))
 
@@ -79,7 +79,7 @@ def class_of(name: str, first: str) -> int | None:
     return None if name == first else class_names().index(name)
 
 
-def read(path: str | Path | None, net: MaskedImageModel) -> torch.Tensor:
+def read(path: str | Path | None, net: CausalConvModel) -> torch.Tensor:
     """Any picture -> uint8 (1, C, H, W), as the model sees it."""
 
     def prepare(picture: Image.Image) -> torch.Tensor:
@@ -93,7 +93,7 @@ def kept(picture: Image.Image, seconds: float = public.KEPT) -> str:
     return public.kept(picture, lambda path: save_file_to_cache(path, get_upload_folder()), seconds)
 
 
-def scale_of(net: MaskedImageModel) -> int:
+def scale_of(net: CausalConvModel) -> int:
     """Screen pixels a pixel of the model's images."""
     return SIDE // net.shape[2]
 
@@ -130,7 +130,7 @@ def _under_classes(name: str, pixels: bytes) -> torch.Tensor:
     return log_probs(name, image.expand(net.classes, -1, -1, -1), torch.arange(net.classes))
 
 
-def costs(log_p: torch.Tensor, net: MaskedImageModel) -> list[str]:
+def costs(log_p: torch.Tensor, net: CausalConvModel) -> list[str]:
     """Log p of sub-pixels, (B, C, H, W) -> what each image costs, in the unit of `unit`."""
     nats = -log_p.double().sum((1, 2, 3))
     if net.config.levels == 2:
@@ -138,7 +138,7 @@ def costs(log_p: torch.Tensor, net: MaskedImageModel) -> list[str]:
     return [f"{cost:.2f}" for cost in (nats / math.log(2) / log_p[0].numel()).tolist()]
 
 
-def unit(net: MaskedImageModel) -> str:
+def unit(net: CausalConvModel) -> str:
     """What `costs` are."""
     return "nats of the whole image" if net.config.levels == 2 else "bits a sub-pixel"
 

@@ -12,9 +12,9 @@ from fastapi import HTTPException
 from PIL import Image
 
 from hub_models import public
+from hub_models.causal_conv import CausalConvModel
 from hub_models.hosted import on_gpu
 from hub_models.live import Snapshot, live
-from hub_models.masked_image import MaskedImageModel
 
 from ._pixels import (
     LIKELIEST,
@@ -45,7 +45,7 @@ from ._pixels import (
 TITLE = "Complete"
 ABOUT = """Rub out any part of an image, and a model fills it in, row by row. It sees only what comes before: known
 pixels above and to the left guide it, those below do not. All known pixels stay as they are, bit for bit."""
-MOST = 8  # completions a request
+MAX_COMPLETIONS = 8  # completions a request
 FIRST = 8  # the example to start with
 PAUSE = 0.03  # seconds a row: slow enough to watch where the model is fast
 
@@ -102,13 +102,13 @@ def turn_complete(name: str, photo: dict | None, path: str | None) -> tuple:
     return gr.update(**offered(name)), value, gr.update(visible=bool(net.classes), value=named)
 
 
-def size_of(net: MaskedImageModel) -> tuple[int, int]:
+def size_of(net: CausalConvModel) -> tuple[int, int]:
     """(width, height) of the pictures to rub out."""
     _, height, width = net.shape
     return width * scale_of(net), height * scale_of(net)
 
 
-def truth_of(photo: dict | None, net: MaskedImageModel) -> torch.Tensor:
+def truth_of(photo: dict | None, net: CausalConvModel) -> torch.Tensor:
     """The editor's value -> its image, uint8 (1, C, H, W), as the model sees it."""
     background = photo and photo["background"]
     if background is None:
@@ -121,7 +121,7 @@ def truth_of(photo: dict | None, net: MaskedImageModel) -> torch.Tensor:
     return net.to_bytes(net.quantise(pixels.contiguous()))
 
 
-def rubbed_out(photo: dict, net: MaskedImageModel) -> torch.Tensor:
+def rubbed_out(photo: dict, net: CausalConvModel) -> torch.Tensor:
     """The editor's value -> bool (1, 1, H, W): pixels of which at least half is under the brush."""
     return public.brushed(photo, *net.shape[1:], gr.Error)
 
@@ -129,9 +129,9 @@ def rubbed_out(photo: dict, net: MaskedImageModel) -> torch.Tensor:
 def complete(photo: dict | None, name: str, n: int, temperature: float, class_name: str, seed: int) -> Iterator[tuple]:
     """Yield the truth, what the model is given, the completions so far and a line of text. All that is a visitor's."""
     net = model(name)
-    n = public.whole(n, 1, MOST, "The number of completions", gr.Error)
+    n = public.integer(n, 1, MAX_COMPLETIONS, "The number of completions", gr.Error)
     temperature = public.number(temperature, 0, 2, "The temperature", gr.Error)
-    seed = public.whole(seed, 0, SEEDS - 1, "The seed", gr.Error)
+    seed = public.integer(seed, 0, SEEDS - 1, "The seed", gr.Error)
     chosen, label, told = class_of(class_name, LIKELIEST), None, ""
     truth = truth_of(photo, net)
     blank = rubbed_out(photo, net)
@@ -182,7 +182,7 @@ def build() -> None:
             cancel = gr.Button("Cancel", variant="stop")
             label = class_choice(LIKELIEST)
             label.value = named
-            n = gr.Slider(1, MOST, 4, step=1, label="Number of completions")
+            n = gr.Slider(1, MAX_COMPLETIONS, 4, step=1, label="Number of completions")
             temperature = gr.Slider(0, 2, 1, step=0.05, label="Temperature (at 0 the likeliest value, always)")
             seed = gr.Number(0, minimum=0, maximum=SEEDS - 1, precision=0, label="Seed (the same draws the same)")
     quietly = {"show_progress": "hidden", "trigger_mode": "always_last"}

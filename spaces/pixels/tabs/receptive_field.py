@@ -61,8 +61,8 @@ def in_words(seen: torch.Tensor, y: int, x: int) -> str:
 def show_field(name: str, y: int, x: int) -> tuple[str, str]:
     """The picture of what a pixel depends on, and that in words. All arguments are a visitor's."""
     _, height, width = model(name).shape
-    y = public.whole(y, 0, height - 1, "The row", gr.Error)
-    x = public.whole(x, 0, width - 1, "The column", gr.Error)
+    y = public.integer(y, 0, height - 1, "The row", gr.Error)
+    x = public.integer(x, 0, width - 1, "The column", gr.Error)
     seen = seen_by(name, y, x)
     return grid(to_field(seen, y, x)), in_words(seen, y, x)
 

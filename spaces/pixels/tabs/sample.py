@@ -32,7 +32,7 @@ the distribution that the model gives it after all that came before. The gated P
 draw. Models as small and as briefly trained as these find colours and textures, and hardly ever a whole thing; most
 digits can be read."""
 EACH = "class after class"
-MOST = 16  # images a request
+MAX_IMAGES = 16  # images a request
 PAUSE = 0.03  # seconds a row: slow enough to watch where the model is fast
 
 
@@ -50,9 +50,9 @@ def samples(name: str, n: int, label: torch.Tensor | None, temperature: float, s
 def sample(name: str, n: int, temperature: float, class_name: str, seed: int) -> Iterator[tuple]:
     """Yield the sheet of images so far, what is to come grey, and a line of text. All arguments are a visitor's."""
     net = model(name)
-    n = public.whole(n, 1, MOST, "The number of images", gr.Error)
+    n = public.integer(n, 1, MAX_IMAGES, "The number of images", gr.Error)
     temperature = public.number(temperature, 0, 2, "The temperature", gr.Error)
-    seed = public.whole(seed, 0, SEEDS - 1, "The seed", gr.Error)
+    seed = public.integer(seed, 0, SEEDS - 1, "The seed", gr.Error)
     chosen, label, named = class_of(class_name, EACH), None, [""] * n
     if net.classes:
         label = torch.arange(n) % net.classes if chosen is None else torch.full((n,), chosen)
@@ -83,7 +83,7 @@ def build() -> None:
         with gr.Column():
             name = models()
             label = class_choice(EACH)
-            n = gr.Slider(1, MOST, 4, step=1, label="Number of images")
+            n = gr.Slider(1, MAX_IMAGES, 4, step=1, label="Number of images")
             temperature = gr.Slider(0, 2, 1, step=0.05, label="Temperature (at 0 the likeliest value, always)")
             seed = gr.Number(0, minimum=0, maximum=SEEDS - 1, precision=0, label="Seed (the same draws the same)")
             with gr.Row():

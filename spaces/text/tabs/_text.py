@@ -120,8 +120,8 @@ def settings() -> list[gr.Slider | gr.Number]:
 def checked(length: int, top_k: int, top_p: float, seed: int) -> tuple[int, int, float, int]:
     """The values of `settings`, which are a visitor's."""
     return (
-        public.whole(length, 1, LENGTH, "The number of characters", gr.Error),
-        public.whole(top_k, 0, 50, "Top-k", gr.Error),
+        public.integer(length, 1, LENGTH, "The number of characters", gr.Error),
+        public.integer(top_k, 0, 50, "Top-k", gr.Error),
         public.number(top_p, 0, 1, "Top-p", gr.Error),
-        public.whole(seed, 0, SEEDS - 1, "The seed", gr.Error),
+        public.integer(seed, 0, SEEDS - 1, "The seed", gr.Error),
     )

@@ -36,7 +36,7 @@ def checked(text: str | None, name: str, temperature: float, top_k: int) -> tupl
     model(name)
     text = taken(text, PROMPT, "The text")
     temperature = public.number(temperature, 0.5, 1.5, "The temperature", gr.Error)
-    return text, name, temperature, public.whole(top_k, 0, 50, "Top-k", gr.Error)
+    return text, name, temperature, public.integer(top_k, 0, 50, "Top-k", gr.Error)
 
 
 def suggest(text: str | None, name: str, temperature: float, top_k: int) -> dict[str, float]:

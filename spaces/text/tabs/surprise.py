@@ -12,9 +12,9 @@ from hub_models.hosted import on_gpu
 from ._text import FIRST, examples, model, models, taken, unit
 
 TITLE = "Surprise"
-MOST = 20_000  # characters: the slowest model reads them in seconds
+MAX_CHARACTERS = 20_000  # characters: the slowest model reads them in seconds
 ABOUT = f"""What each word or character of a text costs the model, in bits: little where what came before gave it away,
-much where the model is surprised. A text of at most {MOST:,} characters."""
+much where the model is surprised. A text of at most {MAX_CHARACTERS:,} characters."""
 EXAMPLES = (
     "To be, or not to be, that is the question:\nWhether 'tis nobler in the mind to suffer\n"
     "The slings and arrows of outrageous fortune,\nOr to take arms against a sea of troubles\n",
@@ -89,7 +89,7 @@ def in_words(parts: list[str], bits: torch.Tensor, unknown: torch.Tensor, kind: 
 def surprise(text: str | None, name: str) -> tuple[str, str]:
     """A text in colour, and its figures. Both arguments are a visitor's."""
     net = model(name)
-    text = taken(text, MOST, "The text")
+    text = taken(text, MAX_CHARACTERS, "The text")
     if not text:
         raise gr.Error("There is no text: paste or type one.")
     parts, bits, unknown = costs(name, text)

@@ -23,7 +23,7 @@ TOP = 5  # classes in a list of the likeliest
 
 
 @functools.cache
-def best() -> hub_models.ImageClassifier:
+def best() -> hub_models.ConvClassifier:
     """The best net, which all tabs and visitors share."""
     return load_hosted("cifar10-fast", HEADER)
 

@@ -18,12 +18,12 @@ for (Grad-CAM)."""
 
 
 @functools.cache
-def baseline() -> hub_models.ImageClassifier:
+def baseline() -> hub_models.ConvClassifier:
     """The study's net, which all visitors share."""
     return load_hosted("cnn5x32-cifar10-study", HEADER)
 
 
-MODELS: dict[str, Callable[[], hub_models.ImageClassifier]] = {"The study's": baseline, "Ours": best}
+MODELS: dict[str, Callable[[], hub_models.ConvClassifier]] = {"The study's": baseline, "Ours": best}
 
 
 @on_gpu

@@ -14,7 +14,7 @@ TITLE = "Look inside"
 ABOUT = """What the layers of the net make of a picture, from early ones, which find edges and colours, to deep ones,
 which find parts of things; and Grad-CAM: which places speak for a class, the brighter the more."""
 LIKELIEST = "likeliest"
-MOST, COLUMNS, CELL = 64, 8, 66  # feature maps shown; in a row; screen pixels a map and its border
+MAX_MAPS, COLUMNS, CELL = 64, 8, 66  # feature maps shown; in a row; screen pixels a map and its border
 
 
 @on_gpu
@@ -48,9 +48,9 @@ def look(image: torch.Tensor | None, layer: str, name: str) -> tuple:
         maps, heat, label, p = inside(image, layer, None if name == LIKELIEST else names.index(name))
     count, height, width = maps.shape
     note = f"**{names[label]}**, {100 * p:.1f} %" + ("" if heat.any() else ": no place speaks for it") + ". "
-    note += f"Layer {layer}: {min(count, MOST)} of {count} maps, {width}x{height} pixels each, "
+    note += f"Layer {layer}: {min(count, MAX_MAPS)} of {count} maps, {width}x{height} pixels each, "
     note += "every one drawn from its own least (black) to its own most (white)."
-    return enlarged(image), heated(image, heat), kept(tiled(maps[:MOST])), note
+    return enlarged(image), heated(image, heat), kept(tiled(maps[:MAX_MAPS])), note
 
 
 def inside_example(index: int, layer: str, name: str) -> tuple:

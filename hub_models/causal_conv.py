@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .autoregressive import AutoregressiveImageModel, in_order
 from .base import check_images
-from .config import ModelConfig, is_whole, require
+from .config import ModelConfig, is_integer
 from .layers.masked import MaskedConv2d
 from .layers.spatial import RELU
 from .layers.walk import Walk, ones_first, pointwise, slices
@@ -18,7 +18,7 @@ PROBES = 16  # images by which a receptive field is measured: so many that no Re
 
 
 @dataclass
-class MaskedImageConfig(ModelConfig):
+class CausalConvConfig(ModelConfig):
     """Architecture and preprocessing of a masked image model; the defaults are the paper's for binarised MNIST."""
 
     channels: int = 1
@@ -45,7 +45,7 @@ class MaskedImageConfig(ModelConfig):
 class Head(nn.Module):
     """ReLU and 1x1, mask B, three times: features -> `head` -> `head` -> the logits of each channel in turn."""
 
-    def __init__(self, inputs: int, chunks: int, config: MaskedImageConfig):
+    def __init__(self, inputs: int, chunks: int, config: CausalConvConfig):
         super().__init__()
         outputs = 1 if config.levels == 2 else config.levels  # a Bernoulli has one logit
         channels = self.channels = config.channels
@@ -82,7 +82,7 @@ class Head(nn.Module):
         return logits
 
 
-class MaskedImageModel(AutoregressiveImageModel):
+class CausalConvModel(AutoregressiveImageModel):
     """A stack of masked layers, R before G before B in each, and a head: a subclass gives `features` and `head`."""
 
     abstract = True
@@ -99,7 +99,10 @@ class MaskedImageModel(AutoregressiveImageModel):
             ValueError: any of its options.
         """
         plain = not activation_checkpointing_kwargs and every_n_layers == 1 and not offload
-        require(plain, "activation checkpointing has no options here: leave out --activation_checkpointing_kwargs")
+        if not plain:
+            raise ValueError(
+                "activation checkpointing has no options here: leave out --activation_checkpointing_kwargs"
+            )
         self.checkpointing = True
 
     def through(self, layer: nn.Module, *inputs: torch.Tensor | None) -> torch.Tensor | tuple[torch.Tensor, ...]:
@@ -144,8 +147,8 @@ class MaskedImageModel(AutoregressiveImageModel):
             ValueError: there is no such pixel.
         """
         _, height, width = self.shape
-        told = f"the pixel is ({y!r}, {x!r}): give whole numbers, (0, 0) to ({height - 1}, {width - 1})"
-        require(is_whole(y) and is_whole(x) and 0 <= y < height and 0 <= x < width, told)
+        if not (is_integer(y) and is_integer(x) and (0 <= y < height) and (0 <= x < width)):
+            raise ValueError(f"the pixel is ({y!r}, {x!r}): give whole numbers, (0, 0) to ({height - 1}, {width - 1})")
         noise = torch.Generator().manual_seed(0)
         levels = torch.randint(self.config.levels, (PROBES, *self.shape), generator=noise)
         pixels = self.scale(levels[:, :, : y + 1].to(self.device)).requires_grad_()  # what is below cannot matter

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .base import HubModel, check_images, wide
-from .config import ModelConfig, is_whole, require
+from .base import HubModel, at_least_float32, check_images
+from .config import ModelConfig, is_integer
 from .images import reflected
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -15,8 +15,8 @@ SHIFTS = {1: ((1, 0),), 2: ((1, 0),), 6: ((0.5, 0), (0.25, -1), (0.25, 1))}
 
 
 @dataclass
-class ImageClassifierConfig(ModelConfig):
-    """Preprocessing and classes of an ImageClassifier."""
+class ConvClassifierConfig(ModelConfig):
+    """Preprocessing and classes of an ConvClassifier."""
 
     names: tuple = CIFAR10  # of the classes, in the order of the labels
     mean: tuple = (0.4914, 0.4822, 0.4465)  # of the training images' red, green and blue, in 0..1
@@ -33,7 +33,8 @@ class ImageClassifierConfig(ModelConfig):
         for name in ("mean", "std"):
             for value in getattr(self, name):
                 self.check_number(name, value, float, -1e6, 1e6)
-        require(min(self.std) > 1e-6, f"std is {self.std!r}: give numbers above 0.000001")
+        if min(self.std) <= 1e-6:
+            raise ValueError(f"std is {self.std!r}: give numbers above 0.000001")
         self.check_int("height", 1, 4096)
         self.check_int("width", 1, 4096)
         self.check_float("smoothing", 0, 0.99)
@@ -49,7 +50,7 @@ class ImageClassifierConfig(ModelConfig):
         return 1
 
 
-class ImageClassifier(HubModel):
+class ConvClassifier(HubModel):
     """A classifier of RGB images: `body`, blocks from (B, 3, H, W) to feature maps, and `head`, from those to logits.
 
     A subclass makes both in `__init__`.
@@ -60,7 +61,7 @@ class ImageClassifier(HubModel):
     head: nn.Module
     side: int = 0  # of the images in training, where a trainer has them smaller; 0: as the config says
 
-    def __init__(self, config: ImageClassifierConfig):
+    def __init__(self, config: ConvClassifierConfig):
         super().__init__(config)
         for name in ("mean", "std"):  # not stored: the config has them
             value = torch.tensor(getattr(config, name), dtype=torch.get_default_dtype()).view(3, 1, 1)
@@ -91,14 +92,15 @@ class ImageClassifier(HubModel):
         Raises:
             ValueError: images or labels of another type, shape or count.
         """
-        logits = wide(self.head(self.body(self.normalise(images))))
+        logits = at_least_float32(self.head(self.body(self.normalise(images))))
         if labels is None:
             return {"logits": logits}
         shared = labels.is_floating_point()
         fits = shared or labels.dtype == torch.int64
         told = "give int64 (B,), or the classes' shares (B, classes)"
         wanted = logits.shape if shared else logits.shape[:1]
-        require(fits and labels.shape == wanted, f"labels are {labels.dtype} {tuple(labels.shape)}: {told}")
+        if not (fits and labels.shape == wanted):
+            raise ValueError(f"labels are {labels.dtype} {tuple(labels.shape)}: {told}")
         smoothing = self.config.smoothing if self.training else 0.0
         loss = nn.functional.cross_entropy(logits, labels.to(logits.device), label_smoothing=smoothing)
         return {"loss": loss, "logits": logits}
@@ -106,8 +108,9 @@ class ImageClassifier(HubModel):
     @torch.no_grad()
     def log_predict(self, images: torch.Tensor, views: int = 1) -> torch.Tensor:
         """uint8 (B, 3, H, W) -> logarithms of probabilities (B, classes); `predict` says what the views are."""
-        known = is_whole(views) and views in SHIFTS
-        require(known, f"views is {views!r}: give {', '.join(map(str, SHIFTS))}")
+        known = is_integer(views) and views in SHIFTS
+        if not known:
+            raise ValueError(f"views is {views!r}: give {', '.join(map(str, SHIFTS))}")
         with self.exact(), self.evaluating():
             logits = sum(share * self._logits(images, by, views > 1) for share, by in SHIFTS[views])
         return logits.log_softmax(-1)
@@ -146,12 +149,13 @@ class ImageClassifier(HubModel):
         Raises:
             ValueError: no such layer, or images of another type, shape or count.
         """
-        require(layer in self.layers, f"layer is {layer!r}: give one of {', '.join(self.layers)}")
+        if layer not in self.layers:
+            raise ValueError(f"layer is {layer!r}: give one of {', '.join(self.layers)}")
         with self.exact(), self.evaluating():
             maps = self.normalise(images)
             for block in self.body[: self.layers.index(layer) + 1]:
                 maps = block(maps)
-        return wide(maps).contiguous()
+        return at_least_float32(maps).contiguous()
 
     def grad_cam(self, images: torch.Tensor, label: int | None = None, layer: str | None = None) -> torch.Tensor:
         """Where a class is seen: Grad-CAM (Selvaraju et al., arXiv 1610.02391).
@@ -169,8 +173,9 @@ class ImageClassifier(HubModel):
         """
         layer = self.layers[-1] if layer is None else layer
         classes = self.config.classes
-        known = label is None or (is_whole(label) and 0 <= label < classes)
-        require(known, f"label is {label!r}: give a whole number from 0 to {classes - 1}")
+        known = label is None or (is_integer(label) and 0 <= label < classes)
+        if not known:
+            raise ValueError(f"label is {label!r}: give a whole number from 0 to {classes - 1}")
         with torch.inference_mode(False), self.exact(), self.evaluating(), torch.enable_grad():
             maps = self.feature_maps(images, layer).to(self.mean.dtype).requires_grad_()
             logits = self.head(self.body[self.layers.index(layer) + 1 :](maps))
@@ -179,5 +184,7 @@ class ImageClassifier(HubModel):
             (gradient,) = torch.autograd.grad(score, maps)
         weights = gradient.mean((2, 3), keepdim=True)  # (B, channels, 1, 1)
         heat = (weights * maps.detach()).sum(1, keepdim=True).relu()
-        heat = nn.functional.interpolate(wide(heat), self.shape[1:], mode="bilinear", align_corners=False)[:, 0]
+        heat = nn.functional.interpolate(at_least_float32(heat), self.shape[1:], mode="bilinear", align_corners=False)[
+            :, 0
+        ]
         return heat / heat.amax((1, 2), keepdim=True).clamp(min=torch.finfo(heat.dtype).tiny)
