@@ -2,7 +2,9 @@
 
 import os
 
-os.environ |= {  # read when the libraries are imported, so before them
+from samples import data_environment, is_whole
+
+os.environ |= data_environment() | {  # read when the libraries are imported, so before them
     "OMP_NUM_THREADS": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -33,6 +35,7 @@ from hub_models import (
     WordLSTMConfig,
 )
 from hub_models.config import ModelConfig
+from training.data import ImageData, load_split
 
 torch.set_num_threads(1)
 
@@ -83,6 +86,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first; else in the order of their names, as before."""
     place = {f"test_{name}": i for i, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a whole data set where only the samples in tests/data are at hand."""
+    if item.get_closest_marker("whole_data") and not is_whole():
+        absent("needs the whole data sets, in the caches of the Hub and of kagglehub")
 
 
 def absent(reason: str) -> NoReturn:
@@ -155,21 +164,11 @@ def image_model(request) -> AutoregressiveImageModel:
     return build(request.param)
 
 
-def real(name: str):
-    """The validation split of a real data set."""
-    from training.data import load_split
-
-    try:
-        return load_split(name, "validation")
-    except FileNotFoundError as error:
-        absent(str(error))
+@pytest.fixture(scope="session")
+def mnist() -> ImageData:
+    return load_split("mnist", "validation")
 
 
 @pytest.fixture(scope="session")
-def mnist():
-    return real("mnist")
-
-
-@pytest.fixture(scope="session")
-def cifar10():
-    return real("cifar10")
+def cifar10() -> ImageData:
+    return load_split("cifar10", "validation")

@@ -17,6 +17,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from samples import data_environment
+
 ROOT = Path(__file__).parents[1]
 TOY = "--limit 64 --max_steps 2 --eval_strategy steps --eval_steps 1 --save_strategy steps --save_steps 1 "
 TOY += "--per_device_train_batch_size 8 --per_device_eval_batch_size 64"
@@ -129,7 +131,7 @@ def installed(work: Path) -> None:
 
 def main() -> None:
     """All of it, in a folder that is thrown away."""
-    sys.path.insert(0, str(ROOT / "tests"))
+    os.environ |= data_environment()
     from hub_models import MODELS
     from training.recipe import recipes
 

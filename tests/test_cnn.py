@@ -284,7 +284,8 @@ def test_small_images_come_first_and_validation_sees_whole_ones(cifar10, tmp_pat
 def test_a_model_with_an_optimiser_of_its_own_refuses_another(tmp_path):
     for option in ("--optim", "adafactor"), ("--adam_beta2", "0.9"), ("--optim_args", "a=b"):
         with pytest.raises(ValueError, match=f"brings its own optimiser, Nesterov's SGD: leave out {option[0]}"):
-            train(["cifar10-fast", "--muon", "False", *option, "--output_dir", str(tmp_path / "run")])
+            argv = ["cifar10-fast", "--muon", "False", "--per_device_train_batch_size", "64", *option]
+            train([*argv, "--output_dir", str(tmp_path / "run")])
     assert not (tmp_path / "run").exists()
 
 

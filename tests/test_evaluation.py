@@ -33,7 +33,7 @@ from hub_models import (
     RowLSTM,
     RowLSTMConfig,
 )
-from training.data import ImageData, load_split
+from training.data import ImageData, describe, load_split
 from training.train import train
 
 ARGS = argparse.Namespace(name="x", batch_size=7, seed=0)
@@ -43,32 +43,43 @@ def by_metric(entries: list[dict]) -> dict[str, dict]:
     return {entry["metric"]: entry for entry in entries}
 
 
-def test_splits_are_disjoint_fixed_and_whole(mnist):
+@pytest.mark.whole_data
+def test_splits_are_whole():
     train, validation, test = (load_split("mnist", split) for split in ("train", "validation", "test"))
     assert (len(train), len(validation), len(test)) == (55_000, 5_000, 10_000)
+    assert torch.bincount(torch.cat([train.labels, validation.labels])).tolist()[:2] == [5923, 6742]
+    assert describe("mnist", validation) == describe("mnist")
+
+
+def test_splits_are_disjoint_and_fixed():
+    train, validation, test = (load_split("mnist", split) for split in ("train", "validation", "test"))
+    assert len(validation) == (len(train) + len(validation)) // (10 if len(train) < 45_000 else 12)
     again = load_split("mnist", "validation")
     assert torch.equal(again.images, validation.images)
     seen = {image.numpy().tobytes() for image in train.images}
     shared = sum(image.numpy().tobytes() in seen for image in validation.images)
     assert shared == 0  # no digit of the training split is in it twice
     assert train.images.dtype == torch.uint8 and train.images.shape[1:] == (1, 28, 28)
-    assert torch.bincount(torch.cat([train.labels, validation.labels])).tolist()[:2] == [5923, 6742]
     with pytest.raises(ValueError, match="train, validation or test"):
         load_split("mnist", "dev")
 
 
-def test_a_set_that_is_all_for_validation_is_told(mnist, monkeypatch):
+@pytest.mark.parametrize("count", [9, 40])
+def test_of_a_few_images_a_tenth_is_for_validation(count, monkeypatch, caplog):
     few = {
-        f"{part}_{what}": torch.zeros(9, 1, dtype=torch.uint8)
+        f"{part}_{what}": torch.zeros(count, 1, dtype=torch.uint8)
         for part in ("train", "test")
         for what in ("images", "labels")
     }
     monkeypatch.setattr("training.data.images._decoded", lambda source: (few, "0" * 40))
-    assert len(load_split("mnist", "validation")) == len(load_split("mnist", "test")) == 9
-    with pytest.raises(
-        ValueError, match="ylecun/mnist leaves train no images: 5,000 of its training images are for val"
-    ):
-        load_split("mnist", "train")
+    assert len(load_split("mnist", "train")) == count - count // 10 and len(load_split("mnist", "test")) == count
+    assert f"ylecun/mnist has {count} training images here, not 60000" in caplog.text
+    if count < 10:
+        with pytest.raises(ValueError, match="ylecun/mnist has too few images here for the validation split"):
+            load_split("mnist", "validation")
+    else:
+        told = describe("mnist", load_split("mnist", "validation"))["validation"]
+        assert told == "4 training images, the first of a permutation seeded with 0"
 
 
 def test_drawn_digits_are_one_draw_of_the_same_digits(mnist):
@@ -179,16 +190,17 @@ def test_reports_lie_beside_the_checkpoint_and_on_its_card(cifar10, tmp_path, ca
         + ["--save_strategy", "steps", "--save_steps", "1", "--model.filters", "2", "--report_to", "none"]
         + ["--output_dir", str(folder)]
     )
-    argv = [str(folder), "--split", "validation", "--limit", "20"]
+    argv = [str(folder), "--split", "validation", "--limit", "15"]
     results = run(accuracy.measure, accuracy.__doc__, argv, accuracy.report)
     report = json.loads((folder / "report-validation.json").read_text())
-    assert report["n"] == 20 and report["command"] == results[0]["command"] and report["split"] == "validation"
+    assert report["n"] == 15 and report["command"] == results[0]["command"] and report["split"] == "validation"
     card = (folder / "README.md").read_text()
     for name in ("report-validation.png", "mistakes-validation.webp"):
         assert (folder / name).stat().st_size > 500 and f"({name})" in card
     assert (folder / "tiles-validation.webp").is_file()
-    assert report["part"] == results[0]["part"] == "first 20 of 5,000"
-    assert "20 (first 20 of 5,000)" in card and "Of 20 images (the first 20 of 5,000)" in card
+    assert report["part"] == results[0]["part"] == f"first 15 of {len(cifar10):,}"
+    part = f"first 15 of {len(cifar10):,}"
+    assert f"15 ({part})" in card and f"Of 15 images (the {part})" in card
     run(accuracy.measure, accuracy.__doc__, [*argv[:-1], "12"], accuracy.report)
     assert json.loads((folder / "report-validation.json").read_text()) == report  # of more images than now
     run(accuracy.measure, accuracy.__doc__, [str(folder), "--split", "train", "--limit", "5"], accuracy.report)
@@ -215,8 +227,8 @@ def test_a_report_of_a_net_that_is_always_or_never_right_is_drawn():
 
 def test_a_part_of_a_split_is_called_so(cifar10):
     test, validation = load_split("cifar10", "test"), cifar10
-    assert (test.part == "first 1,000 of 10,000") == (len(test) == 1000) and test.split_size == 10_000
-    assert validation.part == "" and validation.first(7).part == "first 7 of 5,000"
+    assert test.part == (f"first {len(test):,} of 10,000" if len(test) < 10_000 else "") and test.split_size == 10_000
+    assert validation.part == "" and validation.first(7).part == f"first 7 of {len(validation):,}"
 
 
 def test_classes_that_no_image_shows_do_not_count_in_averages():

@@ -331,6 +331,7 @@ def test_look_back(classify):
         classify.look_back(None, 784)
 
 
+@pytest.mark.whole_data
 def test_examples_are_the_first_validation_image_of_each_class(classify, mnist):
     """Not test images, which the evaluation commands alone read."""
     assert [Path(p).stem for p in classify.from_example.__globals__["EXAMPLES"]] == list("0123456789")

@@ -108,7 +108,7 @@ def test_each_depth_is_trained_alike_and_stands_beside_the_papers():
 def test_what_diverged_counts_as_nothing_and_is_told(cifar10, tmp_path, monkeypatch):
     monkeypatch.setattr(sweep, "FACTORS", {"learning_rate": ("--learning_rate", (1e38, 0.001))})
     monkeypatch.setattr(sweep, "BASELINE", {"learning_rate": 0.001})
-    argv = ["ablation", "--epochs", "1", "--limit", "64", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path)]
+    argv = ["ablation", "--epochs", "6", "--limit", "64", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path)]
     rows = {row["stage"]: row for row in sweep.main(argv)["rows"] if row["kind"] == "cumulative"}
     assert rows["learning_rate 1e+38"]["accuracy"] == 0 and rows["learning_rate 1e+38"]["parameters"] is None
     assert rows["learning_rate 0.001"]["kept"]

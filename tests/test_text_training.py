@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import absent, build, enliven, random_tokens
+from conftest import build, enliven, random_tokens
 from safetensors.torch import load_file
 from test_processes import torchrun
 from test_training import log_without_times
@@ -63,10 +63,7 @@ def drawn(monkeypatch):
 
 
 def raw_of(name: str, file: str | None = None) -> dict[str, list[str]]:
-    try:
-        return text._raw(name, file)[0]
-    except FileNotFoundError as error:
-        absent(str(error))
+    return text._raw(name, file)[0]
 
 
 SYNTHETIC = {
@@ -122,6 +119,14 @@ def test_splits_are_disjoint_whole_and_the_same_each_time(name):
     check_splits(name, LINES_OF if TEXTS[name].kaggle else SYNTHETIC)
 
 
+@pytest.mark.whole_data
+def test_texts_are_whole():
+    splits = ("train", "validation", "test")
+    assert sum(len(load_split("tiny-shakespeare", split)) for split in splits) == 1_115_394
+    plays = raw_of("plays-by-play")
+    assert len(plays) == 37 and sum(map(len, plays.values())) == 116_227
+
+
 @pytest.mark.parametrize("name", TEXTS)
 def test_splits_of_the_real_texts_are_too_and_held_out_is_validation_and_test(name):
     check_splits(name, raw_of(name))
@@ -129,11 +134,6 @@ def test_splits_of_the_real_texts_are_too_and_held_out_is_validation_and_test(na
     assert parts["held-out"].texts == parts["validation"].texts + parts["test"].texts
     check_splits(name, raw_of(name))  # nobody has changed what is kept of them
     assert len({data.revision for data in parts.values()}) == 1 and len(parts["train"].revision) in (40, 64)
-    if not TEXTS[name].kaggle:
-        if name != "tiny-shakespeare-random":
-            assert sum(len(parts[split]) for split in ("train", "validation", "test")) == 1_115_394
-    else:
-        assert len(raw_of(name)) == 37 and sum(map(len, raw_of(name).values())) == 116_227
 
 
 def test_the_first_lines_of_a_text_are_told_as_such():

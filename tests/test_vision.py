@@ -67,6 +67,7 @@ def test_themes_and_tabs(app, tabs):
         assert name in names
 
 
+@pytest.mark.whole_data
 def test_examples_are_the_first_validation_image_of_each_class(cifar10):
     assert [path.stem for path in EXAMPLES] == [f"{i}-{name}" for i, name in enumerate(CIFAR10)]
     for i in range(10):

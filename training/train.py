@@ -75,7 +75,12 @@ class DivergedError(ValueError):
 
 
 def description(
-    argv: list[str], recipe: Recipe, run: RunArguments, args: TrainingArguments, config, data: ImageData | TextData
+    argv: list[str],
+    recipe: Recipe,
+    run: RunArguments,
+    args: TrainingArguments,
+    config: ModelConfig,
+    validation: ImageData | TextData,
 ) -> dict:
     """All that decides the run's weights, as recipe.json holds it, and the command line that says it."""
     standard = TrainingArguments(output_dir=args.output_dir, use_cpu=args.use_cpu).to_dict()
@@ -86,9 +91,9 @@ def description(
         "command": f"{launcher(args.world_size)} training.train {said}",
         "about": recipe.about,
         "model": json.loads(config.to_json_string()),  # with JSON's lists
-        "data": describe(recipe.data)
+        "data": describe(recipe.data, validation)
         | ({"file": Path(run.data).name} if run.data else {})
-        | {"revision": data.revision, "limit": run.limit},
+        | {"revision": validation.revision, "limit": run.limit},
         "training": chosen | {"seed": args.seed},
         **{name: getattr(run, name) for name in RUN_OPTIONS},
         "image_sizes": list(run.stages),
@@ -354,7 +359,7 @@ def train(argv: list[str]) -> Path:
     begun = folder.exists() or is_aside(folder)
     if not begun and run.resume:
         raise ValueError(f"{folder} holds no run to resume: leave out --resume")
-    wanted = description(argv, recipe, run, args, config, splits["train"])
+    wanted = description(argv, recipe, run, args, config, splits["validation"])
     with locked(folder, wait=0) if args.process_index == 0 else contextlib.nullcontext():
         with args.main_process_first(local=False):  # of several processes one claims the folder, then all look into it
             first = args.process_index == 0

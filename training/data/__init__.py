@@ -10,9 +10,9 @@ SPLITS = ("train", "validation", "test", "held-out")
 __all__ = ["DATASETS", "SPLITS", "TEXTS", "ImageData", "TextData", "Windows", "describe", "load_split"]
 
 
-def describe(name: str) -> dict:
-    """What a card says of a data set: its id and its splits."""
-    return describe_text(name) if name in TEXTS else describe_images(name)
+def describe(name: str, validation: ImageData | TextData | None = None) -> dict:
+    """Describe a data set and its splits for a card; `validation` is the split that is there, by default a whole one."""
+    return describe_text(name) if name in TEXTS else describe_images(name, validation)
 
 
 def load_split(name: str, split: str, file: str | None = None) -> ImageData | TextData:

@@ -20,21 +20,22 @@ DRAWN = f"binarised by one stochastic draw, seed {SPLIT_SEED}, of the test part 
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Where an image set lives on the Hub, and how much of its training split is kept for validation."""
+    """Where an image set lives on the Hub, and how many images its splits have there."""
 
     repo_id: str
     image: str  # column of images
     label: str  # column of labels
     mode: str  # Pillow mode: "L" or "RGB"
-    validation: int
-    test: int  # images in the whole test split, of which there may be only the first ones
+    train: int  # images in the whole training split; a cache may hold only the first ones
+    validation: int  # of these, the images that are kept out of training; at most a tenth of those that are there
+    test: int  # images in the whole test split; a cache may hold only the first ones
     drawn: bool = False  # each pixel made black or white once, white with the probability that its grey says
 
 
 DATASETS = {
-    "cifar10": ImageSource("uoft-cs/cifar10", "img", "label", "RGB", 5_000, 10_000),
-    "mnist": ImageSource("ylecun/mnist", "image", "label", "L", 5_000, 10_000),
-    "mnist-drawn": ImageSource("ylecun/mnist", "image", "label", "L", 5_000, 10_000, drawn=True),
+    "cifar10": ImageSource("uoft-cs/cifar10", "img", "label", "RGB", 50_000, 5_000, 10_000),
+    "mnist": ImageSource("ylecun/mnist", "image", "label", "L", 60_000, 5_000, 10_000),
+    "mnist-drawn": ImageSource("ylecun/mnist", "image", "label", "L", 60_000, 5_000, 10_000, drawn=True),
 }
 
 
@@ -82,10 +83,11 @@ class ImageData(torch.utils.data.Dataset):
             )
 
 
-def describe_images(name: str) -> dict:
-    """What a card says of a data set: its id and its splits."""
+def describe_images(name: str, validation: ImageData | None = None) -> dict:
+    """Describe a data set and its validation split, by default the whole one, for a card."""
     source = DATASETS[name]
-    held_out = f"{source.validation} training images, the first of a permutation seeded with {SPLIT_SEED}"
+    count = source.validation if validation is None else validation.split_size
+    held_out = f"{count} training images, the first of a permutation seeded with {SPLIT_SEED}"
     told = {"name": name, "repo_id": source.repo_id, "validation": held_out}
     return told | ({"prepared": DRAWN} if source.drawn else {})
 
@@ -110,13 +112,13 @@ def load_images(name: str, split: str) -> ImageData:
         images = (images > noise * 255).to(torch.uint8) * 255
     if split != "test":
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SPLIT_SEED))
-        chosen = order[: source.validation] if split == "validation" else order[source.validation :]
+        held_out = min(source.validation, len(images) // 10)
+        chosen = order[:held_out] if split == "validation" else order[held_out:]
+        if len(images) < source.train:
+            logger.warning("%s has %d training images here, not %d", source.repo_id, len(images), source.train)
         images, labels = images[chosen], labels[chosen]
     if not len(images):
-        raise ValueError(
-            f"{source.repo_id} leaves {split} no images: {source.validation:,} of its training images are for "
-            "validation"
-        )
+        raise ValueError(f"{source.repo_id} has too few images here for the {split} split: download it again")
     return ImageData(images, labels, revision, source.test if split == "test" else None)
 
 

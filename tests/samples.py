@@ -1,0 +1,33 @@
+"""The small data sets in `tests/data`, which tests and the smoke test use where the whole ones are not at hand."""
+
+import os
+from pathlib import Path
+
+SAMPLES = Path(__file__).parent / "data"
+HUB = ("ylecun--mnist", "uoft-cs--cifar10", "karpathy--tiny_shakespeare")
+PLAYS = "datasets/kingburrito666/shakespeare-plays/4.complete"
+
+
+def caches() -> tuple[Path, Path]:
+    """Find the caches of the Hub and of Kaggle as their clients do."""
+    user = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    home = Path(os.environ.get("HF_HOME") or user / "huggingface").expanduser()
+    hub, kaggle = (os.environ.get(name) for name in ("HF_HUB_CACHE", "KAGGLEHUB_CACHE"))
+    return Path(hub or home / "hub").expanduser(), Path(kaggle or "~/.cache/kagglehub").expanduser()
+
+
+def data_environment() -> dict[str, str]:
+    """Choose the whole data sets or, where one is missing, the samples, as environment variables.
+
+    They must be set before `huggingface_hub` is imported, which reads the environment once.
+    """
+    if is_whole():
+        return {"HF_HUB_OFFLINE": "1"}
+    return {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(SAMPLES / "hub"), "KAGGLEHUB_CACHE": str(SAMPLES / "kaggle")}
+
+
+def is_whole() -> bool:
+    """Whether the caches hold all data sets, and are not the samples."""
+    hub, kaggle = caches()
+    found = all(any(hub.glob(f"datasets--{name}/snapshots/*/*")) for name in HUB) and (kaggle / PLAYS).exists()
+    return found and not hub.is_relative_to(SAMPLES)
