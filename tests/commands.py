@@ -203,5 +203,7 @@ if __name__ == "__main__":
     sys.path.pop(0)  # the tests' folder
     for library in COLD + (WARM if sys.argv[1] == "warm" else ()):
         importlib.import_module(library)
+    early = {name for name in sys.modules if f"{name.upper()}_".startswith(("HUGGINGFACE_HUB_", "DATASETS_", "KAGGLE"))}
+    assert sys.argv[1] == "warm" or not early, f"{early} have read the environment"
     sys.stdout.reconfigure(line_buffering=True)
     serve(sys.argv[2])

@@ -11,6 +11,7 @@ import types
 import venv
 from pathlib import Path
 
+import commands
 import pytest
 import yaml
 from gradio_client import Client
@@ -43,8 +44,7 @@ HANDLERS["scanline"] = {name: given for handlers in HANDLERS.values() for name, 
 
 
 def deploy(hub: StandIn, home: Path, *arguments: str, token: str | None = "hf_writer") -> subprocess.CompletedProcess:
-    command = [sys.executable, str(SPACES / "deploy.py"), *arguments]
-    return subprocess.run(command, env=hub.environment(home, token), cwd=home.parent, capture_output=True, text=True)
+    return commands.run(SPACES / "deploy.py", *arguments, env=hub.environment(home, token), cwd=home.parent)
 
 
 def header(theme: str) -> dict:
@@ -69,8 +69,7 @@ def hub(tmp_path_factory):
     home = tmp_path_factory.mktemp("publisher") / "home"
     with StandIn() as hub:
         names = {model.partition("/")[2] for theme in THEMES for model in header(theme)["models"]}
-        publish = [sys.executable, "-m", "training.publish", *names, "ns"]
-        subprocess.run(publish, env=hub.environment(home), check=True, capture_output=True)
+        commands.run("-m", "training.publish", *names, "ns", env=hub.environment(home), check=True)
         for theme in THEMES:
             done = deploy(hub, home, theme, "ns")
             assert (done.returncode, done.stdout) == (0, f"{hub.url}/spaces/ns/{theme}\n"), done.stderr
@@ -244,12 +243,11 @@ def test_a_header_that_the_hub_would_not_take_is_refused(tmp_path):
     }.items():
         assert old in text
         readme.write_text(text.replace(old, new))
-        command = [sys.executable, str(copy / "deploy.py"), "digits", "ns", "--dry-run"]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = commands.run(copy / "deploy.py", "digits", "ns", "--dry-run")
         assert done.returncode == 1 and message in done.stderr and done.stderr.count("\n") == 1
     listed = "models: [scanline/gru128-mnist-classify, scanline/gru128-mnist-predict]\ndatasets:"
     readme.write_text(re.sub(r"models:\n.*?datasets:", listed, text, flags=re.S))
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = commands.run(copy / "deploy.py", "digits", "ns", "--dry-run")
     assert done.returncode == 1 and "write its models one a line" in done.stderr
 
 
@@ -260,7 +258,6 @@ def test_what_lies_beside_an_app_is_not_published(tmp_path):
     for name in (".env", "notes.txt", "tabs/.secret.py~", "examples/private.txt"):
         (copy / "digits" / name).write_text("SECRET=1")
     for theme in "digits", "scanline":  # its own folder, and all of them together
-        command = [sys.executable, str(copy / "deploy.py"), theme, "ns", "--dry-run"]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = commands.run(copy / "deploy.py", theme, "ns", "--dry-run")
         assert done.returncode == 0 and "app.py" in done.stdout, done.stderr
         assert not re.search(r"\.env|notes|secret|private", done.stdout)

@@ -3,11 +3,11 @@
 import hashlib
 import http.client
 import json
-import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import commands
 import pytest
 from hub import StandIn
 
@@ -72,10 +72,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def client(hub: StandIn, home: Path, script: str, *arguments: object, token: str | None = "hf_writer", **variables):
     """What a script says, in a process with the real client, whose last line prints it as JSON."""
-    command = [sys.executable, "-c", START + script + "\nprint(json.dumps(said, default=str))", *map(str, arguments)]
+    code = START + script + "\nprint(json.dumps(said, default=str))"
     environment = hub.environment(home, token) | variables
-    done = subprocess.run(command, env=environment, cwd=home.parent, capture_output=True, text=True, timeout=100)
-    assert done.returncode == 0, done.stderr
+    done = commands.run("-c", code, *arguments, env=environment, cwd=home.parent, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -172,13 +171,10 @@ def test_parts_of_files(hub, folder, tmp_path):
 
 def test_the_command_line(hub, folder, tmp_path):
     publish(hub, tmp_path / "home", folder)
-    hf = str(Path(sys.executable).with_name("hf"))
+    hf = Path(sys.executable).with_name("hf")
     environment = hub.environment(tmp_path / "home")
-    whoami = subprocess.run([hf, "auth", "whoami"], env=environment, capture_output=True, text=True)
-    assert whoami.returncode == 0 and "ns" in whoami.stdout
-    command = [hf, "download", "ns/m", "--local-dir", str(tmp_path / "got")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert "ns" in commands.run(hf, "auth", "whoami", env=environment, check=True).stdout
+    commands.run(hf, "download", "ns/m", "--local-dir", tmp_path / "got", env=environment, check=True)
     got = contents(tmp_path / "got")
     assert {name: got[name] for name in contents(folder)} == contents(folder)
 
@@ -358,11 +354,11 @@ def test_a_fault_that_is_not_reached_ends_with_its_context(hub, tmp_path):
 def test_closing_waits_for_nobody(tmp_path):
     with StandIn() as hub:
         hub.fail(0, "timeout")
-        command = [sys.executable, "-c", START + "\nsaid = refusal(api.whoami)\nprint(said)"]
-        waiting = subprocess.Popen(command, env=hub.environment(tmp_path), stdout=subprocess.PIPE, text=True)
+        script = START + "\nsaid = refusal(api.whoami)\nprint(said)"
+        waiting = commands.start("-c", script, env=hub.environment(tmp_path))
         while not hub.requests:
-            assert waiting.poll() is None and not hub.closing.wait(0.01)
-    assert "ReadError" in waiting.communicate(timeout=60)[0]
+            assert not hub.closing.wait(0.01)
+    assert "ReadError" in waiting.wait(60).stdout
 
 
 def test_the_environment_is_the_stand_ins_own(hub, tmp_path, monkeypatch):

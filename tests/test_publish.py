@@ -10,6 +10,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import commands
 import pytest
 import yaml
 from hub import StandIn
@@ -38,15 +39,9 @@ def sh(hub, tmp_path):
     """Run a command as a user of the stand-in; `python` and `hf` are this environment's."""
 
     def run(program: str, *arguments: str, token: str | None = "hf_writer", good: bool = True, **environment):
-        programs = {"python": sys.executable, "hf": str(Path(sys.executable).with_name("hf"))}
-        done = subprocess.run(
-            [programs.get(program, program), *arguments],
-            env=hub.environment(tmp_path / "home", token) | environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        start = {"python": [], "hf": [Path(sys.executable).with_name("hf")]}.get(program, [program])
+        everything = hub.environment(tmp_path / "home", token) | environment
+        done = commands.run(*start, *arguments, env=everything, cwd=tmp_path)
         assert (done.returncode == 0) is good, done.stdout + done.stderr
         return done
 
@@ -493,8 +488,7 @@ with StandIn() as hub:
 
 def test_faults_at_every_request_leave_nothing_half_published(run, tmp_path):
     arguments = [str(ROOT / "tests"), str(tmp_path / "home"), str(run)]
-    done = subprocess.run([sys.executable, "-c", FAULTS, *arguments], capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr
+    done = commands.run("-c", FAULTS, *arguments, env=os.environ | {"HF_HOME": arguments[1]}, check=True)
     told = json.loads(done.stdout.splitlines()[-1])
     assert len({at for _, at, *_ in told}) >= 12 and len({kind for _, _, kind, *_ in told}) == 8
     for folder, at, kind, times, result, half, commits, whole in told:

@@ -2,10 +2,9 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import pytest
 
 from evaluation import table
@@ -30,8 +29,7 @@ def test_a_table_without_its_marks_is_told_and_not_written_over_what_follows(cut
 
 @pytest.mark.parametrize("module", COMMANDS)
 def test_every_command_exists_and_explains_itself(module):
-    shown = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True, cwd=ROOT)
-    assert shown.returncode == 0 and shown.stdout, shown.stderr
+    assert commands.run("-m", module, "--help", cwd=ROOT, check=True).stdout
 
 
 def test_every_snippet_runs(tmp_path):
@@ -41,11 +39,10 @@ def test_every_snippet_runs(tmp_path):
         found = re.findall(r"```python\n(.*?)```", (ROOT / where).read_text(), re.S)
         assert found, where
         snippets |= {f"{where}, {i}": snippet for i, snippet in enumerate(found)}
-    script = "import json, sys\nfor name, snippet in json.load(sys.stdin).items():\n"
+    (tmp_path / "snippets.json").write_text(json.dumps(snippets))
+    script = "import json\nfor name, snippet in json.load(open('snippets.json')).items():\n"
     script += "    exec(compile(snippet, name, 'exec'), {'__name__': '__main__'})"
-    command = {"args": [sys.executable, "-c", script], "input": json.dumps(snippets), "cwd": tmp_path}
-    done = subprocess.run(**command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    commands.run("-c", script, cwd=tmp_path, check=True)
 
 
 def test_every_picture_and_link_is_there():

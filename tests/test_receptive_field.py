@@ -1,9 +1,8 @@
 """The drawn receptive fields are those of the papers, and the command draws them."""
 
-import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import pytest
 import torch
 from conftest import build
@@ -54,8 +53,7 @@ def test_the_command_draws_them_all_or_a_named_one(tmp_path):
     build("row_lstm").save_pretrained(tmp_path / "mine")
     sizes = []
     for extra in ([], ["--model", str(tmp_path / "mine")]):
-        arguments = [sys.executable, "-m", "evaluation.receptive_field", str(tmp_path / "a.png"), *extra]
-        subprocess.run(arguments, cwd=ROOT, check=True, capture_output=True, timeout=120)
+        commands.run("-m", "evaluation.receptive_field", tmp_path / "a.png", *extra, cwd=ROOT, check=True)
         sizes.append(Image.open(tmp_path / "a.png").size)
     assert sizes[0][0] > sizes[1][0]  # four panels, and one with a long title
 

@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
-import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
+import commands
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -56,15 +55,8 @@ train.train(sys.argv[2:])
 """
 
 
-def command(*arguments: str, script: str | None = None, **environment: str) -> subprocess.CompletedProcess:
-    start = ["-c", script] if script else ["-m", "training.train"]
-    return subprocess.run(
-        [sys.executable, *start, *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+def command(*arguments: str, script: str | None = None) -> subprocess.CompletedProcess:
+    return commands.run(*(["-c", script] if script else ["-m", "training.train"]), *arguments)
 
 
 def log_without_times(checkpoint: Path) -> list[dict]:
