@@ -15,6 +15,7 @@ import os
 import runpy
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ import time
 import traceback
 import types
 import warnings
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from filelock import FileLock
@@ -92,6 +94,25 @@ def run(*arguments: str | Path, check: bool = False, timeout: float = 600, **opt
     return done
 
 
+def run_pair(*arguments: str | Path, machines: int = 1) -> subprocess.CompletedProcess:
+    """Run a command as two processes, of one machine or two, as torchrun does: where one fails both end."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = str(probe.getsockname()[1])
+    common = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    common |= {"LOCAL_WORLD_SIZE": str(2 // machines)}
+    ranks = [{"RANK": rank, "LOCAL_RANK": rank if machines == 1 else "0"} for rank in "01"]
+    jobs = [start(*arguments, env=common | rank) for rank in ranks]
+    with ThreadPoolExecutor(2) as pool:
+        ends = {pool.submit(job.wait, 600): job for job in jobs}
+        for end in as_completed(ends):
+            if end.result().returncode:
+                jobs[ends[end] is jobs[0]].kill()
+    done = [end.result() for end in ends]
+    first = next((process.returncode for process in done if process.returncode), 0)
+    texts = ["".join(getattr(process, name) for process in done) for name in ("stdout", "stderr")]
+    return subprocess.CompletedProcess(arguments, first, *texts)
+
+
 def connect(name: str) -> socket.socket:
     """Connect to a server of this test run, and start it if it does not run."""
     if FOLDER not in os.environ:
@@ -141,28 +162,40 @@ def answer(connection: socket.socket) -> None:
     """Read a command, do it in a fork, and tell how that ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     job = json.loads(connection.makefile(encoding="utf-8").readline())
+    copies, ends = [], []
+    for name in "stdout", "stderr":
+        file = os.open(job[name], os.O_WRONLY | os.O_APPEND)
+        if not stat.S_ISCHR(os.fstat(file).st_mode):  # through a pipe, to which no limit of file sizes applies
+            copies.append(subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=file))
+            os.close(file)
+            file = copies[-1].stdin.fileno()
+        ends.append(file)
     child = os.fork()
     if not child:
         connection.close()
-        perform(job)
+        perform(job, ends)
+    for end in ends:
+        os.close(end)
     connection.sendall(f"{child}\n".encode())
-    ended = False
-    while not ended:
+    stopped = True
+    while stopped:
         _, status = os.waitpid(child, os.WUNTRACED)
-        ended = not os.WIFSTOPPED(status)
+        stopped = os.WIFSTOPPED(status)
+        for copy in () if stopped else copies:
+            copy.wait()
         with contextlib.suppress(OSError):  # nobody listens any longer
-            connection.sendall(json.dumps(os.waitstatus_to_exitcode(status) if ended else None).encode() + b"\n")
+            connection.sendall(json.dumps(None if stopped else os.waitstatus_to_exitcode(status)).encode() + b"\n")
     os._exit(0)
 
 
-def perform(job: dict) -> None:
-    """Be the process of a command: with its environment, folder and files, and Python's own exit codes."""
+def perform(job: dict, outputs: list[int]) -> None:
+    """Be the process of a command: with its environment, folder and outputs, and Python's own exit codes."""
     os.chdir(job["cwd"])
     os.environ.clear()
     os.environ.update(job["environment"])
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    for number, name in (1, "stdout"), (2, "stderr"):
-        os.dup2(os.open(job[name], os.O_WRONLY | os.O_APPEND), number)
+    for number, file in enumerate([os.open(os.devnull, os.O_RDONLY), *outputs]):
+        os.dup2(file, number)
+        os.close(file)
     sys.path[:0] = filter(None, job["environment"].get("PYTHONPATH", "").split(os.pathsep))
     warnings.filterwarnings("ignore", "'.*' found in sys.modules", RuntimeWarning)  # that is what a warm server is
     try:

@@ -1,16 +1,16 @@
 """Several processes: the same data and the same figures as one, one good folder, and a kill that costs nothing."""
 
 import json
-import os
 import re
 import shutil
-import socket
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from commands import run, run_pair
 from safetensors.torch import load_file
 from test_training import KILLED, log_without_times
 
@@ -25,17 +25,13 @@ TOY += ["--report_to", "none", "--eval_strategy", "steps", "--save_strategy", "s
 TOY += ["--max_steps", "6", "--eval_steps", "2", "--save_steps", "2", "--per_device_eval_batch_size", "7"]
 
 
-def torchrun(*arguments: str) -> subprocess.CompletedProcess:
-    starter = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run([*starter, *arguments], env=environment, capture_output=True, text=True, timeout=600)
-
-
 @pytest.fixture(scope="module")
-def pair(mnist, tmp_path_factory) -> Path:
-    """A run of two processes with 8 images each a step."""
+def pair(tmp_path_factory) -> Path:
+    """A run of two processes with 8 images each a step, by torchrun itself; the other tests start two as it does."""
     folder = tmp_path_factory.mktemp("runs") / "two"
-    done = torchrun("-m", "training.train", *TOY, "--per_device_train_batch_size", "8", "--output_dir", str(folder))
+    command = ["-m", "training.train", *TOY, "--per_device_train_batch_size", "8", "--output_dir", str(folder)]
+    starter = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
+    done = subprocess.run([*starter, *command], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -62,10 +58,10 @@ def test_a_killed_pair_resumes_bit_for_bit(pair, tmp_path):
     argv = [*TOY, "--per_device_train_batch_size", "8", "--output_dir", str(tmp_path / "run")]
     script = tmp_path / "killed.py"
     script.write_text(KILLED)
-    killed = torchrun(str(script), "3", *argv)
-    assert killed.returncode and "SIGKILL" in killed.stderr
+    killed = run_pair(script, "3", *argv)
+    assert killed.returncode == -signal.SIGKILL
     assert not (tmp_path / "run" / "model.safetensors").exists()
-    resumed = torchrun("-m", "training.train", *argv, "--resume")
+    resumed = run_pair("-m", "training.train", *argv, "--resume")
     assert resumed.returncode == 0, resumed.stderr
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == (pair / "model.safetensors").read_bytes()
     ends = [newest_checkpoint(folder, 2) for folder in (pair, tmp_path / "run")]
@@ -73,15 +69,10 @@ def test_a_killed_pair_resumes_bit_for_bit(pair, tmp_path):
 
 
 def test_two_machines_are_as_two_processes_of_one(pair, tmp_path):
-    """Each process the first of its machine, told of the other as torchrun and accelerate tell it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1]), "WORLD_SIZE": "2"}
-    told |= {"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1", "OMP_NUM_THREADS": "1"}
+    """Each process is the first of its machine."""
     argv = [*TOY, "--per_device_train_batch_size", "8", "--output_dir", str(tmp_path / "run")]
-    command = [sys.executable, "-m", "training.train", *argv]
-    machines = [subprocess.Popen(command, env=os.environ | told | {"RANK": str(rank)}) for rank in range(2)]
-    assert [machine.wait(timeout=600) for machine in machines] == [0, 0]
+    done = run_pair("-m", "training.train", *argv, machines=2)
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == (pair / "model.safetensors").read_bytes()
 
 
@@ -99,11 +90,11 @@ train.train(sys.argv[1:])
 """
 
 
-def test_each_process_draws_noise_of_its_own(mnist, tmp_path):
+def test_each_process_draws_noise_of_its_own(tmp_path):
     script = tmp_path / "noise.py"
     script.write_text(NOISE)
     argv = [*TOY, "--max_steps", "2", "--per_device_train_batch_size", "8", "--output_dir", str(tmp_path / "run")]
-    done = torchrun(str(script), *argv)
+    done = run_pair(script, *argv)
     assert done.returncode == 0, done.stderr
     told = re.findall(r"rank \d: \d\d", done.stdout)  # the two write to one pipe, and a line may hold both
     assert set(told) == {"rank 0: 42", "rank 1: 43"}
@@ -112,11 +103,10 @@ def test_each_process_draws_noise_of_its_own(mnist, tmp_path):
 @pytest.mark.parametrize("script", ["bits_per_dim", "inpainting"])
 def test_two_processes_measure_to_the_last_bit_what_one_does(pair, script, tmp_path):
     figures, options = [], ["--limit", "3", "--batch_size", "2"]
-    for start in [sys.executable, "-m"], None:
-        copy = tmp_path / f"{'one' if start else 'two'}"
+    for name, start in ("one", run), ("two", run_pair):
+        copy = tmp_path / name
         shutil.copytree(pair, copy)
-        command = [f"evaluation.{script}", str(copy), *options]
-        done = subprocess.run([*start, *command], capture_output=True, text=True) if start else torchrun("-m", *command)
+        done = start("-m", f"evaluation.{script}", copy, *options)
         assert done.returncode == 0, done.stderr
         printed = json.loads(done.stdout.splitlines()[-1])
         assert done.stdout.count('"metric": "' + printed[0]["metric"] + '"') == 1  # by one process

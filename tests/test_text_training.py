@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from commands import run_pair
 from conftest import build, enliven, random_tokens
 from safetensors.torch import load_file
-from test_processes import torchrun
 from test_training import log_without_times
 from transformers import TrainerCallback, TrainingArguments
 
@@ -545,7 +545,7 @@ def test_a_broken_run_in_stages_resumes_bit_for_bit(plays, tmp_path, monkeypatch
 def test_two_processes_carry_as_one(plays, tmp_path, drawn):
     argv = [*TOY, *CALM, "--data", str(plays), "--max_steps", "10", "--learning_rate", "0.01"]
     one, two = tmp_path / "one", tmp_path / "two"
-    done = torchrun("-m", "training.train", *argv, "--per_device_train_batch_size", "2", "--output_dir", str(two))
+    done = run_pair("-m", "training.train", *argv, "--per_device_train_batch_size", "2", "--output_dir", str(two))
     assert done.returncode == 0, done.stderr
     train([*argv, "--per_device_train_batch_size", "4", "--output_dir", str(one)])
     logs = [log_without_times(newest_checkpoint(one)), log_without_times(newest_checkpoint(two, 2))]
