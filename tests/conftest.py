@@ -15,6 +15,7 @@ import dataclasses
 import inspect
 from typing import NoReturn
 
+import commands
 import pytest
 import torch
 
@@ -78,14 +79,15 @@ LINES = [  # to which tokenizers are fitted; of more characters and words than t
 ]
 
 
-# The files that take longest, which one of two workers would else begin when the other is nearly done.
-LONGEST = ("browser", "publish", "autoregressive", "deploy", "training", "crashes", "processes", "load", "cnn")
+def pytest_configure(config: pytest.Config) -> None:
+    """Let all workers share the servers of `commands`."""
+    if not hasattr(config, "workerinput"):
+        commands.open_servers()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first; else in the order of their names, as before."""
-    place = {f"test_{name}": i for i, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: place.get(item.path.stem, len(LONGEST)))
+    """Begin with files that start processes: they take longest, and one worker should not be left with them alone."""
+    items.sort(key=lambda item: not {"commands", "subprocess", "selenium"} & set(vars(item.module)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -17,6 +17,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import commands
 from samples import data_environment
 
 ROOT = Path(__file__).parents[1]
@@ -24,10 +25,14 @@ TOY = "--limit 64 --max_steps 2 --eval_strategy steps --eval_steps 1 --save_stra
 TOY += "--per_device_train_batch_size 8 --per_device_eval_batch_size 64"
 
 
-def sh(*arguments: str, cwd: Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
-    """Run a command, show it, and stop the smoke test where it fails."""
-    print("$", *(a if "\n" not in a else "..." for a in arguments), flush=True)
-    done = subprocess.run(arguments, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True)
+def python(*arguments: str, cwd: Path, check: bool = True, alone: bool = False) -> subprocess.CompletedProcess:
+    """Run a Python command, show it, and stop the smoke test where it fails.
+
+    It is forked from a process that has imported its libraries; or, `alone`, a process of its own, as a user's is.
+    """
+    print("$ python", *(a if "\n" not in a else "..." for a in arguments), flush=True)
+    options = {"cwd": cwd, "capture_output": True, "text": True}
+    done = subprocess.run([sys.executable, *arguments], **options) if alone else commands.run(*arguments, cwd=cwd)
     if check and done.returncode:
         sys.exit(f"{done.stdout}\n{done.stderr}\nsmoke: exit code {done.returncode}")
     return done
@@ -47,24 +52,24 @@ def scripts_for(kind: str) -> list[str]:
 
 def road(name: str, kind: str, work: Path) -> None:
     """One recipe's way from data to a card whose snippet runs."""
-    python, run = sys.executable, work / "runs" / name
-    train = (python, "-m", "training.train", name, *TOY.split())
-    sh(*train, cwd=work)
+    run, alone = work / "runs" / name, kind == "pixel_predictor"
+    train = ("-m", "training.train", name, *TOY.split())
+    python(*train, cwd=work, alone=alone)
     if kind in ("pixel_predictor", "char_lstm"):  # as if it had been killed after its first checkpoint
         shutil.rmtree(run / "checkpoint-2")
         (run / "model.safetensors").unlink()
-        assert sh(python, "-m", f"evaluation.{scripts_for(kind)[0]}", f"runs/{name}", cwd=work, check=False).returncode
-        sh(*train, "--resume", cwd=work)
+        assert python("-m", f"evaluation.{scripts_for(kind)[0]}", f"runs/{name}", cwd=work, check=False).returncode
+        python(*train, "--resume", cwd=work)
     measured = []
     for script in scripts_for(kind):
         options = ("--split", "validation", "--limit", "4")
-        done = sh(python, "-m", f"evaluation.{script}", f"runs/{name}", *options, cwd=work)
+        done = python("-m", f"evaluation.{script}", f"runs/{name}", *options, cwd=work, alone=alone)
         measured += json.loads(done.stdout.splitlines()[-1])
     assert measured and json.loads((run / "eval_results.json").read_text()) == measured
     card = (run / "README.md").read_text()
     assert all(entry["metric"] in card for entry in measured)
     snippet = re.search(r"```python\n(.*?)```", card, re.S).group(1)
-    sh(python, "-c", snippet, cwd=work)
+    python("-c", snippet, cwd=work, alone=alone)
 
 
 def space(work: Path) -> None:
@@ -119,14 +124,12 @@ def connect(client: type, url: str, app: subprocess.Popen):
 def installed(work: Path) -> None:
     """What `pip install .` brings, away from the repository: the packages and the shipped checkpoints."""
     target = work / "site"
-    sh(
-        *(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(target), str(ROOT)),
-        cwd=work,
-    )
-    script = "import hub_models, training.recipe, evaluation.metrics as m; "
+    python("-m", "pip", "install", "-q", "--no-deps", "--target", str(target), str(ROOT), cwd=work, alone=True)
+    script = f"import sys; sys.path.insert(0, {str(target)!r}); "
+    script += "import hub_models, training.recipe, evaluation.metrics as m; "
     script += f"assert hub_models.__file__.startswith({str(target)!r}); "
     script += "assert hub_models.shipped(); [hub_models.load(name) for name in hub_models.shipped()]"
-    sh(sys.executable, "-c", script, cwd=work, PYTHONPATH=str(target))
+    python("-c", script, cwd=work, alone=True)
 
 
 def main() -> None:
