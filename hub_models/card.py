@@ -105,7 +105,7 @@ def _rendered(
         dtype=", ".join(dtypes),
         size=f"{(folder / WEIGHTS).stat().st_size / 2**20:.2f} MiB",
         recipe=recipe,
-        changed=_changed(recipe["command"]),
+        changed=changed_options(recipe["command"]),
         samples=trained["samples"],
         written=trained.get("written"),
         stages=trained.get("stages"),
@@ -173,8 +173,8 @@ def _path(folder: Path) -> str:
     return f"./{folder.relative_to(here).as_posix()}" if folder.is_relative_to(here) else folder.as_posix()
 
 
-def _changed(command: str) -> str:
-    """The options of a training command that change its recipe, as they were given; "" where there are none."""
+def changed_options(command: str) -> str:
+    """Return the options of a training command that change its recipe, as they were given; "" if there are none."""
     words = shlex.split(command)
     words = words[words.index("training.train") + 2 :]
     starts = [i for i, word in enumerate(words) if word.startswith("--")] + [len(words)]

@@ -1,6 +1,6 @@
 """A recipe: everything that decides a training run, as a typed value."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from hub_models.config import ModelConfig, nearest
@@ -34,8 +34,6 @@ class Recipe:
         clip_value: each component of the gradient is cut off at this; 0 never.
         muon: the kernels of convolutions step by Muon, all else by AdamW, or as the model has it.
         store_fp16: store the weights in float16, the last step before evaluation.
-        expected: what the run gave when it was last done: metric to value, with "split", "hardware" and "minutes";
-            a test holds it to the shipped results.
     """
 
     about: str
@@ -55,7 +53,6 @@ class Recipe:
     clip_value: float = 0.0
     muon: bool = False
     store_fp16: bool = False
-    expected: dict[str, Any] = field(default_factory=dict)
 
 
 def standards(kind: type) -> dict[str, Any]:
