@@ -11,6 +11,7 @@ from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, constant
 from safetensors import SafetensorError, safe_open
 
 from .base import PRETRAINED, WEIGHTS, fingerprint, read_json, read_recipe, write_text
+from .registry import MODELS
 
 TEMPLATE = Path(__file__).with_name("card.md")
 README = "README.md"
@@ -79,8 +80,6 @@ def render_card(folder: str | Path, repo_id: str | None = None) -> tuple[str, st
 def _rendered(
     folder: Path, repo_id: str | None, config: dict, recipe: dict, trained: dict, results: list[dict]
 ) -> tuple[str, str]:
-    from . import MODELS  # the registry imports the models, which import base beside this
-
     model = MODELS[config["model_type"]]
     name = repo_id or folder.name
     path = name if repo_id or folder.parent == PRETRAINED.resolve() else _path(folder)

@@ -121,7 +121,7 @@ def installed(work: Path) -> None:
         *(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(target), str(ROOT)),
         cwd=work,
     )
-    script = "import hub_models, training.recipe, evaluation.metrics as m; "
+    script = "import hub_models, training.recipes, evaluation.metrics as m; "
     script += f"assert hub_models.__file__.startswith({str(target)!r}); "
     script += "assert hub_models.shipped(); [hub_models.load(name) for name in hub_models.shipped()]"
     sh(sys.executable, "-c", script, cwd=work, PYTHONPATH=str(target))
@@ -131,11 +131,11 @@ def main() -> None:
     """All of it, in a folder that is thrown away."""
     sys.path.insert(0, str(ROOT / "tests"))
     from hub_models import MODELS
-    from training.recipe import recipes
+    from training.recipes import RECIPES
 
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        names = {kind: next(n for n, r in recipes().items() if r.model.model_type == kind) for kind in MODELS}
+        names = {kind: next(n for n, r in RECIPES.items() if r.model.model_type == kind) for kind in MODELS}
         with ThreadPoolExecutor(2) as pool:  # each takes a core
             jobs = [pool.submit(space, work), pool.submit(installed, work)]
             jobs += [pool.submit(road, name, kind, work) for kind, name in names.items()]

@@ -21,8 +21,8 @@ from hub_models.upload import check_card
 from training.arguments import parse
 from training.data import ImageData
 from training.publish import SOURCES
-from training.recipe import find, standards
-from training.recipes import expected
+from training.recipe import standards
+from training.recipes import expected, find
 from training.train import RUN_OPTIONS, description
 
 UNSHIPPED = HERE / "unshipped"

@@ -21,7 +21,7 @@ from hub_models.card import render_card
 from hub_models.config import RENAMED
 from training.arguments import RunArguments, parse
 from training.data import TEXTS
-from training.recipe import recipes
+from training.recipes import RECIPES
 from training.train import claim, train
 from training.trainer import HubTrainer, checkpoints, newest_checkpoint
 
@@ -450,7 +450,7 @@ def test_a_full_disk_is_told_in_one_sentence_and_loses_nothing(mnist, tmp_path):
     assert load(tmp_path / "run").config.hidden_size == 8
 
 
-@pytest.mark.parametrize("name", sorted(recipes()))
+@pytest.mark.parametrize("name", sorted(RECIPES))
 def test_every_recipe_builds_at_full_size_and_takes_a_step(name):
     recipe, _, args, config = parse([name, "--use_cpu", "True"])
     torch.manual_seed(0)

@@ -13,8 +13,8 @@ from hub_models import MODELS, AutoregressiveImageModel, ConvClassifier, Diagona
 from hub_models.causal_conv import CausalConvModel
 from hub_models.config import RENAMED, ModelConfig, nearest
 from training.machine import has_bf16
-from training.recipe import Recipe, find, recipes
-from training.recipes import expected
+from training.recipe import Recipe
+from training.recipes import RECIPES, expected, find
 
 # What a recipe need not say: how a HubModel is trained at all.
 COMMON = {
@@ -85,8 +85,8 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
         ValueError: with one sentence on what is wrong.
     """
     if not argv or argv[0] in ("-h", "--help"):
-        width = max(map(len, recipes()))
-        lines = [f"  {name:{width}}  {expected(name)}".rstrip() for name in sorted(recipes())]
+        width = max(map(len, RECIPES))
+        lines = [f"  {name:{width}}  {expected(name)}".rstrip() for name in sorted(RECIPES)]
         print(f"{about}\nrecipes, and what each gave where it was run and evaluated:", *lines, sep="\n")
         raise SystemExit(0 if argv else 2)
     name, *rest = argv

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Any
 
-from hub_models.config import ModelConfig, nearest
+from hub_models.config import ModelConfig
 
 
 @dataclass(frozen=True)
@@ -58,22 +58,3 @@ class Recipe:
 def standards(kind: type) -> dict[str, Any]:
     """What a run older than a field of this dataclass, a Recipe or a config, had of it, as JSON tells it."""
     return {f.name: list(f.default) if isinstance(f.default, tuple) else f.default for f in fields(kind)}
-
-
-def recipes() -> dict[str, Recipe]:
-    """All recipes by name."""
-    from .recipes import RECIPES
-
-    return RECIPES
-
-
-def find(name: str) -> Recipe:
-    """The recipe of a name.
-
-    Raises:
-        ValueError: there is none; the message offers the nearest.
-    """
-    known = recipes()
-    if name not in known:
-        raise ValueError(f"no recipe is called {name!r}: {nearest(name, sorted(known))}")
-    return known[name]

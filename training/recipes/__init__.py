@@ -4,10 +4,12 @@ from pathlib import Path
 
 from hub_models.base import PRETRAINED, read_json, read_recipe
 from hub_models.card import changed_options, format_value, read_results, widest
+from hub_models.config import nearest
+from training.recipe import Recipe
 
 from . import cifar10_cnn, cifar10_pixelrnn, mnist_pixelrnn, mnist_recurrent, shakespeare
 
-RECIPES = {
+RECIPES: dict[str, Recipe] = {
     **cifar10_cnn.RECIPES,
     **mnist_pixelrnn.RECIPES,
     **cifar10_pixelrnn.RECIPES,
@@ -16,6 +18,17 @@ RECIPES = {
 }
 UNSHIPPED = Path(__file__).parents[2] / "evaluation" / "unshipped"  # figures without weights, in a clone only
 HEADLINES = ("accuracy", "bits_per_dim", "nats_per_image", "perplexity")
+
+
+def find(name: str) -> Recipe:
+    """Return the recipe of a name.
+
+    Raises:
+        ValueError: there is none; the message offers the nearest.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"no recipe is called {name!r}: {nearest(name, sorted(RECIPES))}")
+    return RECIPES[name]
 
 
 def expected(name: str) -> str:
