@@ -35,7 +35,7 @@ from hub_models.base import write_json
 from training.dashboard import save_figure
 from training.data import TEXTS, ImageData, load_split
 from training.machine import hardware
-from training.recipe import find
+from training.recipes import find
 from training.train import DivergedError, train
 
 ROOT = Path(__file__).parents[1]

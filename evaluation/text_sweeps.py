@@ -9,7 +9,7 @@ from evaluation.runner import run as evaluate
 from evaluation.table import published
 from hub_models.card import read_results
 from training.data import TextData
-from training.recipe import find
+from training.recipes import find
 
 CHARACTERS = ("char-gru256-shakespeare-study", "char-gru512-shakespeare-study", "char-gru1024-shakespeare-study")
 CHARACTERS += ("char-gru512-shakespeare-random", "char-lstm-shakespeare-80", "char-lstm-shakespeare")

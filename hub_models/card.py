@@ -11,6 +11,7 @@ from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, constant
 from safetensors import SafetensorError, safe_open
 
 from .base import PRETRAINED, WEIGHTS, fingerprint, read_json, read_recipe, write_text
+from .registry import MODELS
 
 TEMPLATE = Path(__file__).with_name("card.md")
 README = "README.md"
@@ -79,8 +80,6 @@ def render_card(folder: str | Path, repo_id: str | None = None) -> tuple[str, st
 def _rendered(
     folder: Path, repo_id: str | None, config: dict, recipe: dict, trained: dict, results: list[dict]
 ) -> tuple[str, str]:
-    from . import MODELS  # the registry imports the models, which import base beside this
-
     model = MODELS[config["model_type"]]
     name = repo_id or folder.name
     path = name if repo_id or folder.parent == PRETRAINED.resolve() else _path(folder)
@@ -105,7 +104,7 @@ def _rendered(
         dtype=", ".join(dtypes),
         size=f"{(folder / WEIGHTS).stat().st_size / 2**20:.2f} MiB",
         recipe=recipe,
-        changed=_changed(recipe["command"]),
+        changed=changed_options(recipe["command"]),
         samples=trained["samples"],
         written=trained.get("written"),
         stages=trained.get("stages"),
@@ -173,8 +172,8 @@ def _path(folder: Path) -> str:
     return f"./{folder.relative_to(here).as_posix()}" if folder.is_relative_to(here) else folder.as_posix()
 
 
-def _changed(command: str) -> str:
-    """The options of a training command that change its recipe, as they were given; "" where there are none."""
+def changed_options(command: str) -> str:
+    """Return the options of a training command that change its recipe, as they were given; "" if there are none."""
     words = shlex.split(command)
     words = words[words.index("training.train") + 2 :]
     starts = [i for i, word in enumerate(words) if word.startswith("--")] + [len(words)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -42,6 +43,18 @@ class CausalConvConfig(ModelConfig):
             self.check_int(name, self.channels, 65_536)  # each channel has a feature at least
 
 
+class HeadStep(NamedTuple):
+    """Matrices of the head for the logits of one channel, and views of the buffers between them."""
+
+    first: torch.Tensor
+    first_out: torch.Tensor  # which `second_in` reads too
+    second: torch.Tensor
+    second_in: torch.Tensor
+    second_out: torch.Tensor  # which `last_in` reads too
+    last: torch.Tensor
+    last_in: torch.Tensor
+
+
 class Head(nn.Module):
     """ReLU and 1x1, mask B, three times: features -> `head` -> `head` -> the logits of each channel in turn."""
 
@@ -68,16 +81,24 @@ class Head(nn.Module):
         weights = [pointwise(self.first, channels, len(read)), *(pointwise(conv, channels) for conv in convs[1:])]
         seen = [rows for _, rows in slices(read.shape[1] - 1, channels, 1)]
         first, second = ones_first(2, self.first.out_channels, read.shape[2], like=read)
-        parts = [  # of each channel, where it reads and writes
-            (a, first[rows], b, first[until], second[rows], last, second[until])
+        steps = [
+            HeadStep(
+                first=a,
+                first_out=first[rows],
+                second=b,
+                second_in=first[until],
+                second_out=second[rows],
+                last=last,
+                last_in=second[until],
+            )
             for a, b, last, (rows, until) in zip(*weights, slices(self.first.out_channels, channels, 1), strict=True)
         ]
 
         def logits(c: int) -> torch.Tensor:
-            a, own, b, firsts, own_second, last, seconds = parts[c]
-            torch.mm(a, read[:, seen[c]].flatten(0, 1), out=own).relu_()
-            torch.mm(b, firsts, out=own_second).relu_()
-            return last @ seconds
+            step = steps[c]
+            torch.mm(step.first, read[:, seen[c]].flatten(0, 1), out=step.first_out).relu_()
+            torch.mm(step.second, step.second_in, out=step.second_out).relu_()
+            return step.last @ step.last_in
 
         return logits
 

@@ -12,6 +12,7 @@ and, by mask, the earlier channels of its own; at each layer it also sees the ve
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -104,6 +105,22 @@ class GatedLayer(nn.Module):
         return gate(gates), out if self.first else h + out
 
 
+class GatedStep(NamedTuple):
+    """Matrices and views of buffers with which a layer of the horizontal stack computes one channel.
+
+    Each matrix is (outputs, inputs), what it reads (inputs, B), and what it writes (outputs, B).
+    """
+
+    gates: torch.Tensor  # without what `horizontal` adds
+    horizontal: torch.Tensor
+    horizontal_in: torch.Tensor  # not read in the first layer, which reads pixels
+    gated: torch.Tensor  # written, and read by `out_in`
+    out: torch.Tensor
+    out_in: torch.Tensor
+    before: torch.Tensor  # the channel's features before the layer; not read in the first layer
+    after: torch.Tensor  # written: those after it
+
+
 class GatedWalk(Walk):
     """Of a gated PixelCNN: the vertical stack row by row, the horizontal pixel by pixel; see `layers.walk`.
 
@@ -133,8 +150,16 @@ class GatedWalk(Walk):
         edges, rows, shifted = [2 * edge for edge in bounds(p, c)], slices(p, c), slices(p, c, 1)
         self.steps = [
             [
-                (self.base[n, edges[g] : edges[g + 1]], here[n][g], features[n, rows[g][1]], gated[n, shifted[g][0]])
-                + (features[n, rows[g][0]], out[n][g], gated[n, shifted[g][1]], features[n + 1, rows[g][0]])
+                GatedStep(
+                    gates=self.base[n, edges[g] : edges[g + 1]],
+                    horizontal=here[n][g],
+                    horizontal_in=features[n, rows[g][1]],
+                    gated=gated[n, shifted[g][0]],
+                    out=out[n][g],
+                    out_in=gated[n, shifted[g][1]],
+                    before=features[n, rows[g][0]],
+                    after=features[n + 1, rows[g][0]],
+                )
                 for n in range(depth)
             ]
             for g in range(c)
@@ -164,14 +189,14 @@ class GatedWalk(Walk):
         self.gates = torch.stack(gates).permute(3, 0, 2, 1).contiguous()
 
     def group(self, c: int) -> None:
-        for n, (gates, here, seen, gated, x, out, inner, after) in enumerate(self.steps[c]):
-            gates.addmm_(here, self.pixels.seen(self.x, c) if n == 0 else seen)
-            a, b = gates.chunk(2)
-            torch.mul(a.tanh_(), b.sigmoid_(), out=gated)
+        for n, step in enumerate(self.steps[c]):
+            step.gates.addmm_(step.horizontal, self.pixels.seen(self.x, c) if n == 0 else step.horizontal_in)
+            a, b = step.gates.chunk(2)
+            torch.mul(a.tanh_(), b.sigmoid_(), out=step.gated)
             if n == 0:
-                torch.mm(out, inner, out=after)
+                torch.mm(step.out, step.out_in, out=step.after)
             else:
-                torch.addmm(x, out, inner, out=after)
+                torch.addmm(step.before, step.out, step.out_in, out=step.after)
         features, read = self.rectify[c]
         torch.clamp_min(features, 0, out=read)
 

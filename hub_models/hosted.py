@@ -10,6 +10,7 @@ import torch
 from huggingface_hub import metadata_load
 
 from .base import HubModel
+from .registry import load
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +28,6 @@ def load_hosted(name: str, header: Path) -> HubModel:
     Raises:
         FileNotFoundError: nothing there. ValueError: a damaged checkpoint.
     """
-    from . import load  # the registry imports the models, which import base beside this
-
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if os.environ.get("SYSTEM") == "spaces":
         repository = next(model for model in metadata_load(header)["models"] if model.endswith(f"/{name}"))

@@ -21,8 +21,8 @@ from torch import nn
 
 from .causal_conv import CausalConvConfig, CausalConvModel, Head
 from .layers.masked import MaskedConv2d
+from .layers.residual_walk import ConvolutionWalk, DiagonalWalk, ResidualWalk, RowWalk
 from .layers.spatial import DiagonalLayer, PixelBlock, RowLayer
-from .layers.walk import ConvolutionWalk, DiagonalWalk, ResidualWalk, RowWalk
 
 CITATION = """@inproceedings{vandenoord2016pixelrnn,
   title={Pixel Recurrent Neural Networks},

@@ -40,33 +40,35 @@ from training.data import ImageData, load_split
 
 torch.set_num_threads(1)
 
+PHOTOS = {
+    **{"names": ("a", "b", "c"), "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4), "height": 12, "width": 10},
+    **{"smoothing": 0.1},
+}
+CAUSAL = {"channels": 2, "height": 3, "width": 4, "levels": 3, "threshold": 99, "layers": 2}
+RECURRENT = {
+    **{"cell": "gru", "embedding": 5, "widths": (7, 6), "timescale": 9},  # the head joins widths 6 and 5
+    **{"dropout": 0.1, "input_dropout": 0.2, "variational": True, "weight_drop": 0.3, "tied": True},
+}
 # A tiny config for each model_type, in which no field has its default, so that a field that gets lost is missed.
 TINY: dict[str, ModelConfig] = {
     config.model_type: config
     for config in (
-        CNNConfig(
-            *("cnn", ("a", "b", "c"), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), 12, 10, 0.1),
-            **{"num_layers": 3, "filters": 4, "dropout": 0.2},
-        ),
+        CNNConfig(num_layers=3, filters=4, dropout=0.2, **PHOTOS),
         FastCNNConfig(
-            *("fast_cnn", ("a", "b", "c"), (0.5, 0.4, 0.3), (0.2, 0.3, 0.4), 12, 10, 0.1),
-            **{"widths": (4, 6, 8), "residual": True, "whitening": False, "dirac": False},
-            **{"bias_rate": 3.0, "muon_step": 0.5},
+            widths=(4, 6, 8), residual=True, whitening=False, dirac=False, bias_rate=3.0, muon_step=0.5, **PHOTOS
         ),
-        PixelClassifierConfig("pixel_classifier", "lstm", 6, 2, 5, 3, 4, threshold=99, timescale=9, prefixes=2),
-        PixelPredictorConfig("pixel_predictor", 6, 2, 3, 4, threshold=99, timescale=9),
+        PixelClassifierConfig(
+            **{"cell": "lstm", "hidden_size": 6, "num_layers": 2, "classes": 5, "height": 3, "width": 4},
+            **{"threshold": 99, "timescale": 9, "prefixes": 2},
+        ),
+        PixelPredictorConfig(hidden_size=6, num_layers=2, height=3, width=4, threshold=99, timescale=9),
         # Widths that the channels do not divide.
-        PixelCNNConfig("pixel_cnn", 2, 3, 4, 3, 99, 2, 7, 8, skip=True),
-        RowLSTMConfig("row_lstm", 2, 3, 4, 3, 99, 2, 5, 7, skip=True),
-        DiagonalBiLSTMConfig("diagonal_bilstm", 2, 3, 4, 3, 99, 2, 5, 7, skip=True),
-        GatedPixelCNNConfig("gated_pixel_cnn", 2, 3, 4, 3, 99, 2, 7, 11),  # unconditional: the only default among them
-        CharLSTMConfig(
-            *("char_lstm", 20, "gru", 5, (7, 6), 0.1, 0.2, True, 0.3, True, 9),  # the head joins widths 6 and 5
-        ),
-        WordLSTMConfig(
-            *("word_lstm", 15, "gru", 5, (7, 6), 0.1, 0.2, True, 0.3, True, 9),
-            **{"dense": 8, "dense_dropout": 0.1, "cleaned": True},
-        ),
+        PixelCNNConfig(hidden=7, head=8, skip=True, **CAUSAL),
+        RowLSTMConfig(hidden=5, head=7, skip=True, **CAUSAL),
+        DiagonalBiLSTMConfig(hidden=5, head=7, skip=True, **CAUSAL),
+        GatedPixelCNNConfig(hidden=7, head=11, **CAUSAL),  # unconditional: the only default among them
+        CharLSTMConfig(vocab_size=20, **RECURRENT),
+        WordLSTMConfig(vocab_size=15, dense=8, dense_dropout=0.1, cleaned=True, **RECURRENT),
     )
 }
 if set(TINY) != set(MODELS):

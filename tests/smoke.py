@@ -126,7 +126,7 @@ def installed(work: Path) -> None:
     target = work / "site"
     python("-m", "pip", "install", "-q", "--no-deps", "--target", str(target), str(ROOT), cwd=work, alone=True)
     script = f"import sys; sys.path.insert(0, {str(target)!r}); "
-    script += "import hub_models, training.recipe, evaluation.metrics as m; "
+    script += "import hub_models, training.recipes, evaluation.metrics as m; "
     script += f"assert hub_models.__file__.startswith({str(target)!r}); "
     script += "assert hub_models.shipped(); [hub_models.load(name) for name in hub_models.shipped()]"
     python("-c", script, cwd=work, alone=True)
@@ -136,11 +136,11 @@ def main() -> None:
     """All of it, in a folder that is thrown away."""
     os.environ |= data_environment()
     from hub_models import MODELS
-    from training.recipe import recipes
+    from training.recipes import RECIPES
 
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        names = {kind: next(n for n, r in recipes().items() if r.model.model_type == kind) for kind in MODELS}
+        names = {kind: next(n for n, r in RECIPES.items() if r.model.model_type == kind) for kind in MODELS}
         with ThreadPoolExecutor(2) as pool:  # each takes a core
             jobs = [pool.submit(space, work), pool.submit(installed, work)]
             jobs += [pool.submit(road, name, kind, work) for kind, name in names.items()]

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from hub_models import CNN, CNNConfig, FastCNN, FastCNNConfig, load
-from training.recipe import find
+from training.recipes import find
 from training.train import train
 from training.trainer import RAW, WeightAverage
 

@@ -203,7 +203,7 @@ def test_a_damaged_repository_is_told_and_the_copy_serves(monkeypatch, tmp_path,
             raise ValueError("its weights are damaged")
         return load(source, **kwargs)
 
-    monkeypatch.setattr("hub_models.load", damaged)
+    monkeypatch.setattr(hosted, "load", damaged)
     assert hosted.load_hosted(name, readme).config and asked == [name]
     monkeypatch.setenv("SYSTEM", "spaces")
     assert hosted.load_hosted(name, readme).config and asked[1:] == [f"ns/{name}", name]

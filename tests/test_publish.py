@@ -481,7 +481,8 @@ with StandIn() as hub:
                     commits = len(hub.repos[repo].commits) if repo in hub.repos else 0
                     again = attempt()
                     whole = again == "published" and state() == wanted
-                    told.append([folder, at, kind, times, result, half, commits, whole])
+                    case = {"folder": folder, "at": at, "kind": kind, "times": times, "result": result}
+                    told.append(case | {"half": half, "commits": commits, "whole": whole})
     print(json.dumps(told))
 """
 
@@ -490,15 +491,14 @@ def test_faults_at_every_request_leave_nothing_half_published(run, tmp_path):
     arguments = [str(ROOT / "tests"), str(tmp_path / "home"), str(run)]
     done = commands.run("-c", FAULTS, *arguments, env=os.environ | {"HF_HOME": arguments[1]}, check=True)
     told = json.loads(done.stdout.splitlines()[-1])
-    assert len({at for _, at, *_ in told}) >= 12 and len({kind for _, _, kind, *_ in told}) == 8
-    for folder, at, kind, times, result, half, commits, whole in told:
-        case = (folder, at, kind, times, result)
-        assert not half and whole, case
-        if times == 1:  # a fault that passes is overcome, and costs no second commit
-            assert result == "published" and commits == (2 if folder == "new" else 3), case
+    assert len({case["at"] for case in told}) >= 12 and len({case["kind"] for case in told}) == 8
+    for case in told:
+        assert case["whole"] and not case["half"], case
+        if case["times"] == 1:  # a fault that passes is overcome, and costs no second commit
+            assert case["result"] == "published" and case["commits"] == (2 if case["folder"] == "new" else 3), case
         else:
-            assert "nothing is half published; run the same command again" in result, case
-            assert "\n" not in result, case
+            assert "nothing is half published; run the same command again" in case["result"], case
+            assert "\n" not in case["result"], case
 
 
 @pytest.mark.parametrize("namespace", ["", "n s", "a/b", "-x", "x" * 97, "ä", "a..b", "a--b"])

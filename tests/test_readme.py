@@ -1,5 +1,6 @@
-"""What the README and the cards say runs, and shows the figures of the files."""
+"""What README, CONTRIBUTING, AGENTS and the cards say runs and exists, and shows the figures of the files."""
 
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -10,9 +11,12 @@ import pytest
 from evaluation import table
 from hub_models import shipped
 from hub_models.base import PRETRAINED
+from hub_models.card import PUBLISHED, SPLITS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+PACKAGES = ("hub_models", "training", "evaluation", "spaces")
+PAGES = {name: (ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md", "AGENTS.md")}
 COMMANDS = sorted(set(re.findall(r"^python -m (\S+)", README, re.M)))
 
 
@@ -46,13 +50,49 @@ def test_every_snippet_runs(tmp_path):
 
 
 def test_every_picture_and_link_is_there():
-    for page in ROOT / "README.md", *PRETRAINED.glob("*/README.md"):
+    for page in *(ROOT / name for name in PAGES), *PRETRAINED.glob("*/README.md"):
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             if not link.startswith("https://"):
                 assert (page.parent / link).exists(), (page, link)
 
 
-def test_make_targets_that_the_readme_names_exist():
+@pytest.mark.parametrize("page", PAGES)
+def test_make_targets_and_commands_that_a_page_names_exist(page):
     makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"make (demo|test|smoke|lint|\w+)\b(?= *#|[,)`])", README)):
+    targets = set(re.findall(r"make (\w+)\b(?= *#|[,)`])", PAGES[page]))
+    modules = set(re.findall(r"python -m ([\w.]+)", PAGES[page]))
+    assert targets and modules
+    for target in targets:
         assert re.search(rf"^{target}:", makefile, re.M), target
+    for module in modules:
+        assert importlib.util.find_spec(module), module
+    for script in re.findall(r"python ([\w/]+\.py)", PAGES[page]):
+        assert (ROOT / script).is_file(), script
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "AGENTS.md"])
+def test_paths_that_a_page_names_exist_and_hold_what_it_says(page):
+    """A word in capitals stands for any: `tests/test_MODEL.py`. What is not in git (`runs/`, `build/`) is left out."""
+    paths = {path for path in re.findall(r"`([\w.-]+/[\w./-]+)`", PAGES[page]) if not re.match("runs/|build/", path)}
+    assert len(paths - {*PUBLISHED}) > 3
+    for path in paths - {*PUBLISHED}:
+        pattern = re.sub(r"(?<![A-Za-z])(?!README)[A-Z]{2,}(?![A-Za-z])", "*", path)
+        assert any(ROOT.glob(pattern)), path
+    named = re.findall(r"`(\w+)` in `([\w./]+\.py)`", PAGES[page])
+    assert named
+    for name, path in named:
+        assert re.search(rf"^\s*(class |def )?{name}\b", (ROOT / path).read_text(), re.M), (name, path)
+
+
+def test_the_contract_of_the_run_folder_names_what_is_published():
+    table = PAGES["AGENTS.md"].partition("## The contract")[2].partition("checkpoint-N")[0]
+    named = {name.replace("SPLIT", split) for name in re.findall(r"`([\w./-]+\.\w+)`", table) for split in SPLITS}
+    assert named == {*PUBLISHED}
+
+
+def test_the_variables_of_ours_that_are_explained_are_read():
+    sources = [path for package in (*PACKAGES, "tests") for path in (ROOT / package).rglob("*.py")]
+    texts = [path.read_text() for path in sources]
+    used = {name for text in texts for name in re.findall(r"SCANLINE_[A-Z_]+", text)}
+    explained = set(re.findall(r"SCANLINE_[A-Z_]+", PAGES["AGENTS.md"]))
+    assert explained and explained <= used

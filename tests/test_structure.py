@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from conftest import absent
 
 import hub_models
 from hub_models import MODELS
-from training.recipe import recipes
+from training.recipes import RECIPES
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("hub_models", "training", "evaluation", "spaces")
@@ -43,6 +44,33 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             names.add(node.module.partition(".")[0])
     return names
+
+
+def files_imported(path: Path) -> set[Path]:
+    """Our own files that a file imports, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):  # what is imported may be a module itself
+            names = [f"{node.module}.{alias.name}" if node.module else alias.name for alias in node.names]
+        else:
+            continue
+        level = getattr(node, "level", 0)
+        for name in names:
+            place = (path.parents[level - 1] if level else ROOT).joinpath(*name.split("."))
+            package = place.parent  # of what is imported by name
+            candidates = [place.with_suffix(".py"), place / "__init__.py"]
+            candidates += [package.with_suffix(".py"), package / "__init__.py"]
+            found |= {next(filter(Path.is_file, candidates), path)} - {path}
+    return found
+
+
+def test_no_imports_run_in_a_circle():
+    """Not inside functions either: an import that waits until it is called hides a circle, it does not open it."""
+    graph = {path: files_imported(path) for package in PACKAGES for path in files(package)}
+    assert ROOT / "hub_models" / "registry.py" in graph[ROOT / "hub_models" / "card.py"]
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the files
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -93,7 +121,7 @@ def test_no_pickle_is_tracked():
 
 def test_recipes_are_named_as_their_hub_repositories():
     """A recipe's name is its run folder's, its shipped folder's and its repository's."""
-    names = list(recipes())
+    names = list(RECIPES)
     assert names and len({name.lower() for name in names}) == len(names)
     for name in names:
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", name) and len(name) <= 96, name
@@ -104,14 +132,14 @@ def test_no_two_files_of_recipes_share_a_name():
     from training import recipes as package
 
     families = [module.RECIPES for module in vars(package).values() if hasattr(module, "RECIPES")]
-    assert families and sum(map(len, families)) == len(recipes())
+    assert families and sum(map(len, families)) == len(RECIPES)
 
 
 def test_every_shipped_checkpoint_and_every_model_has_a_recipe():
-    assert {recipe.model.model_type for recipe in recipes().values()} == set(MODELS)
+    assert {recipe.model.model_type for recipe in RECIPES.values()} == set(MODELS)
     for name in hub_models.shipped():
         stored = json.loads((ROOT / "hub_models" / "pretrained" / name / "config.json").read_text())
-        assert recipes()[name].model.model_type == stored["model_type"]
+        assert RECIPES[name].model.model_type == stored["model_type"]
 
 
 def test_shipped_files_are_small():

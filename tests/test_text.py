@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from hub_models import MODELS, CharLSTMConfig, WordLSTM, WordLSTMConfig, load, text
 from hub_models.layers.recurrent import RecurrentStack, dropped
 from hub_models.text import narrowed
-from training.recipe import recipes
+from training.recipes import RECIPES
 
 CALM = {"dropout": 0.0, "input_dropout": 0.0, "weight_drop": 0.0, "dense_dropout": 0.0}
 NETS = {
@@ -651,13 +651,13 @@ def test_weight_drop_acts_on_state_to_state_weights_alone_and_only_in_training(c
 @pytest.mark.parametrize(("units", "count"), [(256, 428_097), (512, 1_232_705), (1024, 4_021_569)])
 def test_the_studys_nets_of_characters_have_its_numbers_of_parameters(units, count):
     with torch.device("meta"):
-        model = MODELS["char_lstm"](recipes()[f"char-gru{units}-shakespeare-study"].model)
+        model = MODELS["char_lstm"](RECIPES[f"char-gru{units}-shakespeare-study"].model)
     assert sum(p.numel() for p in model.parameters()) == count
 
 
 def test_the_studys_net_of_words_has_the_parameters_of_its_layers():
     with torch.device("meta"):
-        model = MODELS["word_lstm"](recipes()["word-lstm-plays-study"].model)
+        model = MODELS["word_lstm"](RECIPES["word-lstm-plays-study"].model)
     words, lstm = 15_001, lambda inputs, width: 4 * width * (inputs + width + 2)  # PyTorch's has two biases
     by_hand = words * 256 + lstm(256, 256) * 2 + lstm(256, 128) + (128 + 1) * 256 + (256 + 1) * words
     assert sum(p.numel() for p in model.parameters()) == by_hand == 8_978_841

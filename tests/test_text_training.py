@@ -23,7 +23,7 @@ from training import train as command
 from training import trainer as trainers
 from training.data import DATASETS, TEXTS, TextData, Windows, describe, load_split, text
 from training.data.text import read_plays
-from training.recipe import recipes
+from training.recipes import RECIPES
 from training.train import train
 from training.trainer import HubTrainer, newest_checkpoint
 
@@ -565,7 +565,7 @@ def test_two_processes_carry_as_one(plays, tmp_path, drawn):
 
 
 def test_recipes_of_texts_say_what_a_text_needs():
-    for name, recipe in recipes().items():
+    for name, recipe in RECIPES.items():
         is_text = recipe.data in TEXTS
         assert bool(recipe.window) == is_text and (is_text or not (recipe.carry_state or recipe.clip_value)), name
         assert all(recipe.window[-1] % length == 0 for length in recipe.window)

@@ -20,7 +20,7 @@ from hub_models.card import render_card
 from hub_models.config import RENAMED, ModelConfig
 from training.arguments import RunArguments, parse
 from training.data import TEXTS
-from training.recipe import recipes
+from training.recipes import RECIPES
 from training.train import claim, train
 from training.trainer import HubTrainer, checkpoints, newest_checkpoint
 
@@ -455,7 +455,7 @@ def shrunk(config: ModelConfig) -> ModelConfig:
     return dataclasses.replace(config, **changes)
 
 
-@pytest.mark.parametrize("name", sorted(recipes()))
+@pytest.mark.parametrize("name", sorted(RECIPES))
 def test_every_recipe_builds_at_full_size_and_takes_a_step_at_toy_size(name):
     recipe, _, args, config = parse([name, "--use_cpu", "True"])
     with torch.device("meta"):

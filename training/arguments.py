@@ -13,7 +13,8 @@ from hub_models import MODELS, AutoregressiveImageModel, ConvClassifier, Diagona
 from hub_models.causal_conv import CausalConvModel
 from hub_models.config import RENAMED, ModelConfig, nearest
 from training.machine import has_bf16
-from training.recipe import Recipe, find, recipes
+from training.recipe import Recipe
+from training.recipes import RECIPES, expected, find
 
 # What a recipe need not say: how a HubModel is trained at all.
 COMMON = {
@@ -78,14 +79,15 @@ def _stages(name: str, text: str, example: str) -> tuple[int, ...]:
 def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, TrainingArguments, ModelConfig]:
     """Command line -> recipe, run arguments, training arguments and model config.
 
-    Asked for help, or for nothing, it prints `about` and the recipes' names, and ends.
+    Asked for help, or for nothing, it prints `about` and the recipes with their results, and ends.
 
     Raises:
         ValueError: with one sentence on what is wrong.
     """
-    known = "recipes:\n  " + "\n  ".join(sorted(recipes()))
     if not argv or argv[0] in ("-h", "--help"):
-        print(f"{about}\n{known}")
+        width = max(map(len, RECIPES))
+        lines = [f"  {name:{width}}  {expected(name)}".rstrip() for name in sorted(RECIPES)]
+        print(f"{about}\nrecipes, and what each gave where it was run and evaluated:", *lines, sep="\n")
         raise SystemExit(0 if argv else 2)
     name, *rest = argv
     recipe = find(name)

@@ -26,18 +26,19 @@ def write_history(log: list[dict], path: Path) -> list[dict]:
             losses.append(entry["loss"])
             last = entry
         if "eval_loss" in entry:
-            values = (
-                entry["epoch"],
-                entry["step"],
-                sum(losses) / len(losses) if losses else None,
-                entry["eval_loss"],
-                entry.get("eval_accuracy"),
-                last.get("learning_rate"),
-                last.get("grad_norm"),
-                entry["minutes"],
-                entry["peak_memory_mib"],
+            rows.append(
+                {
+                    "epoch": entry["epoch"],
+                    "step": entry["step"],
+                    "train_loss": sum(losses) / len(losses) if losses else None,
+                    "validation_loss": entry["eval_loss"],
+                    "validation_accuracy": entry.get("eval_accuracy"),
+                    "learning_rate": last.get("learning_rate"),
+                    "gradient_norm": last.get("grad_norm"),
+                    "minutes": entry["minutes"],
+                    "peak_memory_mib": entry["peak_memory_mib"],
+                }
             )
-            rows.append(dict(zip(COLUMNS, values, strict=True)))
             losses = []
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)

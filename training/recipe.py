@@ -1,9 +1,9 @@
 """A recipe: everything that decides a training run, as a typed value."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
-from hub_models.config import ModelConfig, nearest
+from hub_models.config import ModelConfig
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,6 @@ class Recipe:
         clip_value: each component of the gradient is cut off at this; 0 never.
         muon: the kernels of convolutions step by Muon, all else by AdamW, or as the model has it.
         store_fp16: store the weights in float16, the last step before evaluation.
-        expected: what the run gave when it was last done: metric to value, with "split", "hardware" and "minutes";
-            a test holds it to the shipped results.
     """
 
     about: str
@@ -55,28 +53,8 @@ class Recipe:
     clip_value: float = 0.0
     muon: bool = False
     store_fp16: bool = False
-    expected: dict[str, Any] = field(default_factory=dict)
 
 
 def standards(kind: type) -> dict[str, Any]:
     """What a run older than a field of this dataclass, a Recipe or a config, had of it, as JSON tells it."""
     return {f.name: list(f.default) if isinstance(f.default, tuple) else f.default for f in fields(kind)}
-
-
-def recipes() -> dict[str, Recipe]:
-    """All recipes by name."""
-    from .recipes import RECIPES
-
-    return RECIPES
-
-
-def find(name: str) -> Recipe:
-    """The recipe of a name.
-
-    Raises:
-        ValueError: there is none; the message offers the nearest.
-    """
-    known = recipes()
-    if name not in known:
-        raise ValueError(f"no recipe is called {name!r}: {nearest(name, sorted(known))}")
-    return known[name]

@@ -93,12 +93,6 @@ RECIPES = {
         flip=True,
         shift=2,  # small shifts suit short runs
         store_fp16=True,
-        expected={
-            "accuracy": 91.5,
-            "split": "test",  # its first 1,000 images
-            "hardware": "1 thread of an AMD EPYC with bf16, shared",
-            "minutes": 61,
-        },
     ),
     "cifar10-fast": Recipe(
         about=(
@@ -119,13 +113,6 @@ RECIPES = {
         image_sizes=(20,) * 2 + (24,) * 4 + (32,) * 4,
         muon=True,
         store_fp16=True,
-        expected={
-            "accuracy": 94.8,
-            "accuracy_6_views": 95.3,
-            "split": "test",  # its first 1,000 images
-            "hardware": "2 threads of an AMD EPYC with bf16, shared",
-            "minutes": 106,
-        },
     ),
     "cifar10-fast-10min": Recipe(
         about=(
@@ -140,13 +127,6 @@ RECIPES = {
         image_sizes=(20,) * 4 + (24,) * 4 + (32,) * 9,  # half an epoch each
         muon=True,
         store_fp16=True,
-        expected={
-            "accuracy": 91.6,
-            "accuracy_6_views": 93.0,
-            "split": "test",  # its first 1,000 images
-            "hardware": "2 threads of an AMD EPYC with bf16",
-            "minutes": 9.2,
-        },
     ),
     "cifar10-fast-large": Recipe(
         about=(
@@ -170,12 +150,5 @@ RECIPES = {
         shift=4,
         cutout=12,
         store_fp16=True,
-        expected={
-            "accuracy": 95.5,
-            "accuracy_6_views": 96.3,
-            "split": "test",  # its first 1,000 images
-            "hardware": "an NVIDIA H100, with --torch_compile True",
-            "minutes": 0.98,
-        },
     ),
 }

@@ -67,21 +67,6 @@ LARGE = {  # the papers' for CIFAR-10
     "diagonal-bilstm": (DiagonalBiLSTMConfig(layers=12, **PAPERS_SIZE), "12 layers, h = 128"),
 }
 
-EXPECTED = {  # bits a dimension of the test split (its first 1,000 images), minutes, on
-    "row-lstm-cifar10": (3.546, 101, "2 threads of an AMD EPYC, shared"),
-    "gated-pixelcnn-cifar10": (3.250, 6.4, "an NVIDIA H100, with --torch_compile True"),
-    "gated-pixelcnn-cifar10-small": (3.392, 112, "2 threads of an AMD EPYC, shared"),  # gates not yet apart
-}
-
-
-def expected(name: str) -> dict:
-    """As `Recipe` has it; empty of what has not been run."""
-    if name not in EXPECTED:
-        return {}
-    bits, minutes, hardware = EXPECTED[name]
-    return {"bits_per_dim": bits, "split": "test", "hardware": hardware, "minutes": minutes}
-
-
 OWN = {
     name: Recipe(
         about=(
@@ -96,7 +81,6 @@ OWN = {
         ema=0.999,
         muon=True,
         store_fp16=True,
-        expected=expected(name),
     )
     for name, (config, size) in SMALL.items()
 } | {
@@ -126,7 +110,6 @@ OWN = {
         ema=0.999,
         muon=True,
         store_fp16=True,
-        expected=expected("gated-pixelcnn-cifar10"),
     ),
 }
 PAPERS = {

@@ -49,27 +49,6 @@ MODELS = {  # config; epochs at a threshold and drawn: about an hour of a CPU's 
 # Whose checkpoints are AdamW's alone as yet; the others' kernels step by Muon, ahead by 1.5 nats after 400 steps.
 ADAMW = ("pixelcnn-mnist", "gated-pixelcnn-mnist", "row-lstm-mnist")
 
-EXPECTED = {  # nats an image of the test split, minutes
-    "gated-pixelcnn-mnist": (63.32, 67),
-    "pixelcnn-mnist": (65.34, 16),
-    "pixelcnn-mnist-drawn": (88.36, 68),
-    "row-lstm-mnist": (58.72, 95),
-    "diagonal-bilstm-mnist": (55.59, 67),
-    "diagonal-bilstm-mnist-drawn": (79.93, 85),
-    "row-lstm-mnist-drawn": (82.09, 44),
-    "gated-pixelcnn-mnist-drawn": (87.20, 36),
-}
-
-
-def expected(name: str) -> dict:
-    """As `Recipe` has it; empty of what has not been run."""
-    if name not in EXPECTED:
-        return {}
-    nats, minutes = EXPECTED[name]
-    told = {"split": "test", "hardware": "1 thread of an AMD EPYC, shared and at times halted", "minutes": minutes}
-    return {"nats_per_image": nats} | told
-
-
 RECIPES = {
     name: Recipe(
         about=(
@@ -82,7 +61,6 @@ RECIPES = {
         float32_from=0.9,
         muon=name not in ADAMW,
         store_fp16=True,
-        expected=expected(name),
     )
     for kind, (config, *both) in MODELS.items()
     for epochs, (suffix, (data, digits)) in zip(both, DATA.items(), strict=True)

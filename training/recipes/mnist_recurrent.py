@@ -77,7 +77,6 @@ RECIPES["gru128-mnist-classify"] = Recipe(
     training=OURS | BY_ACCURACY | {"num_train_epochs": 12},
     float32_from=0.8,
     store_fp16=True,
-    expected={"accuracy": 99.26, "split": "test", "hardware": "1 thread of an AMD EPYC, shared", "minutes": 36},
 )
 RECIPES["gru128-mnist-predict"] = Recipe(
     about=(
@@ -89,5 +88,4 @@ RECIPES["gru128-mnist-predict"] = Recipe(
     training=OURS | BY_LOSS | {"num_train_epochs": 20},
     float32_from=0.8,
     store_fp16=True,
-    expected={"nats_per_pixel": 0.0724, "split": "test", "hardware": "1 thread of an AMD EPYC, shared", "minutes": 73},
 )

@@ -22,26 +22,6 @@ OURS = COMMON | {
 STUDY_E = "a study of 2025 (a CNN, a character RNN and three PixelRNNs)"
 STUDY_A = "a study of 2025 (image completion with a raster LSTM; word LSTM)"
 
-EXPECTED = {  # perplexity a token of the test split, minutes
-    "char-lstm-shakespeare": (4.654, 27),
-    "word-lstm-plays": (65.02, 29),
-    "char-gru512-shakespeare-study": (4.606, 7),
-}
-
-
-def expected(name: str) -> dict:
-    """As `Recipe` has it; empty of what does not ship."""
-    if name not in EXPECTED:
-        return {}
-    perplexity, minutes = EXPECTED[name]
-    return {
-        "perplexity": perplexity,
-        "split": "test",
-        "hardware": "1 thread of an AMD EPYC, shared",
-        "minutes": minutes,
-    }
-
-
 # The study gives neither rate, nor batch, nor window.
 STUDY_CHARACTERS = OURS | {"learning_rate": 2e-3}
 GRU_UNITS = {256: 10, 512: 6, 1024: 4}  # epochs: the larger, the sooner it overfits
@@ -58,7 +38,6 @@ CHARACTERS = {
         window=(128,),
         carry_state=True,
         store_fp16=True,
-        expected=expected(f"char-gru{units}-shakespeare-study"),
     )
     for units, epochs in GRU_UNITS.items()
 } | {
@@ -90,7 +69,6 @@ CHARACTERS_BEST = {
         carry_state=True,
         ema=0.999,
         store_fp16=True,
-        expected=expected(name),
     )
     for name, data in (
         ("char-lstm-shakespeare", "tiny-shakespeare"),
@@ -163,7 +141,6 @@ WORDS_BEST = {
         carry_state=True,
         ema=0.999,
         store_fp16=True,
-        expected=expected(name),
     )
     for name, data, model, epochs, told in (
         ("word-lstm-plays", "plays-by-line", SHIPPED, 12, f"Case and signs are kept. {BY_LINE}"),
