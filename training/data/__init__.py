@@ -11,7 +11,7 @@ __all__ = ["DATASETS", "SPLITS", "TEXTS", "ImageData", "TextData", "Windows", "d
 
 
 def describe(name: str, validation: ImageData | TextData | None = None) -> dict:
-    """Describe a data set and its splits for a card; `validation` is the split that is there, by default a whole one."""
+    """Describe a data set and its splits for a card; `validation` is the split that is there, else a whole one."""
     return describe_text(name) if name in TEXTS else describe_images(name, validation)
 
 
