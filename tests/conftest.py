@@ -2,7 +2,9 @@
 
 import os
 
-os.environ |= {  # read when the libraries are imported, so before them
+from smoke import past_proxies
+
+os.environ |= past_proxies(os.environ) | {  # read when the libraries are imported, so before them
     "OMP_NUM_THREADS": "1",
     "GRADIO_ANALYTICS_ENABLED": "False",
     "HF_HUB_DISABLE_TELEMETRY": "1",

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,10 +23,22 @@ TOY = "--limit 64 --max_steps 2 --eval_strategy steps --eval_steps 1 --save_stra
 TOY += "--per_device_train_batch_size 8 --per_device_eval_batch_size 64"
 
 
+def past_proxies(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables to change, so that nothing on this machine is asked through a proxy; pip keeps the proxies it can use.
+
+    SOCKS proxies go: neither pip nor httpx can use one without a further package.
+    """
+    hosts = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    exempt = ",".join(filter(None, [hosts, "localhost", "127.0.0.1"]))
+    socks = [k for k, v in environment.items() if k.lower().endswith("_proxy") and v.startswith("socks")]
+    return dict.fromkeys(socks, "") | {"no_proxy": exempt, "NO_PROXY": exempt}
+
+
 def sh(*arguments: str, cwd: Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
     """Run a command, show it, and stop the smoke test where it fails."""
     print("$", *(a if "\n" not in a else "..." for a in arguments), flush=True)
-    done = subprocess.run(arguments, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8", **environment}
+    done = subprocess.run(arguments, cwd=cwd, env=environment, capture_output=True, encoding="utf-8")
     if check and done.returncode:
         sys.exit(f"{done.stdout}\n{done.stderr}\nsmoke: exit code {done.returncode}")
     return done
@@ -58,8 +71,8 @@ def road(name: str, kind: str, work: Path) -> None:
         options = ("--split", "validation", "--limit", "4")
         done = sh(python, "-m", f"evaluation.{script}", f"runs/{name}", *options, cwd=work)
         measured += json.loads(done.stdout.splitlines()[-1])
-    assert measured and json.loads((run / "eval_results.json").read_text()) == measured
-    card = (run / "README.md").read_text()
+    assert measured and json.loads((run / "eval_results.json").read_text(encoding="utf-8")) == measured
+    card = (run / "README.md").read_text(encoding="utf-8")
     assert all(entry["metric"] in card for entry in measured)
     snippet = re.search(r"```python\n(.*?)```", card, re.S).group(1)
     sh(python, "-c", snippet, cwd=work)
@@ -129,6 +142,7 @@ def installed(work: Path) -> None:
 
 def main() -> None:
     """All of it, in a folder that is thrown away."""
+    os.environ.update(past_proxies(os.environ))
     sys.path.insert(0, str(ROOT / "tests"))
     from hub_models import MODELS
     from training.recipe import recipes
