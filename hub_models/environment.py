@@ -1,4 +1,4 @@
-"""What the environment of a process would decide: the encoding of texts, and the proxies that are asked."""
+"""Make a process independent of its environment: the locale's encoding, and the proxies that are set."""
 
 import contextlib
 import io
@@ -71,8 +71,7 @@ def client_fault() -> str:
     try:
         get_session()
     except Exception as error:  # httpx has a type for each: a missing package, another scheme, no port, no certificate
-        variables = "ALL_PROXY, HTTPS_PROXY, HTTP_PROXY or SSL_CERT_FILE"
-        advice = f"correct or unset {variables}"
+        advice = "correct or unset ALL_PROXY, HTTPS_PROXY, HTTP_PROXY or SSL_CERT_FILE"
         if isinstance(error, ImportError):
             advice = "run `pip install socksio`, or unset ALL_PROXY, HTTPS_PROXY and HTTP_PROXY"
         reason = str(error).partition("\n")[0].partition(". ")[0]

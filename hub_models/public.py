@@ -197,7 +197,7 @@ def launch(demo, middleware: Callable) -> None:
             state_session_capacity=VISITORS,
             app_kwargs={"middleware": [middleware(Civil)]},
         )
-    demo.block_thread()
+    demo.block_thread()  # with the proxies again, for the Hub
 
 
 def guard(demo, error: type[Exception]) -> None:
