@@ -1,6 +1,6 @@
 PYTHON ?= python3
 READY = .venv/ready
-RUN = OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} .venv/bin
+RUN = PYTHONUTF8=1 OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} .venv/bin
 
 demo: $(READY)  ## the app with all tabs on 127.0.0.1:7860
 	HF_HUB_OFFLINE=1 .venv/bin/python spaces/scanline/app.py

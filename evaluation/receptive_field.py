@@ -16,6 +16,7 @@ import torch
 from hub_models import MODELS, GatedPixelCNN, HubModel, load
 from hub_models.base import write_bytes
 from hub_models.causal_conv import CausalConvModel
+from hub_models.environment import prepare_console
 from hub_models.images import to_field
 
 SIDE, LAYERS = 15, 2
@@ -62,6 +63,7 @@ def draw(models: dict[str, HubModel], path: Path) -> None:
 
 def main() -> None:
     """Draw the models that are named, or one of each kind."""
+    prepare_console()
     parser = argparse.ArgumentParser("python -m evaluation.receptive_field", description=__doc__.splitlines()[0])
     parser.add_argument("png", type=Path, help="where to")
     parser.add_argument("--model", action="append", default=[], help="shipped name, folder or repository; repeatable")

@@ -18,9 +18,10 @@ from accelerate import PartialState
 from tqdm import tqdm
 
 from hub_models import AutoregressiveImageModel, HubModel, TextModel, load, locate
-from hub_models.base import WEIGHTS, check_device, fetch, fingerprint, write_bytes, write_json
+from hub_models.base import WEIGHTS, check_device, fetch, fingerprint, read_text, write_bytes, write_json
 from hub_models.card import IDENTITY, extent, read_report, read_results, render_card, write_card
 from hub_models.card import SPLITS as REPORTED
+from hub_models.environment import prepare_console
 from training.data import DATASETS, SPLITS, ImageData, TextData, describe, load_split
 from training.machine import end_processes, hardware, interleave, keep_memory, launcher, locked
 
@@ -142,7 +143,7 @@ def read_source(source: str) -> dict:
         FileNotFoundError: it has no recipe.json. ValueError: that names none.
     """
     try:
-        data = json.loads(fetch(source, "recipe.json").read_text(encoding="utf-8"))["data"]
+        data = json.loads(read_text(fetch(source, "recipe.json")))["data"]
         found = {key: data[key] for key in ("name", "repo_id")}
         found |= {key: data.get(key, "") for key in ("revision", "file")}
         limit = data.get("limit")
@@ -208,6 +209,7 @@ def record(folder: Path, results: Measures, files: dict[str, bytes] | None = Non
 
 def command(measure: Callable, doc: str, report: Report | None = None) -> None:
     """The main of an evaluation module: one sentence and a non-zero exit code on what the user can mend."""
+    prepare_console()
     keep_memory()
     try:
         run(measure, doc, sys.argv[1:], report)

@@ -20,6 +20,7 @@ from evaluation.timing import step
 from hub_models import MODELS
 from hub_models.base import write_bytes, write_json
 from hub_models.causal_conv import CausalConvModel
+from hub_models.environment import prepare_console
 from training.dashboard import figure_bytes
 from training.machine import hardware, has_bf16
 
@@ -93,6 +94,7 @@ def draw(rows: list[dict], told: str) -> bytes:
 
 def main() -> None:
     """Measure all, write figures and plot, print a line each."""
+    prepare_console()
     parser = argparse.ArgumentParser("python -m evaluation.scaling", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="of each size, after one that does not count")
     args = parser.parse_args()

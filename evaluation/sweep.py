@@ -31,7 +31,8 @@ from evaluation.accuracy import log_probabilities
 from evaluation.metrics import t_interval, wilson_interval
 from evaluation.table import published
 from hub_models import ConvClassifier, load
-from hub_models.base import write_json
+from hub_models.base import read_json, write_json
+from hub_models.environment import prepare_console
 from training.dashboard import save_figure
 from training.data import TEXTS, ImageData, load_split
 from training.machine import hardware
@@ -272,7 +273,7 @@ def main(argv: list[str]) -> dict:
             tqdm.write(f"{variant}, seed {seed}, diverged: it counts as 0 %, or as infinitely many bits")
             worst = {"eval_accuracy": 0.0, "eval_loss": math.inf}
             return {"best_validation": worst, "parameters": None, "minutes": 0.0}
-        told = json.loads((folder / "train_results.json").read_text())
+        told = read_json(folder / "train_results.json")
         return told | {"folder": str(folder), "data": own_data}
 
     train_data, data = (load_split(source, split, args.data).first(args.limit) for split in ("train", "validation"))
@@ -298,6 +299,7 @@ def main(argv: list[str]) -> dict:
 
 
 if __name__ == "__main__":
+    prepare_console()
     try:
         print(json.dumps(main(sys.argv[1:])))
     except (ValueError, OSError) as error:

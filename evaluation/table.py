@@ -1,13 +1,13 @@
 """Fill the README's tables from results files: `python -m evaluation.table` (`--check` only compares)."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from hub_models import MODELS, shipped
-from hub_models.base import PRETRAINED, WEIGHTS, read_json, write_text
+from hub_models.base import PRETRAINED, WEIGHTS, read_json, read_text, write_text
 from hub_models.card import format_value, read_folder, read_results
+from hub_models.environment import prepare_console
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -79,7 +79,7 @@ def bits_table() -> str:
 
 def ablation_table() -> str:
     """The study's ablation by `evaluation.sweep`, the cumulative beside its figures, and one at a time."""
-    found = json.loads((HERE / "sweeps" / "ablation.json").read_text())
+    found = read_json(HERE / "sweeps" / "ablation.json")
     lines = [f"{found['budget']}; {found['hardware']}; `{found['command']}`", ""]
     lines += ["| stage | parameters | cumulative | | published | one at a time |", "| --- " * 6 + "|"]
     single = {row["stage"]: row for row in found["rows"] if row["kind"] == "one at a time"}
@@ -96,7 +96,7 @@ def ablation_table() -> str:
 
 def tricks_table() -> str:
     """What each trick gains, by `evaluation.sweep`."""
-    found = json.loads((HERE / "sweeps" / "tricks.json").read_text())
+    found = read_json(HERE / "sweeps" / "tricks.json")
     lines = [f"{found['budget']}; {found['hardware']}; `{found['command']}`", ""]
     lines += ["| trick | source | gain in points (95 %) | time of a run, times |", "| --- " * 4 + "|"]
     whole, *rows = found["rows"]
@@ -108,7 +108,7 @@ def tricks_table() -> str:
 
 def depth_table() -> str:
     """Bits a dimension of the Row LSTM by its layers, by `evaluation.sweep`, beside the paper's."""
-    found = json.loads((HERE / "sweeps" / "depth.json").read_text())
+    found = read_json(HERE / "sweeps" / "depth.json")
     theirs = {row["layers"]: row["published"] for row in found["rows"] if "published" in row}
     ours = {row["layers"]: row for row in found["rows"] if "published" not in row}
     lines = [f"{found['budget']}; {found['hardware']}; `{found['command']}`", ""]
@@ -124,7 +124,7 @@ def depth_table() -> str:
 
 def characters_table() -> str:
     """Language models over characters, by `evaluation.sweep`, beside what was published of the same nets."""
-    found = json.loads((HERE / "sweeps" / "characters.json").read_text())
+    found = read_json(HERE / "sweeps" / "characters.json")
     lines = [f"{found['hardware']}; `{found['command']}`", ""]
     lines += ["| model | parameters, epochs | split | perplexity | bits a character | accuracy (%) | published |"]
     lines += ["| --- " * 7 + "|"]
@@ -153,7 +153,7 @@ def words_table() -> str:
     for path in (HERE / "sweeps" / f"{name}.json" for name in TITLES):
         if not path.exists():  # days of a CPU, some of them
             continue
-        found = json.loads(path.read_text())
+        found = read_json(path)
         told = f"{found['budget']}; {found['hardware']}; `{found['command']}`"
         lines.append(f"| *{TITLES[path.stem]}: {told}* |" + " |" * 7)
         for row in found["rows"]:
@@ -205,7 +205,7 @@ def inpainting_table() -> str:
 def speed_table() -> str:
     """The ratios of `evaluation.speed`."""
     lines = ["| what | ours | bound (reached) | the plain way | ratio | hardware |", "| --- " * 6 + "|"]
-    for row in json.loads((HERE / "speed.json").read_text()):
+    for row in read_json(HERE / "speed.json"):
         ours, plain = (
             f"{row[unit] / row[key]:,.0f} {unit}/s" if (unit := _unit(row)) else _seconds(row[key])
             for key in ("seconds", "plain_seconds")
@@ -223,7 +223,7 @@ def speed_table() -> str:
 def gpu_table() -> str:
     """The ratios of `evaluation.speed_gpu`."""
     lines = ["| what | ours, images/s | the other way | ratio | hardware |", "| --- " * 5 + "|"]
-    for row in json.loads((HERE / "speed_gpu.json").read_text()):
+    for row in read_json(HERE / "speed_gpu.json"):
         ours, plain = (
             f"{row[key]:,.{2 * (row[key] < 100)}f}" for key in ("images_per_second", "plain_images_per_second")
         )
@@ -242,7 +242,7 @@ def _seconds(value: float) -> str:
 
 def load_table() -> str:
     """What `tests/load.py` measured of the app with all tabs."""
-    parts = json.loads((README.parent / "docs" / "load.json").read_text())
+    parts = read_json(README.parent / "docs" / "load.json")
     rows = [row for rows in parts.values() for row in rows]
     return "\n".join(["| what | result |", "| --- | --- |", *(f"| {row['what']} | {row['result']} |" for row in rows)])
 
@@ -262,7 +262,7 @@ def shipped_table() -> str:
 
 def published() -> dict:
     """Figures of the studies that we rebuild, typed from their pages; everything else in the tables is measured."""
-    return json.loads((HERE / "published.json").read_text())
+    return read_json(HERE / "published.json")
 
 
 def _folder(name: str) -> Path:
@@ -313,17 +313,19 @@ def filled(text: str) -> str:
 
 def main() -> None:
     """Write the README, or with --check exit with 1 where it is out of date."""
+    prepare_console()
     parser = argparse.ArgumentParser("python -m evaluation.table", description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
-    text = README.read_text()
     try:
+        text = read_text(README)
         new = filled(text)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    if check and new != text:
+    if not check:
+        write_text(README, new)
+    elif new != text:
         sys.exit("error: README.md is out of date: run python -m evaluation.table")
-    write_text(README, new)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from evaluation.reference import plain_sampling
 from hub_models import AutoregressiveImageModel
 from hub_models.base import read_json, write_json
 from hub_models.causal_conv import CausalConvModel
+from hub_models.environment import prepare_console
 
 
 def ratio(fast: Callable[[], None], slow: Callable[[], None], rounds: int) -> dict[str, float]:
@@ -84,6 +85,7 @@ def asked(module: str, about: str, pairs: Callable[[], dict], hardware: str, ref
 
     `refused`: why nothing can be measured here.
     """
+    prepare_console()
     parser = argparse.ArgumentParser(f"python -m evaluation.{module}", description=about.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="of each pair, after one that does not count")
     parser.add_argument("--only", default="", help="the pairs whose name holds this; the others' results are kept")

@@ -19,6 +19,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from .config import ModelConfig, nearest, renamed
+from .environment import client_fault, read_text
 from .shared import forbid_tf32, set_all, shared
 
 PRETRAINED = Path(__file__).parent / "pretrained"
@@ -58,7 +59,7 @@ def read_json(path: Path) -> dict | list:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: it comes with a finished run; train anew, or download it again")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid JSON: delete it, or download it again") from error
 
@@ -131,7 +132,7 @@ def fetch(source: str, filename: str, **hub) -> Path:
     except EntryNotFoundError as error:
         raise FileNotFoundError(f"{source} has no {filename}: check the id and the revision") from error
     except Exception as error:  # no valid id, refused, cut off: the client and its HTTP library have a dozen types
-        reason = str(error).strip().partition("\n")[0]
+        reason = client_fault() or str(error).strip().partition("\n")[0]
         raise FileNotFoundError(f"{source} cannot be read from the Hub: {reason}") from error
 
 
@@ -161,7 +162,7 @@ def open_checkpoint(name: str | Path, **kwargs) -> Stored:
     hub = {key: kwargs[key] for key in HUB_ARGUMENTS if key in kwargs}
     path = fetch(source, "config.json", **hub)
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{source}: config.json is not valid JSON ({error}): download or save it again") from error
     valid = isinstance(config, dict) and isinstance(config.get("model_type"), str)

@@ -10,7 +10,7 @@ import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, constants, eval_result_entries_to_yaml
 from safetensors import SafetensorError, safe_open
 
-from .base import PRETRAINED, WEIGHTS, fingerprint, read_json, read_recipe, write_text
+from .base import PRETRAINED, WEIGHTS, fingerprint, read_json, read_recipe, read_text, write_text
 from .registry import MODELS
 
 TEMPLATE = Path(__file__).with_name("card.md")
@@ -86,7 +86,7 @@ def _rendered(
     with safe_open(folder / WEIGHTS, "pt") as weights:
         dtypes = sorted({weights.get_slice(key).get_dtype() for key in weights.keys()} - {"I64"})  # noqa: SIM118
     environment = jinja2.Environment(trim_blocks=False, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
-    text = environment.from_string(TEMPLATE.read_text()).render(
+    text = environment.from_string(read_text(TEMPLATE)).render(
         metadata=_metadata(model, name, recipe, results).to_yaml(),
         name=name,
         repo_id=repo_id,

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from .environment import prepare_console, without_proxies
 from .images import MAX_SIDE
 from .shared import mallopt
 
@@ -188,11 +189,15 @@ def _paths(value) -> Iterator[str]:
 
 def launch(demo, middleware: Callable) -> None:
     """Launch a guarded Gradio app with the rest of its limits; `middleware` is starlette's class of that name."""
-    demo.launch(
-        max_file_size="10mb",
-        state_session_capacity=VISITORS,
-        app_kwargs={"middleware": [middleware(Civil)]},
-    )
+    prepare_console()
+    with without_proxies():
+        demo.launch(
+            prevent_thread_lock=True,
+            max_file_size="10mb",
+            state_session_capacity=VISITORS,
+            app_kwargs={"middleware": [middleware(Civil)]},
+        )
+    demo.block_thread()  # with the proxies again, for the Hub
 
 
 def guard(demo, error: type[Exception]) -> None:

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from .autoregressive import check_generator, draw
-from .base import HubModel, Stored, at_least_float32, fetch, write_text
+from .base import HubModel, Stored, at_least_float32, fetch, read_text, write_text
 from .config import ModelConfig
 from .layers.cross_entropy import CrossEntropy
 from .layers.recurrent import CELLS, RecurrentStack, State, dropped
@@ -348,7 +348,7 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         path = fetch(stored.source, TOKENIZER, **stored.hub)
         told = f"{stored.source}: {TOKENIZER} is damaged or another model's"
         try:
-            tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+            tokenizer = Tokenizer.from_str(read_text(path))
             ids = tokenizer.get_vocab()
             ours = cls.tokenizer_of(model.config, sorted(ids, key=ids.get))
         except Exception as error:  # the reader's own, of no type

@@ -23,6 +23,7 @@ from huggingface_hub.utils import filter_repo_objects, validate_repo_id
 from huggingface_hub.utils._http import default_client_factory  # with the hooks of offline mode
 
 from .config import nearest
+from .environment import client_fault
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -131,7 +132,7 @@ def connect() -> HfApi:
     """The Hub's client, with a limit to how long it waits for an answer.
 
     Raises:
-        PermissionError: there is no token. ConnectionError: the client is told to stay offline.
+        PermissionError: there is no token. ConnectionError: the client must stay offline, or cannot be made.
     """
     if constants.HF_HUB_OFFLINE:
         raise ConnectionError("HF_HUB_OFFLINE is set: unset it to publish, or look first with --dry-run")
@@ -144,6 +145,8 @@ def connect() -> HfApi:
         return client
 
     set_client_factory(patient)
+    if fault := client_fault():
+        raise ConnectionError(fault)
     return HfApi()
 
 

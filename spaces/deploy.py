@@ -16,9 +16,10 @@ from huggingface_hub import RepoCard
 
 import hub_models
 from hub_models import shipped
-from hub_models.base import PRETRAINED
+from hub_models.base import PRETRAINED, read_text, write_text
 from hub_models.card import PUBLISHED
 from hub_models.config import nearest
+from hub_models.environment import prepare_console
 from hub_models.upload import check_card, check_id, connect, listing, upload
 
 SPACES = Path(__file__).resolve().parent
@@ -78,10 +79,10 @@ def lay_out(theme: str, namespace: str, folder: Path) -> None:
     for part in parts:  # of the Space that composes them all
         copy(SPACES / part, OWN, folder / part)
     for readme in (folder / "README.md", *(folder / part / "README.md" for part in parts)):
-        readme.write_text(own(readme.read_text(), namespace))
+        write_text(readme, own(read_text(readme), namespace))
     code = Path(hub_models.__file__).parent
     copy(code, CODE, folder / code.name)
-    for model in RepoCard((folder / "README.md").read_text()).data.to_dict()["models"]:
+    for model in RepoCard(read_text(folder / "README.md")).data.to_dict()["models"]:
         name = model.partition("/")[2]
         copy(PRETRAINED / name, PUBLISHED, folder / code.name / PRETRAINED.name / name)
     shutil.copy(SPACES.parent / "LICENSE", folder)
@@ -89,6 +90,7 @@ def lay_out(theme: str, namespace: str, folder: Path) -> None:
 
 def main() -> None:
     """The command: one sentence and exit code 1 on what the user can mend."""
+    prepare_console()
     parser = argparse.ArgumentParser("python spaces/deploy.py", description=__doc__.splitlines()[0])
     parser.add_argument("theme", metavar="THEME", help=f"one of {', '.join(themes())}")
     parser.add_argument("namespace", metavar="NAMESPACE", help="your user name on the Hub, or an organisation's")

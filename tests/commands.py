@@ -196,6 +196,8 @@ def perform(job: dict, outputs: list[int]) -> None:
     for number, file in enumerate([os.open(os.devnull, os.O_RDONLY), *outputs]):
         os.dup2(file, number)
         os.close(file)
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # the server's own may have been of another kind
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
     sys.path[:0] = filter(None, job["environment"].get("PYTHONPATH", "").split(os.pathsep))
     warnings.filterwarnings("ignore", "'.*' found in sys.modules", RuntimeWarning)  # that is what a warm server is
     try:

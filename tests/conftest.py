@@ -2,14 +2,18 @@
 
 import os
 
-from samples import data_environment, is_whole
+from environment import data_environment, is_whole, past_proxies
 
-os.environ |= data_environment() | {  # read when the libraries are imported, so before them
-    "OMP_NUM_THREADS": "1",
-    "GRADIO_ANALYTICS_ENABLED": "False",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "MPLBACKEND": "Agg",
-}
+os.environ |= (
+    past_proxies()
+    | data_environment()
+    | {  # read when the libraries are imported, so before them
+        "OMP_NUM_THREADS": "1",
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "MPLBACKEND": "Agg",
+    }
+)
 
 import dataclasses
 import inspect

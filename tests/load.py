@@ -34,11 +34,12 @@ import httpx
 import numpy as np
 import psutil
 import torch
+from environment import past_proxies
 from gradio_client import Client
 from PIL import Image, ImageDraw
 
 import hub_models
-from hub_models.base import write_json
+from hub_models.base import read_json, write_json
 from hub_models.images import to_sheet
 from training.machine import hardware
 
@@ -46,7 +47,7 @@ ROOT = Path(__file__).parents[1]
 APP = ROOT / "spaces" / "scanline" / "app.py"
 # the app, which at one signal tells where each of its threads is, at another gives back the memory that it has free
 LAUNCH = """import ctypes, gc, runpy, signal, sys, traceback
-stacks = open(sys.argv[2], "w")
+stacks = open(sys.argv[2], "w", encoding="utf-8")
 def tell(*_):
     for frame in sys._current_frames().values():
         traceback.print_stack(frame, file=stacks)
@@ -72,7 +73,7 @@ class Server:
         self.temporary, self.log, self.stacks = work / "gradio", work / "log", work / "stacks"
         for name in ("gradio", "tmp", "home", "outside", "visitors"):
             (work / name).mkdir()
-        (work / "outside" / "secret.txt").write_text(SECRET)
+        (work / "outside" / "secret.txt").write_text(SECRET, encoding="utf-8", newline="\n")
         shutil.copy(ROOT / "spaces" / "digits" / "examples" / "3.png", work / "outside" / "secret.png")
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
@@ -90,7 +91,7 @@ class Server:
             self.process = subprocess.Popen(command, cwd=work / "home", env=os.environ | own, stdout=log, stderr=log)
         self.http = httpx.Client(base_url=f"{self.url}/gradio_api", timeout=LIMIT)
         while not self.is_up():
-            assert self.process.poll() is None, self.log.read_text()
+            assert self.process.poll() is None, self.log.read_text(encoding="utf-8", errors="replace")
             time.sleep(0.2)
         config = httpx.get(f"{self.url}/config").json()
         self.types = {component["id"]: component["type"] for component in config["components"]}
@@ -126,7 +127,7 @@ class Server:
         """What the process writes on a signal."""
         before = self.stacks.stat().st_size
         self.process.send_signal(kind)
-        while not (told := self.stacks.read_text()[before:]).endswith(end):
+        while not (told := self.stacks.read_text(encoding="utf-8", errors="replace")[before:]).endswith(end):
             assert self.process.poll() is None
             time.sleep(0.02)
         return told
@@ -146,7 +147,7 @@ class Server:
 
     def tracebacks(self) -> list[str]:
         """Those in its log."""
-        return self.log.read_text(errors="replace").split("Traceback (most recent call last)")[1:]
+        return self.log.read_text(encoding="utf-8", errors="replace").split("Traceback (most recent call last)")[1:]
 
     def files(self) -> list[Path]:
         """All there is in its temporary folder."""
@@ -613,7 +614,7 @@ def fuzz(server: Server, n: int, seed: int = 0) -> list[Row]:
     tracebacks = server.tracebacks()
     assert not tracebacks, f"{len(tracebacks)} tracebacks: {tracebacks[0][:3000]}"
     is_well(server)
-    lines = server.log.read_text(errors="replace").count("refused '")
+    lines = server.log.read_text(encoding="utf-8", errors="replace").count("refused '")
     return [
         row(
             f"{n} damaged payloads to each of {len(endpoints)} endpoints",
@@ -719,6 +720,7 @@ PARTS: dict[str, Callable[[Server], list[Row]]] = {
 
 def main() -> None:
     """The parts that are named, or all, at full size, each on an app of its own; their rows go to docs/load.json."""
+    os.environ.update(past_proxies())
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser("python tests/load.py", description=__doc__.splitlines()[0])
     parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}")
@@ -730,7 +732,7 @@ def main() -> None:
         with serving() as server:
             rows = PARTS[name](server)
         print(*(f"{r['what']}: {r['result']}" for r in rows), sep="\n", flush=True)
-        found = json.loads(path.read_text()) | {name: rows}
+        found = read_json(path) | {name: rows}
         write_json(path, {part: found[part] for part in PARTS if part in found})
 
 

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import commands
-from samples import data_environment
+from environment import data_environment, past_proxies
 
 ROOT = Path(__file__).parents[1]
 TOY = "--limit 64 --max_steps 2 --eval_strategy steps --eval_steps 1 --save_strategy steps --save_steps 1 "
@@ -31,8 +31,11 @@ def python(*arguments: str, cwd: Path, check: bool = True, alone: bool = False) 
     It is forked from a process that has imported its libraries; or, `alone`, a process of its own, as a user's is.
     """
     print("$ python", *(a if "\n" not in a else "..." for a in arguments), flush=True)
-    options = {"cwd": cwd, "capture_output": True, "text": True}
-    done = subprocess.run([sys.executable, *arguments], **options) if alone else commands.run(*arguments, cwd=cwd)
+    if alone:
+        options = {"env": os.environ | {"PYTHONIOENCODING": "utf-8"}, "capture_output": True, "encoding": "utf-8"}
+        done = subprocess.run([sys.executable, *arguments], cwd=cwd, **options)
+    else:
+        done = commands.run(*arguments, cwd=cwd)
     if check and done.returncode:
         sys.exit(f"{done.stdout}\n{done.stderr}\nsmoke: exit code {done.returncode}")
     return done
@@ -65,8 +68,8 @@ def road(name: str, kind: str, work: Path) -> None:
         options = ("--split", "validation", "--limit", "4")
         done = python("-m", f"evaluation.{script}", f"runs/{name}", *options, cwd=work, alone=alone)
         measured += json.loads(done.stdout.splitlines()[-1])
-    assert measured and json.loads((run / "eval_results.json").read_text()) == measured
-    card = (run / "README.md").read_text()
+    assert measured and json.loads((run / "eval_results.json").read_text(encoding="utf-8")) == measured
+    card = (run / "README.md").read_text(encoding="utf-8")
     assert all(entry["metric"] in card for entry in measured)
     snippet = re.search(r"```python\n(.*?)```", card, re.S).group(1)
     python("-c", snippet, cwd=work, alone=alone)
@@ -134,7 +137,7 @@ def installed(work: Path) -> None:
 
 def main() -> None:
     """All of it, in a folder that is thrown away."""
-    os.environ |= data_environment()
+    os.environ |= past_proxies() | data_environment()
     from hub_models import MODELS
     from training.recipes import RECIPES
 

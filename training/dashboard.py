@@ -40,8 +40,8 @@ def write_history(log: list[dict], path: Path) -> list[dict]:
                 }
             )
             losses = []
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     return rows

@@ -23,8 +23,9 @@ import pyarrow.parquet
 
 import hub_models
 from hub_models import load, locate, shipped
-from hub_models.base import PRETRAINED, WEIGHTS, fingerprint, read_recipe
+from hub_models.base import PRETRAINED, WEIGHTS, fingerprint, read_recipe, read_text, write_text
 from hub_models.card import PUBLISHED, README, REPORT, SPLITS, read_report, read_results, write_card
+from hub_models.environment import prepare_console
 from hub_models.upload import check_card, check_id, connect, listing, retried, upload
 from training.data import DATASETS, describe
 
@@ -67,13 +68,13 @@ def build_wheel() -> tuple[str, bytes]:
             digest.update(f"{path.relative_to(copy)}\0".encode() + path.read_bytes())
         project = copy / "pyproject.toml"  # a version of its own, or pip would take another's code for this
         number = int.from_bytes(digest.digest()[:4])
-        project.write_text(re.sub(r'(?m)^(version = "[^"]+)"', rf'\1.post{number}"', project.read_text(), count=1))
+        write_text(project, re.sub(r'(?m)^(version = "[^"]+)"', rf'\1.post{number}"', read_text(project), count=1))
         done = subprocess.run(
             [sys.executable, "-c", BUILD, built],
-            env={**os.environ, "SOURCE_DATE_EPOCH": "315532800"},  # the oldest time a zip can hold, in each file
+            env={**os.environ, "SOURCE_DATE_EPOCH": "315532800", "PYTHONUTF8": "1"},  # the oldest time a zip can hold
             cwd=copy,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
         )
         if done.returncode:
             raise OSError(f"the wheel of Scanline's code cannot be built: {done.stderr.strip().splitlines()[-1]}")
@@ -122,7 +123,7 @@ def stage_model(folder: Path, stage: Path, repo_id: str) -> None:
     (stage / name).write_bytes(wheel)
     write_card(stage, repo_id)
     data = read_recipe(stage / "recipe.json")["data"]
-    check_card((stage / README).read_text(), "model", None if "url" in data else SOURCES)
+    check_card(read_text(stage / README), "model", None if "url" in data else SOURCES)
 
 
 def stage_data(folder: Path, stage: Path) -> None:
@@ -133,7 +134,7 @@ def stage_data(folder: Path, stage: Path) -> None:
     """
     if not (folder / README).is_file():
         raise FileNotFoundError(f"{folder} has parquet files but no README.md: write its card, with a licence")
-    check_card((folder / README).read_text(), "dataset")
+    check_card(read_text(folder / README), "dataset")
     copy_own(folder, README, stage)
     for path in tables(folder):
         try:
@@ -250,6 +251,7 @@ def run(argv: list[str]) -> None:
 
 def main() -> None:
     """The command: one sentence and exit code 1 on what the user can mend."""
+    prepare_console()
     try:
         run(sys.argv[1:])
     except (ValueError, OSError) as error:

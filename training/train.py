@@ -32,9 +32,10 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hub_models import MODELS, AutoregressiveImageModel, HubModel, TextModel
-from hub_models.base import WEIGHTS, read_recipe, read_weights, write_json, write_text
+from hub_models.base import WEIGHTS, read_recipe, read_text, read_weights, write_json, write_text
 from hub_models.card import write_card
 from hub_models.config import ModelConfig
+from hub_models.environment import prepare_console
 from hub_models.text import TOKENIZER
 from training.arguments import RunArguments, parse
 from training.dashboard import draw_dashboard, write_history
@@ -265,7 +266,7 @@ def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData |
         results["stages"] = draw_stages(model, rows, aside / "stages.png") if rows else ""
     elif isinstance(model, TextModel):
         rows = rows[:2] + rows[2:][-1:]
-        results["written"] = [{"name": name, "text": path.read_text(encoding="utf-8")} for name, path in rows]
+        results["written"] = [{"name": name, "text": read_text(path)} for name, path in rows]
     write_json(aside / "train_results.json", results)
     draw_dashboard(history, aside / "curves.png")
     (model.half() if store_fp16 else model).save_pretrained(aside)
@@ -365,7 +366,7 @@ def train(argv: list[str]) -> Path:
             first = args.process_index == 0
             checkpoint = claim(folder, run, wanted) if first else newest_checkpoint(folder, args.world_size)
         if checkpoint and isinstance(model, TextModel):
-            before = Tokenizer.from_str((checkpoint / TOKENIZER).read_text(encoding="utf-8"))
+            before = Tokenizer.from_str(read_text(checkpoint / TOKENIZER))
             if before.get_vocab() != model.tokenizer.get_vocab():
                 raise ValueError(
                     f"the vocabulary has changed since {folder} began: undo that, or begin anew with --overwrite"
@@ -408,6 +409,7 @@ def train(argv: list[str]) -> Path:
 
 def main() -> None:
     """The command: one sentence and exit code 1 on what the user can mend."""
+    prepare_console()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     keep_memory()
     threading.excepthook = lambda failed: logger.warning("%s", failed.exc_value)  # TensorBoard's, told again below

@@ -20,7 +20,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, EvalPrediction, TrainOutput
 
-from hub_models.base import WEIGHTS, read_weights, write_bytes
+from hub_models.base import WEIGHTS, read_text, read_weights, write_bytes
 from training.augment import alternately, cut_mix, cut_out, mirrored_and_shifted, resized
 from training.machine import interleave, peak_memory_mib
 from training.muon import Muon, UnitMuon
@@ -318,7 +318,7 @@ def newest_checkpoint(run: Path, processes: int = 1) -> Path | None:
 
 def best_of(checkpoint: Path) -> Path:
     """The checkpoint that was the best on validation when a whole one was written."""
-    state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text())
+    state = json.loads(read_text(checkpoint / TRAINER_STATE_NAME))
     return checkpoint.with_name(f"{PREFIX_CHECKPOINT_DIR}-{state['best_global_step'] or state['global_step']}")
 
 
@@ -332,7 +332,7 @@ def is_complete(checkpoint: Path, processes: int = 1) -> bool:
                 if file.testzip():  # a part of it does not fit its checksum
                     return False
         for path in checkpoint, best_of(checkpoint):
-            json.loads((path / "config.json").read_text())
+            json.loads(read_text(path / "config.json"))
             for weights in path / WEIGHTS, path / RAW:
                 if weights.name == WEIGHTS or weights.exists():  # only a run that averages has raw ones
                     with safe_open(weights, "pt"):

@@ -2,13 +2,13 @@
 
 import os
 
+from hub_models import public
+
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported: it then asks no other host
-
-import gradio as gr  # noqa: E402
-from starlette.middleware import Middleware  # noqa: E402
+with public.without_proxies():  # gradio makes an HTTP client when it is imported
+    import gradio as gr
+    from starlette.middleware import Middleware
 from tabs import TABS  # noqa: E402
-
-from hub_models import public  # noqa: E402
 
 with gr.Blocks(title="Scanline digits", delete_cache=(3600, 3600)) as demo:
     gr.Markdown("# Digits, pixel by pixel")

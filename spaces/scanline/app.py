@@ -6,12 +6,12 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
+from hub_models import public
+
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported: it then asks no other host
-
-import gradio as gr  # noqa: E402
-from starlette.middleware import Middleware  # noqa: E402
-
-from hub_models import public  # noqa: E402
+with public.without_proxies():  # gradio makes an HTTP client when it is imported
+    import gradio as gr
+    from starlette.middleware import Middleware
 
 HERE = Path(__file__).resolve().parent
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save
 
 from hub_models import AutoregressiveImageModel
 from hub_models.base import write_bytes
+from hub_models.environment import client_fault
 from training.machine import locked
 
 logger = logging.getLogger(__name__)
@@ -127,6 +128,8 @@ def _decoded(source: ImageSource) -> tuple[dict[str, torch.Tensor], str]:
     try:
         snapshot = Path(snapshot_download(source.repo_id, repo_type="dataset"))
     except Exception as error:  # offline, not cached, refused: the client has a dozen types for it
+        if fault := client_fault():
+            raise FileNotFoundError(f"{source.repo_id} cannot be downloaded: {fault}") from error
         raise FileNotFoundError(
             f"{source.repo_id} is not in the Hub cache ({constants.HF_HUB_CACHE}) and cannot be downloaded: "
             f"connect once, or point HF_HUB_CACHE at a cache that has it ({type(error).__name__})"

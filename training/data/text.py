@@ -16,6 +16,7 @@ import torch
 from huggingface_hub import constants, snapshot_download
 
 from hub_models.base import fingerprint
+from hub_models.environment import client_fault
 
 SPLIT_SEED = 0
 TINY = ("karpathy/tiny_shakespeare", "refs/convert/parquet")  # repository, revision
@@ -214,6 +215,8 @@ def _raw(name: str, file: str | None) -> tuple[dict[str, list[str]], str]:
         found = load_dataset(str(snapshot))
         return {split: list(found[split]["text"]) for split in ("train", "validation", "test")}, snapshot.name
     except Exception as error:  # offline, not cached, refused, damaged: client and reader have a dozen types for it
+        if fault := client_fault():
+            raise FileNotFoundError(f"{repo_id} cannot be downloaded: {fault}") from error
         raise FileNotFoundError(
             f"{repo_id} is not in the Hub cache ({constants.HF_HUB_CACHE}) and cannot be downloaded: "
             f"connect once, or point HF_HUB_CACHE at a cache that has it ({type(error).__name__})"
@@ -229,9 +232,12 @@ def _fetch_plays() -> Path:
         return next(folder.glob("*.csv"))
     except Exception as error:  # offline, refused, another layout: kagglehub, too, has a dozen types for it
         where = os.environ.get("KAGGLEHUB_CACHE", "~/.cache/kagglehub")
+        reason = type(error).__name__
+        if isinstance(error, ValueError):  # requests refuses a setting, such as a proxy of a kind that it lacks
+            reason += ": " + str(error).partition("\n")[0]
         raise FileNotFoundError(
             f"{PLAYS} is not in kagglehub's cache ({where}) and cannot be downloaded from Kaggle: connect once, "
-            f"or give a CSV with the columns {', '.join(COLUMNS)} as --data FILE ({type(error).__name__})"
+            f"or give a CSV with the columns {', '.join(COLUMNS)} as --data FILE ({reason})"
         ) from error
 
 

@@ -1,6 +1,7 @@
-"""The small data sets in `tests/data`, which tests and the smoke test use where the whole ones are not at hand."""
+"""The environment of tests and of the smoke test: the data that is at hand, and no proxy for this machine."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 SAMPLES = Path(__file__).parent / "data"
@@ -31,3 +32,14 @@ def is_whole() -> bool:
     hub, kaggle = caches()
     found = all(any(hub.glob(f"datasets--{name}/snapshots/*/*")) for name in HUB) and (kaggle / PLAYS).exists()
     return found and not hub.is_relative_to(SAMPLES)
+
+
+def past_proxies(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Let nothing on this machine be asked through a proxy; pip keeps the proxies that it can use.
+
+    SOCKS proxies go: neither pip nor httpx can use one without a further package.
+    """
+    hosts = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    exempt = ",".join(filter(None, [hosts, "localhost", "127.0.0.1"]))
+    socks = [k for k, v in environment.items() if k.lower().endswith("_proxy") and v.startswith("socks")]
+    return dict.fromkeys(socks, "") | {"no_proxy": exempt, "NO_PROXY": exempt}
