@@ -3,8 +3,9 @@
 Accuracy, cross-entropy, precision, recall and F1 over classes (scikit-learn), calibration; of colour images also the
 accuracy over several views of each and under corruptions of stated severity. Every figure has its 95 % interval. Beside
 the checkpoint it leaves, of each split, `report-SPLIT.json` with the confusion matrix, figures of each class and the
-calibration's bins; `report-SPLIT.png`, the same as a picture; `mistakes-SPLIT.webp`, the most confident mistakes; and
-`tiles-SPLIT.webp`, images of each cell of the confusion matrix, for apps.
+calibration's bins; and, of the split that the card shows (test before validation), `report-SPLIT.webp`, the same as a
+picture; `mistakes-SPLIT.webp`, the most confident mistakes; and `tiles-SPLIT.webp`, images of each cell of the
+confusion matrix, for apps.
 """
 
 import argparse
@@ -142,7 +143,7 @@ def report(
         "tiles": [tile(i) for i in cells.tolist()],
     }
     return found, {
-        "report.png": draw_report(found, data.part),
+        "report.webp": draw_report(found, data.part),
         "mistakes.webp": draw_mistakes(data.images[wrong[:SHOWN]], [tile(i) for i in wrong[:SHOWN]], names),
         "tiles.webp": draw_tiles(data.images[cells]),
     }

@@ -2,8 +2,9 @@
 
 How near held-out images are to training images; and beside the checkpoint, of each split, `report-SPLIT.json`: how near
 the model's own samples are to training images, so that a copy would show, mirrored ones too if it was trained on such;
-where its bits go, by position; and what it makes of images of other kinds, to which a likelihood is no guard. With it
-`report-SPLIT.png`, the bits as a picture, and `neighbours-SPLIT.png`, samples above their nearest training images.
+where its bits go, by position; and what it makes of images of other kinds, to which a likelihood is no guard. Of the
+split that the card shows (test before validation) there are `report-SPLIT.webp`, the bits as a picture, and
+`neighbours-SPLIT.webp`, samples above their nearest training images.
 """
 
 import argparse
@@ -18,9 +19,9 @@ from evaluation.metrics import mean_interval, t_interval
 from evaluation.runner import Measures, advice, command, read_source, spread
 from hub_models import AutoregressiveImageModel, HubModel, locate
 from hub_models.base import fetch, read_recipe
-from training.dashboard import figure_bytes
+from hub_models.images import to_sheet
+from training.dashboard import figure_bytes, picture_bytes
 from training.data import ImageData, load_split
-from training.pictures import sheet_bytes
 
 logger = logging.getLogger(__name__)
 SAMPLES = 16  # whose neighbours are sought
@@ -157,11 +158,11 @@ def report(
     }
     half = SAMPLES // 2
     rows = torch.cat([samples[:half], nearest[:half], samples[half:], nearest[half:]])
-    return found, {"report.png": draw_bits(places, others), "neighbours.png": sheet_bytes(rows, half)}
+    return found, {"report.webp": draw_bits(places, others), "neighbours.webp": picture_bytes(to_sheet(rows, half))}
 
 
 def draw_bits(places: torch.Tensor, others: list[dict]) -> bytes:
-    """A PNG: bits by position, (C, H, W), a panel a channel; and the bits a dimension of other images."""
+    """A WebP: bits by position, (C, H, W), a panel a channel; and the bits a dimension of other images."""
     channels = len(places)
     figure, axes = plt.subplots(1, channels + 1, figsize=(4 * channels + 5, 4), layout="constrained")
     top = places.max().item()

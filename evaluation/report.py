@@ -50,7 +50,7 @@ def draw_mistakes(images: torch.Tensor, tiles: list[dict], names: list[str]) -> 
 
 
 def draw_report(report: dict, part: str) -> bytes:
-    """A PNG of four panels: the confusion matrix, precision and recall of each class, reliability, robustness.
+    """A WebP of four panels: the confusion matrix, precision and recall of each class, reliability, robustness.
 
     Args:
         report: see `evaluation.accuracy.report`.

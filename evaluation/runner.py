@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from hub_models import AutoregressiveImageModel, HubModel, TextModel, load, locate
 from hub_models.base import WEIGHTS, check_device, fetch, fingerprint, read_text, write_bytes, write_json
-from hub_models.card import IDENTITY, extent, read_report, read_results, render_card, write_card
+from hub_models.card import IDENTITY, extent, read_report, read_results, render_card, unshown_pictures, write_card
 from hub_models.card import SPLITS as REPORTED
 from hub_models.environment import prepare_console
 from training.data import DATASETS, SPLITS, ImageData, TextData, describe, load_split
@@ -47,8 +47,8 @@ def run(
 ) -> Measures:
     """Measure a checkpoint on a split of the data it was trained on; write, print and return the results.
 
-    Where there is a `report` of more than single figures, it and its pictures lie beside them, unless there is one over
-    more images already.
+    Where there is a `report` of more than single figures, it lies beside them, unless there is one over more images
+    already. Its pictures do where the card shows this split.
 
     Raises:
         ValueError, FileNotFoundError: with one sentence on what is wrong.
@@ -181,9 +181,11 @@ def advice(model: HubModel) -> str:
 def record(folder: Path, results: Measures, files: dict[str, bytes] | None = None) -> None:
     """Put results into a folder's `eval_results.json` in place of those they repeat, and render its card again.
 
-    The files, by name, are written beside it. Results of other weights than those that lie there are dropped: a card
-    never shows a figure that is not its file's. What is over more of a split stays in place of what is over less.
+    The files, by name, are written beside it: a report and then its pictures. Only pictures of the split that the card
+    shows are kept. Results of other weights than those that lie there are dropped: a card never shows a figure that is
+    not its file's. What is over more of a split stays in place of what is over less.
     """
+    files = files or {}
 
     def key(entry: dict) -> tuple:
         return tuple(entry[name] for name in IDENTITY[1:])
@@ -201,10 +203,16 @@ def record(folder: Path, results: Measures, files: dict[str, bytes] | None = Non
         less = len(results) - sum(entry in results for entry in kept.values())
         if less:
             print(f"{less} results are printed, not written: {folder} has them over more of the split", file=sys.stderr)
-        for name, content in (files or {}).items():
-            write_bytes(folder / name, content)
+        for name, content in files.items():  # the report first: it decides which split is shown
+            if name not in unshown_pictures(folder):
+                write_bytes(folder / name, content)
         write_json(folder / "eval_results.json", list(kept.values()))
         write_card(folder)
+        stale = unshown_pictures(folder) if files else []  # deleted last: the card before this one may show them
+        for name in stale:
+            (folder / name).unlink(missing_ok=True)
+        for name in (*stale, *files):  # before pictures were WebP
+            (folder / name).with_suffix(".png").unlink(missing_ok=True)
 
 
 def command(measure: Callable, doc: str, report: Report | None = None) -> None:

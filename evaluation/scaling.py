@@ -89,7 +89,7 @@ def draw(rows: list[dict], told: str) -> bytes:
     axes[0, 0].set_ylabel("seconds an image, forward and backward\n(dotted: activation checkpointing)")
     axes[1, 0].set_ylabel("MiB an image kept for the backward pass\n(dotted: activation checkpointing)")
     axes[0, 0].legend(fontsize=8)
-    return figure_bytes(figure)
+    return figure_bytes(figure, PICTURE.suffix)
 
 
 def main() -> None:

@@ -17,11 +17,14 @@ TEMPLATE = Path(__file__).with_name("card.md")
 README = "README.md"
 LEADERBOARD = ".eval_results/test.yaml"  # figures as the Hub's leaderboards read them
 SPLITS = ("test", "validation")  # of which a folder may hold a report; the first is what its card shows
-REPORT = ("report-{}.json", "report-{}.png", "mistakes-{}.webp", "tiles-{}.webp", "neighbours-{}.png")
+REPORT = "report-{}.json"  # the figures of a split
+TILES = "tiles-{}.webp"  # images of each cell of a report's confusion matrix, for apps
+REPORT_PICTURES = ("report-{}.webp", "mistakes-{}.webp", TILES, "neighbours-{}.webp")  # of one split: `shown_split`
+RUN_PICTURES = ("curves.webp", "samples.webp", "stages.webp")
 PUBLISHED = (  # what a repository holds of a run folder
     *("config.json", WEIGHTS, "tokenizer.json", README, "recipe.json", "train_results.json", "eval_results.json"),
-    *("history.csv", "curves.png", "samples.png", "stages.png", LEADERBOARD),
-    *(name.format(split) for split in SPLITS for name in REPORT),
+    *("history.csv", *RUN_PICTURES, LEADERBOARD),
+    *(name.format(split) for split in SPLITS for name in (REPORT, *REPORT_PICTURES)),
 )
 IDENTITY = ("weights", "metric", "dataset", "split", "seed")  # by which a result is known
 APART = ("--output_dir", "--disable_tqdm", "--report_to", "--data")  # options that leave a run what its recipe says
@@ -39,8 +42,9 @@ HEADLINE = {  # settings that each card shows, and what transformers takes where
 def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
     """Render `README.md` of a run or checkpoint folder from its other files, and return its path.
 
-    Reads `config.json`, `model.safetensors`, `recipe.json`, `train_results.json` and, where they are,
+    Reads `config.json`, `recipe.json`, `train_results.json` and, where they are, `model.safetensors`,
     `eval_results.json`, a report and the wheel of Scanline's code. Test results go to `.eval_results/test.yaml`, too.
+    The card shows the pictures that are in the folder. Without weights it says how to train them.
 
     Args:
         folder: what `training.train` leaves, or a copy.
@@ -82,9 +86,12 @@ def _rendered(
 ) -> tuple[str, str]:
     model = MODELS[config["model_type"]]
     name = repo_id or folder.name
-    path = name if repo_id or folder.parent == PRETRAINED.resolve() else _path(folder)
-    with safe_open(folder / WEIGHTS, "pt") as weights:
-        dtypes = sorted({weights.get_slice(key).get_dtype() for key in weights.keys()} - {"I64"})  # noqa: SIM118
+    has_weights = (folder / WEIGHTS).is_file()
+    if repo_id or folder.parent == PRETRAINED.resolve():
+        path = name
+    else:
+        path = _path(folder) if has_weights else f"runs/{name}"  # where training leaves the weights
+    split = shown_split(folder)
     environment = jinja2.Environment(trim_blocks=False, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
     text = environment.from_string(read_text(TEMPLATE)).render(
         metadata=_metadata(model, name, recipe, results).to_yaml(),
@@ -101,8 +108,9 @@ def _rendered(
         usage=model.usage,
         config=config,
         parameters=trained["parameters"],
-        dtype=", ".join(dtypes),
-        size=f"{(folder / WEIGHTS).stat().st_size / 2**20:.2f} MiB",
+        has_weights=has_weights,
+        stored=_stored(folder / WEIGHTS) if has_weights else "F16" if recipe.get("store_fp16") else "F32",
+        pictures=_pictures(folder, split),
         recipe=recipe,
         changed=changed_options(recipe["command"]),
         samples=trained["samples"],
@@ -110,7 +118,7 @@ def _rendered(
         stages=trained.get("stages"),
         results=[_shown(result) for result in results],
         counted="over" if any("of" in result for result in results) else "images",
-        report=next(filter(None, (read_report(folder, split) for split in SPLITS)), None),
+        report=read_report(folder, split) if split else None,
         commands=sorted({_addressed(result["command"], path) for result in results}),
         train_command=recipe["command"],
         settings=_settings(recipe, trained),
@@ -150,13 +158,49 @@ def read_report(folder: str | Path, split: str) -> dict | None:
     Raises:
         ValueError: it is damaged.
     """
-    path = Path(folder, REPORT[0].format(split))
+    path = Path(folder, REPORT.format(split))
     if not path.is_file():
         return None
     found = read_json(path)
     if not (isinstance(found, dict) and "weights" in found):
         raise ValueError(f"{path} is damaged: delete it, and evaluate again")
-    return found if found["weights"] == fingerprint(Path(folder, WEIGHTS)) else None
+    return found if found["weights"] == _identity(Path(folder)) else None
+
+
+def shown_split(folder: str | Path) -> str | None:
+    """The split whose report and pictures a folder's card shows: test before validation; None without a report.
+
+    Raises:
+        ValueError: a report is damaged.
+    """
+    return next((split for split in SPLITS if read_report(folder, split)), None)
+
+
+def unshown_pictures(folder: str | Path) -> list[str]:
+    """The names of all pictures of the splits that a folder's card does not show, whether they are there or not."""
+    shown = shown_split(folder)
+    return [name.format(split) for split in SPLITS if split != shown for name in REPORT_PICTURES]
+
+
+def _identity(folder: Path) -> str | None:
+    """The fingerprint of a folder's weights; where they are not there, of the weights that its results are of."""
+    if (folder / WEIGHTS).is_file():
+        return fingerprint(folder / WEIGHTS)
+    return next((entry["weights"] for entry in read_results(folder)), None)
+
+
+def _stored(weights: Path) -> str:
+    """The number formats of a weight file and its size."""
+    with safe_open(weights, "pt") as file:
+        dtypes = sorted({file.get_slice(key).get_dtype() for key in file.keys()} - {"I64"})  # noqa: SIM118
+    return f"{', '.join(dtypes)}, {weights.stat().st_size / 2**20:.2f} MiB"
+
+
+def _pictures(folder: Path, split: str | None) -> dict[str, str]:
+    """The file of each kind of picture that a card shows: `curves`, `samples`, ...; "" for one that is not there."""
+    names = RUN_PICTURES + REPORT_PICTURES
+    found = {Path(name).stem.removesuffix("-{}"): name.format(split) for name in names}
+    return {kind: name if (folder / name).is_file() else "" for kind, name in found.items()}
 
 
 def format_value(value: float) -> str:

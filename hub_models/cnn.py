@@ -2,8 +2,9 @@
 
 The CIFAR-10 part of a study of 2025 (a CNN, a character RNN and three PixelRNNs). One reading gives both of its
 parameter counts to the last: convolution i, from 0, has F * 2^(i // 2) filters and no bias, batch norm is affine, and
-global average pooling and one linear layer follow (5 layers, F 32: 141,034; 7 layers, F 64: 2,332,106). It does not say
-where it pools: here after every second convolution.
+global average pooling and one linear layer follow (5 layers, F 32: 141,034; 7 layers, F 64: 2,332,106). Pooling comes
+after every second convolution: after 2 and 4 of 5, after 2, 4 and 6 of 7, as in the study's notebook. Of 3 convolutions
+the notebook pools after 1 and 2, this net after 2 alone.
 """
 
 from collections import OrderedDict

@@ -103,8 +103,8 @@ class FastCNN(ConvClassifier, pipeline_tag="image-classification", tags=["cnn", 
     limits = (
         "It knows the ten classes of CIFAR-10 and nothing else: of any other picture it still gives ten probabilities "
         "that sum to 1. It was trained on 32x32 pixels; large photographs lose most of what they show on their way. "
-        "Labels that are smoothed or shared in training teach it to be less sure than it is right: the reliability "
-        "plot shows by how much."
+        "Labels that are smoothed or shared in training teach it to be less sure than it is right: the calibration "
+        "error says by how much."
     )
     citation = """@misc{jordan2024cifar,
   title={94% on CIFAR-10 in 3.29 Seconds on a Single GPU}, author={Jordan, Keller},

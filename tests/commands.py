@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import gc
 import importlib
+import io
 import json
 import os
 import runpy
@@ -196,8 +197,10 @@ def perform(job: dict, outputs: list[int]) -> None:
     for number, file in enumerate([os.open(os.devnull, os.O_RDONLY), *outputs]):
         os.dup2(file, number)
         os.close(file)
-    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # the server's own may have been of another kind
-    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
+    for name in "stdout", "stderr":  # anew: the server's own are of other files
+        binary = os.fdopen(getattr(sys, name).fileno(), "wb", closefd=False)
+        errors, line_buffering = ("strict", False) if name == "stdout" else ("backslashreplace", True)
+        setattr(sys, name, io.TextIOWrapper(binary, "utf-8", errors, line_buffering=line_buffering))
     sys.path[:0] = filter(None, job["environment"].get("PYTHONPATH", "").split(os.pathsep))
     warnings.filterwarnings("ignore", "'.*' found in sys.modules", RuntimeWarning)  # that is what a warm server is
     try:

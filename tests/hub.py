@@ -27,7 +27,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml  # comes with the client
 
-LARGE, BINARY = 10_000_000, (".safetensors", ".parquet", ".png", ".whl")  # what goes through Git LFS
+LARGE, BINARY = 10_000_000, (".safetensors", ".parquet", ".png", ".webp", ".whl")  # what goes through Git LFS
 LICENSES = (
     "apache-2.0 mit bsd-2-clause bsd-3-clause cc0-1.0 cc-by-4.0 cc-by-sa-4.0 cc-by-nc-4.0 gpl-2.0 gpl-3.0 lgpl-3.0 "
     "agpl-3.0 mpl-2.0 isc unlicense openrail other unknown"

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from hub_models import CNN, CNNConfig, FastCNN, FastCNNConfig, load
+from training.arguments import parse
 from training.recipes import find
 from training.train import train
 from training.trainer import RAW, WeightAverage
@@ -25,6 +26,18 @@ def count(model: nn.Module) -> int:
 )
 def test_the_study_s_parameter_counts_are_exact(recipe, parameters):
     assert count(CNN(find(recipe).model)) == parameters
+
+
+@pytest.mark.parametrize(("recipe", "batch"), [("cnn5x32-cifar10-study", 64), ("cnn7x64-cifar10-study", 16)])
+def test_the_study_s_recipes_have_its_settings_and_say_whose_they_are(recipe, batch):
+    _, run, args, config = parse([recipe])
+    report = (args.learning_rate, args.num_train_epochs, args.per_device_train_batch_size, config.dropout)
+    assert report == (1e-3, 20, batch, 0.5) and run.flip
+    notebook = (args.optim, args.weight_decay, args.max_grad_norm, run.shift)
+    assert notebook == ("adamw_torch_fused", 5e-4, 1.0, 4)
+    assert args.lr_scheduler_type == "reduce_lr_on_plateau" and run.patience == 5  # used there; which, is unknown
+    about = find(recipe).about
+    assert "The kind of schedule and the patience are unknown" in about and "dropout 0.1, which is not" in about
 
 
 @pytest.mark.parametrize("layers", [3, 5, 7])

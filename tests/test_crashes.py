@@ -53,9 +53,9 @@ PUBLISHED = {
     "recipe.json",
     "train_results.json",
     "history.csv",
-    "curves.png",
-    "samples.png",
-    "stages.png",
+    "curves.webp",
+    "samples.webp",
+    "stages.webp",
     "README.md",
 }
 PUBLISHED |= {WEIGHTS}
@@ -131,7 +131,7 @@ def assert_whole(folder: Path, unbroken: Unbroken) -> str | None:
     """Whatever of a run is in a folder is whole and right; its seed if it can be loaded, else None."""
     readers = {
         ".json": lambda path: json.loads(path.read_text()),
-        ".png": lambda path: Image.open(path).load(),
+        ".webp": lambda path: Image.open(path).load(),
         ".csv": lambda path: len(list(csv.DictReader(path.open()))) == STEPS or pytest.fail(f"{path} is cut short"),
         ".md": lambda path: path.read_text().endswith("\n```\n") or pytest.fail(f"{path} is cut short"),
     }

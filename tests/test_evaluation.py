@@ -4,6 +4,8 @@ import argparse
 import io
 import json
 import math
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -33,6 +35,8 @@ from hub_models import (
     RowLSTM,
     RowLSTMConfig,
 )
+from hub_models.base import PRETRAINED
+from hub_models.card import SPLITS as REPORTED
 from training.data import ImageData, describe, load_split
 from training.train import train
 
@@ -141,9 +145,10 @@ def test_everything_about_a_net_that_always_says_the_same():
     assert [row["support"] for row in report["per_class"]] == [5, 3, 2]
     assert [row["precision"] for row in report["per_class"]] == pytest.approx([0, 30, 0])
     assert len(report["corruptions"]) == 12 and len(report["tiles"]) == 10
-    for name, kind in ("report.png", "PNG"), ("mistakes.webp", "WEBP"), ("tiles.webp", "WEBP"):
-        with Image.open(io.BytesIO(pictures[name])) as picture:
-            assert picture.format == kind
+    assert set(pictures) == {"report.webp", "mistakes.webp", "tiles.webp"}
+    for content in pictures.values():
+        with Image.open(io.BytesIO(content)) as picture:
+            assert picture.format == "WEBP"
     assert json.loads(json.dumps(report)) == report
 
 
@@ -195,7 +200,7 @@ def test_reports_lie_beside_the_checkpoint_and_on_its_card(cifar10, tmp_path, ca
     report = json.loads((folder / "report-validation.json").read_text())
     assert report["n"] == 15 and report["command"] == results[0]["command"] and report["split"] == "validation"
     card = (folder / "README.md").read_text()
-    for name in ("report-validation.png", "mistakes-validation.webp"):
+    for name in ("report-validation.webp", "mistakes-validation.webp"):
         assert (folder / name).stat().st_size > 500 and f"({name})" in card
     assert (folder / "tiles-validation.webp").is_file()
     assert report["part"] == results[0]["part"] == f"first 15 of {len(cifar10):,}"
@@ -215,6 +220,27 @@ def test_reports_lie_beside_the_checkpoint_and_on_its_card(cifar10, tmp_path, ca
     with pytest.raises(ValueError, match="no picture"):
         run(accuracy.measure, accuracy.__doc__, [*argv[:-1], "12"], broken)
     assert len(json.loads(capsys.readouterr().out)) == len(results)  # what was measured is shown
+
+
+def test_pictures_are_of_one_split_and_take_the_place_of_older_ones(cifar10, tmp_path):
+    folder = shutil.copytree(PRETRAINED / "cnn5x32-cifar10-study", tmp_path / "cnn5x32-cifar10-study")
+    for path in [*folder.glob("*-test.*"), folder / "eval_results.json"]:
+        path.unlink()
+    for name in ("report-validation.png", "report-test.png"):  # before they were WebP
+        (folder / name).touch()
+
+    def reported(split: str) -> set[str]:
+        run(accuracy.measure, accuracy.__doc__, [str(folder), "--split", split, "--limit", "5"], accuracy.report)
+        shown = set(re.findall(r"\(([a-z]+-[a-z]+\.webp)\)", (folder / "README.md").read_text()))
+        there = {path.name for path in folder.glob("*-*.*")}
+        assert shown | {name for name in there if name.startswith("tiles")} == {n for n in there if "json" not in n}
+        return there
+
+    of = {split: {f"{kind}-{split}.webp" for kind in ("report", "mistakes", "tiles")} for split in REPORTED}
+    assert reported("validation") == {"report-validation.json", *of["validation"]}
+    both = {"report-validation.json", "report-test.json", *of["test"]}
+    assert reported("test") == both  # comes before validation, whose figures stay
+    assert reported("validation") == both
 
 
 def test_a_report_of_a_net_that_is_always_or_never_right_is_drawn():

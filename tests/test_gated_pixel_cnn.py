@@ -158,11 +158,15 @@ def test_its_pictures_and_its_likelihood_are_given_the_classes(conditional, tmp_
     conditional.head.last.bias.data += 5
     draw_stage(conditional, tmp_path / "b.png")
     named = [("early", tmp_path / "a.png"), ("late", tmp_path / "b.png")]
-    caption = draw_stages(conditional, named, tmp_path / "both.png")
+    caption = draw_stages(conditional, named, tmp_path / "both.webp")
     assert caption.endswith("of class after class, from the top: early, late.")
-    early, late, both = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("a", "b", "both"))
+    early, late, both = (
+        np.asarray(Image.open(tmp_path / name).convert("RGBA")) for name in ("a.png", "b.png", "both.webp")
+    )
     assert np.array_equal(both, np.concatenate([early, late])) and (early != late).any()
-    assert "five completions" in draw_samples(conditional, data, tmp_path / "samples.png")
+    assert "five completions" in draw_samples(conditional, data, tmp_path / "samples.webp")
+    with Image.open(tmp_path / "samples.webp") as sheet:
+        assert sheet.format == "WEBP"
     args = argparse.Namespace(name="x", batch_size=4)
     found = bits_per_dim.measure(conditional, data, args)[1]
     assert found["metric"] == "nats_per_image"

@@ -210,7 +210,7 @@ def test_layers_compiled_in_place_train_alike_and_are_let_go(mnist, tmp_path, mo
     monkeypatch.setattr(nn.Module, "compile", spy)
     for folder, options in (("plain", []), ("compiled", ["--torch_compile_backend", "eager"])):
         train([*TOY.split(), *options, "--output_dir", str(tmp_path / folder)])
-    for name in "model.safetensors", "history.csv", "samples.png":
+    for name in "model.safetensors", "history.csv", "samples.webp":
         plain, compiled = ((tmp_path / folder / name).read_bytes() for folder in ("plain", "compiled"))
         if name == "history.csv":  # all but the minutes and the memory
             plain, compiled = (

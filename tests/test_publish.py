@@ -124,6 +124,14 @@ def test_the_hub_shows_its_metrics_and_tags(hub, sh, run):
     assert info["tested"] == [["ylecun/mnist", r["metric"], r["value"]] for r in results if r["split"] == "test"]
 
 
+PNGS = """
+import sys
+from huggingface_hub import CommitOperationAdd, HfApi
+names = ("curves.png", "report-test.png", "notes.png")  # two from before pictures were WebP, and another's
+HfApi().create_commit(sys.argv[1], [CommitOperationAdd(name, b"old") for name in names], commit_message="old")
+"""
+
+
 def test_a_second_publish_replaces_and_a_tag_keeps_the_first(hub, sh, run, tmp_path):
     publish(sh, f"runs/{NAME}", "ns")
     first = sh("python", "-c", LOADED, REPO).stdout
@@ -140,9 +148,11 @@ def test_a_second_publish_replaces_and_a_tag_keeps_the_first(hub, sh, run, tmp_p
     assert "results of other weights" in refused.stderr and len(hub.repos["model", REPO].commits) == 2
     (run / "eval_results.json").unlink()
     (run / ".eval_results" / "test.yaml").unlink(missing_ok=True)
+    sh("python", "-c", PNGS, REPO)
     publish(sh, f"runs/{NAME}", "ns")
-    assert len(hub.repos["model", REPO].commits) == 3
+    assert len(hub.repos["model", REPO].commits) == 4
     assert not {"eval_results.json", ".eval_results/test.yaml"} & set(hub.files(REPO))
+    assert {name for name in hub.files(REPO) if name.endswith(".png")} == {"notes.png"}
     assert hub.files(REPO)["model.safetensors"] == weights(run)
     second = sh("python", "-c", LOADED, REPO).stdout
     assert second != first and second == sh("python", "-c", LOADED, f"runs/{NAME}").stdout
@@ -156,7 +166,7 @@ def test_the_card_on_the_hub_is_the_repositorys_own_and_its_lines_run(hub, sh, r
     text = hub.files(REPO)["README.md"].decode()
     assert f"python -m evaluation.accuracy {REPO} --split test" in text and f"hf download {REPO}" in text
     assert f"huggingface-cli download {REPO}" in text
-    assert "![samples](samples.png)" in text and "![training curves](curves.png)" in text
+    assert "![samples](samples.webp)" in text and "![training curves](curves.webp)" in text
     assert check_card(text, "model", ["ylecun/mnist"])["model-index"] and ModelCard(text).data.eval_results
     (entry,) = {e["source"]["url"] for e in yaml.safe_load(hub.files(REPO)[".eval_results/test.yaml"])}
     assert entry == f"{hub.url}/{REPO}"
@@ -260,7 +270,7 @@ def test_links_out_of_a_folder_half_runs_and_stray_tables(hub, sh, run, tmp_path
     shutil.copy(PRETRAINED / NAME / "history.csv", run)
     (run / "stray.parquet").write_bytes(b"PAR1")  # makes no data set of a run
     (run / "report-validation.json").write_text('{"weights": "of another net"}')
-    (run / "report-validation.png").write_bytes(b"its picture")
+    (run / "report-validation.webp").write_bytes(b"its picture")
     (tmp_path / "runs" / "link").symlink_to(run)
     publish(sh, "runs/link", "ns")
     assert set(hub.repos) == {("model", "ns/link")} and "stray.parquet" not in hub.files("ns/link")
@@ -402,7 +412,7 @@ BRIEFLY = "from hub_models import upload; upload.WAITS = (1,); from training.pub
 
 
 def test_all_is_safe_to_repeat_and_mends_what_a_broken_line_left(hub, sh, few, data):
-    with hub.fault(20, "500", times=1000):
+    with hub.fault(24, "500", times=1000):
         assert "error: " in sh("python", "-c", BRIEFLY, "--all", "ns", good=False, PYTHONPATH=str(few)).stderr
     assert [len(repo.commits) for repo in hub.repos.values()] == [2, 1]  # the second is made and still empty
     for _ in range(2):

@@ -142,11 +142,6 @@ def test_every_shipped_checkpoint_and_every_model_has_a_recipe():
         assert RECIPES[name].model.model_type == stored["model_type"]
 
 
-def test_shipped_files_are_small():
-    for path in (ROOT / "hub_models" / "pretrained").rglob("*"):
-        assert path.stat().st_size < 10 * 2**20, f"{path} is over 10 MiB"
-
-
 @pytest.mark.parametrize("model_type", MODELS)
 def test_models_say_what_they_are(model_type):
     model = MODELS[model_type]

@@ -439,9 +439,9 @@ def run(plays, tmp_path_factory):
 
 def test_a_text_run_leaves_what_the_contract_says(run, plays):
     folder, argv = run
-    assert {path.name for path in folder.iterdir() if not path.name.startswith("checkpoint-")} - {"samples.png"} == {
+    assert {path.name for path in folder.iterdir() if not path.name.startswith("checkpoint-")} - {"samples.webp"} == {
         *("config.json", "model.safetensors", "tokenizer.json", "recipe.json", "train_results.json"),
-        *("history.csv", "curves.png", "README.md", "stages"),
+        *("history.csv", "curves.webp", "README.md", "stages"),
     }
     recipe, model = json.loads((folder / "recipe.json").read_text()), load(folder)
     assert recipe["window"] == [8] and recipe["carry_state"] is True and recipe["clip_value"] == 0.1

@@ -16,7 +16,7 @@ from transformers import Trainer, TrainingArguments
 
 from hub_models import MODELS, PixelPredictorConfig, TextModel, load
 from hub_models.base import PRETRAINED
-from hub_models.card import render_card
+from hub_models.card import RUN_PICTURES, render_card, write_card
 from hub_models.config import RENAMED, ModelConfig
 from training.arguments import RunArguments, parse
 from training.data import TEXTS
@@ -114,7 +114,7 @@ def test_a_run_leaves_exactly_what_the_contract_says(run):
     folder, _ = run
     assert {path.name for path in folder.iterdir()} == {
         *("config.json", "model.safetensors", "recipe.json", "train_results.json", "history.csv"),
-        *("curves.png", "samples.png", "stages.png", "README.md", "checkpoint-2", "checkpoint-4", "stages"),
+        *("curves.webp", "samples.webp", "stages.webp", "README.md", "checkpoint-2", "checkpoint-4", "stages"),
     }
     header, *rows = (folder / "history.csv").read_text().splitlines()
     assert header.startswith("epoch,step,train_loss,validation_loss") and len(rows) == 2
@@ -206,10 +206,21 @@ def test_a_run_that_has_lost_the_samples_of_its_stages_is_finished_without_them(
     folder, argv = run
     copy = shutil.copytree(folder, tmp_path / folder.name)
     shutil.rmtree(copy / "stages")
-    (copy / "stages.png").unlink()
+    (copy / "stages.webp").unlink()
     train([*argv, "--output_dir", str(copy), "--resume"])
-    assert not (copy / "stages.png").exists() and "stages.png" not in (copy / "README.md").read_text()
+    assert not (copy / "stages.webp").exists() and "stages.webp" not in (copy / "README.md").read_text()
     assert (copy / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
+def test_resuming_a_finished_run_of_before_pictures_were_webp_gives_it_such(run, tmp_path):
+    folder, argv = run
+    copy = shutil.copytree(folder, tmp_path / folder.name)
+    for name in RUN_PICTURES:
+        (copy / name).rename((copy / name).with_suffix(".png"))
+    assert "![" not in write_card(copy).read_text()
+    train([*argv, "--output_dir", str(copy), "--resume"])
+    assert {path.name for path in copy.iterdir()} == {path.name for path in folder.iterdir()}
+    assert all(f"({name})" in (copy / "README.md").read_text() for name in RUN_PICTURES)
 
 
 def test_overwrite_begins_anew_and_deletes_runs_only(mnist, tmp_path):

@@ -101,14 +101,22 @@ def draw_dashboard(history: list[dict], path: Path) -> None:
 
 
 def save_figure(figure: plt.Figure, path: Path) -> None:
-    """`figure_bytes` as a file."""
-    path.write_bytes(figure_bytes(figure))
+    """Write `figure_bytes` to a file that ends in .webp or .png."""
+    path.write_bytes(figure_bytes(figure, path.suffix))
 
 
-def figure_bytes(figure: plt.Figure) -> bytes:
-    """A PNG in 128 colours, a third of the size it would be published in otherwise; closes the figure."""
-    whole, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(whole, dpi=80)
+def figure_bytes(figure: plt.Figure, suffix: str = ".webp") -> bytes:
+    """Draw a figure as `picture_bytes` in 128 colours, a third of the size of all its colours; close the figure."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=80)
     plt.close(figure)
-    Image.open(whole).convert("RGB").quantize(128).save(small, "PNG", optimize=True)
-    return small.getvalue()
+    return picture_bytes(Image.open(drawn).convert("RGB").quantize(128), suffix)
+
+
+def picture_bytes(picture: Image.Image, suffix: str = ".webp") -> bytes:
+    """Encode a picture without loss, as a ".webp" or ".png" file."""
+    webp = {"format": "WEBP", "lossless": True, "exact": True}  # of transparent pixels, too
+    options = {".webp": webp, ".png": {"format": "PNG", "optimize": True}}[suffix]
+    file = io.BytesIO()
+    picture.save(file, **options)
+    return file.getvalue()

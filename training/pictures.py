@@ -1,6 +1,5 @@
 """What a model makes of held-out images, as one picture for its card."""
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +10,12 @@ from PIL import Image
 from hub_models import AutoregressiveImageModel, ConvClassifier, HubModel
 from hub_models.base import write_bytes
 from hub_models.images import to_sheet
-from training.dashboard import save_figure
+from training.dashboard import picture_bytes, save_figure
 from training.data import ImageData
 
 
 def draw_samples(model: HubModel, data: ImageData, path: Path) -> str:
-    """Write a picture of what the model does, with a fixed seed, and return its caption ("" if there is none)."""
+    """Write a WebP of what the model does, with a fixed seed, and return its caption ("" if there is none)."""
     if isinstance(model, AutoregressiveImageModel):
         return _draw_generated(model, data, path)
     if isinstance(model, ConvClassifier):
@@ -42,14 +41,7 @@ def _of_classes(model: AutoregressiveImageModel) -> str:
 def draw_stage(model: AutoregressiveImageModel, path: Path) -> None:
     """Write a row of samples of a model in training; the noise is the same at every stage."""
     samples = model.sample(STAGE, label=_classes(model, STAGE), generator=torch.Generator().manual_seed(0))
-    write_bytes(path, sheet_bytes(samples, STAGE))
-
-
-def sheet_bytes(images: torch.Tensor, columns: int) -> bytes:
-    """uint8 (N, C, H, W) -> a PNG of them, so many side by side."""
-    picture = io.BytesIO()
-    to_sheet(images, columns).save(picture, "png")
-    return picture.getvalue()
+    write_bytes(path, picture_bytes(to_sheet(samples, STAGE), path.suffix))
 
 
 def draw_stages(model: AutoregressiveImageModel, rows: list[tuple[str, Path]], path: Path) -> str:
@@ -57,7 +49,7 @@ def draw_stages(model: AutoregressiveImageModel, rows: list[tuple[str, Path]], p
     count = min(len(rows), STAGES)
     chosen = [rows[round(i * (len(rows) - 1) / max(count - 1, 1))] for i in range(count)]  # the first and the last too
     pictures = [np.asarray(Image.open(row)) for _, row in chosen]
-    Image.fromarray(np.concatenate(pictures)).save(path)
+    path.write_bytes(picture_bytes(Image.fromarray(np.concatenate(pictures))))
     named = ", ".join(name for name, _ in chosen)
     return f"Samples from the same noise{_of_classes(model)}, from the top: {named}."
 
@@ -77,7 +69,7 @@ def _draw_generated(model: AutoregressiveImageModel, data: ImageData, path: Path
     blank = torch.full((rows, 1, channels, height, width), 128, dtype=torch.uint8)
     left = samples.view(rows, 4, channels, height, width)
     sheet = torch.cat([left, blank, right], 1).flatten(0, 1)
-    to_sheet(sheet, columns=12).save(path)
+    path.write_bytes(picture_bytes(to_sheet(sheet, columns=12)))
     return (
         f"Left: {4 * rows} samples at temperature 1{_of_classes(model)}. Right, a row an image of the validation part: "
         "the lower three eighths missing, five completions, the original."

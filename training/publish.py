@@ -24,7 +24,7 @@ import pyarrow.parquet
 import hub_models
 from hub_models import load, locate, shipped
 from hub_models.base import PRETRAINED, WEIGHTS, fingerprint, read_recipe, read_text, write_text
-from hub_models.card import PUBLISHED, README, REPORT, SPLITS, read_report, read_results, write_card
+from hub_models.card import PUBLISHED, README, REPORT, SPLITS, read_report, read_results, unshown_pictures, write_card
 from hub_models.environment import prepare_console
 from hub_models.upload import check_card, check_id, connect, listing, retried, upload
 from training.data import DATASETS, describe
@@ -36,7 +36,7 @@ REQUIRED = (
     "recipe.json",
     "train_results.json",
     "history.csv",
-    "curves.png",
+    "curves.webp",
 )  # a finished run's
 SOURCES = {told["repo_id"] for told in map(describe, DATASETS) if "url" not in told}  # on the Hub
 BUILD = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
@@ -110,9 +110,10 @@ def stage_model(folder: Path, stage: Path, repo_id: str) -> None:
     missing = [name for name in REQUIRED if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(f"{folder} has no {missing[0]}: it is no finished run; finish it with --resume")
-    other = {name.format(split) for split in SPLITS if read_report(folder, split) is None for name in REPORT}
+    other = {REPORT.format(split) for split in SPLITS if read_report(folder, split) is None}  # of other weights
+    other |= {*unshown_pictures(folder)}
     for name in PUBLISHED:
-        if name not in other and (folder / name).is_file():  # a report of other weights stays behind
+        if name not in other and (folder / name).is_file():
             copy_own(folder, name, stage)
     load(stage)  # strict: what does not load is not published
     weights = fingerprint(stage / WEIGHTS)
@@ -162,7 +163,8 @@ def publish(name: str, namespace: str, *, private: bool = False, dry_run: bool =
     with tempfile.TemporaryDirectory() as stage:
         if kind == "model":
             stage_model(folder, Path(stage), repo_id)
-            replaced = [*PUBLISHED]  # not the wheels, which the cards of earlier revisions name
+            # and the pictures from before they were WebP; not the wheels, which the cards of earlier revisions name
+            replaced = [*PUBLISHED, *(name.replace(".webp", ".png") for name in PUBLISHED)]
         else:
             stage_data(folder, Path(stage))
             replaced = [README, "*.parquet"]

@@ -1,7 +1,7 @@
 """Train a recipe: `python -m training.train RECIPE [--max_steps 100 --model.hidden_size 64 --learning_rate 3e-4 ...]`.
 
     runs/NAME/  config.json  model.safetensors  recipe.json  train_results.json  history.csv
-                curves.png  samples.png  stages.png  README.md       what is published
+                curves.webp  samples.webp  stages.webp  README.md    what is published
                 checkpoint-N/  stages/  tensorboard/                 what resuming and watching need
 
 Any field of the model's config (as `--model.FIELD`) and of transformers.TrainingArguments can be overridden. A run is
@@ -33,7 +33,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from hub_models import MODELS, AutoregressiveImageModel, HubModel, TextModel
 from hub_models.base import WEIGHTS, read_recipe, read_text, read_weights, write_json, write_text
-from hub_models.card import write_card
+from hub_models.card import RUN_PICTURES, write_card
 from hub_models.config import ModelConfig
 from hub_models.environment import prepare_console
 from hub_models.text import TOKENIZER
@@ -256,23 +256,25 @@ def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData |
         "best_validation": {key: chosen[key] for key in kept if key in chosen},
         "minutes": round(sum(v["minutes"] for v in validations), 2),
         "peak_memory_mib": round(max(v["peak_memory_mib"] for v in validations)),
-        "samples": draw_samples(model, data, aside / "samples.png"),
+        "samples": draw_samples(model, data, aside / "samples.webp"),
     }
     seen = [("untrained", 0), *((f"after epoch {v['epoch']:.3g}", v["step"]) for v in validations)]
     kind = "txt" if isinstance(model, TextModel) else "png"
     rows = [(name, folder / "stages" / f"{step}.{kind}") for name, step in seen]
     rows = [(name, path) for name, path in rows if path.exists()]  # those that nobody has thrown away
     if isinstance(model, AutoregressiveImageModel):
-        results["stages"] = draw_stages(model, rows, aside / "stages.png") if rows else ""
+        results["stages"] = draw_stages(model, rows, aside / "stages.webp") if rows else ""
     elif isinstance(model, TextModel):
         rows = rows[:2] + rows[2:][-1:]
         results["written"] = [{"name": name, "text": read_text(path)} for name, path in rows]
     write_json(aside / "train_results.json", results)
-    draw_dashboard(history, aside / "curves.png")
+    draw_dashboard(history, aside / "curves.webp")
     (model.half() if store_fp16 else model).save_pretrained(aside)
     for path in sorted(aside.iterdir(), key=lambda p: p.name == "model.safetensors"):
         os.replace(path, folder / path.name)
     aside.rmdir()
+    for name in RUN_PICTURES:  # before pictures were WebP
+        (folder / name).with_suffix(".png").unlink(missing_ok=True)
     write_card(folder)
 
 

@@ -11,13 +11,12 @@ from pandas.io.formats.style import Styler
 from PIL import Image
 
 from hub_models import locate
-from hub_models.card import REPORT, read_report
+from hub_models.card import TILES, read_report, shown_split
 
 from ._photo import SCALE, SIDE, kept
 
 TITLE = "Mistakes"
 NAME = "cifar10-fast"
-SPLITS = ("validation", "test")  # of which the report may be; the first that there is
 PLURALS = {"deer": "deer"}  # all others end in s
 RIGHT, WRONG = "#15803d", "#c2410c"  # green and orange, dark enough for white letters
 CLASS = "true class"
@@ -38,10 +37,10 @@ def report() -> Report:
         FileNotFoundError: there is none of these weights.
     """
     folder = Path(locate(NAME))
-    for split in SPLITS:
-        if facts := read_report(folder, split):
-            return Report(facts, Image.open(folder / REPORT[3].format(split)).convert("RGB"))
-    raise FileNotFoundError(f"{folder} has no report of its weights: run python -m evaluation.accuracy {NAME}")
+    split = shown_split(folder)
+    if not split:
+        raise FileNotFoundError(f"{folder} has no report of its weights: run python -m evaluation.accuracy {NAME}")
+    return Report(read_report(folder, split), Image.open(folder / TILES.format(split)).convert("RGB"))
 
 
 def matrix() -> Styler:
