@@ -20,10 +20,11 @@ OTHER_SECRETS = {
 }
 SECRET_NAME = re.compile(r"(?:TOKEN|SECRETS?|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|(?:API|(?:^|_))KEY)(?:_|$)", re.I)
 MIN_SECRET = 8  # characters: a shorter value of a variable is found in texts by chance
-# Folders under which people's own folders lie; what a URL has after its host is none.
+# A path below a folder that people's own folders lie in. What follows a host in a URL is none, and `./data/x` is none.
 MACHINE = re.compile(
-    r"(?<![\w-])(?:/(?:home|Users|root|mnt|media|tmp|Volumes|scratch|workspace|private|kaggle|content/drive"
-    r"|var/(?:folders|tmp|lib|home))/|(?<![A-Za-z])[A-Za-z]:[\\/]+Users[\\/]+)[\w.~+@-][^\s\"'`]*"
+    r"(?:(?<![\w-])/(?:home|Users)/|(?<![\w.~)}-])/(?:root|tmp|mnt|media|Volumes|private|scratch|workspace|work|data|datasets"
+    r"|storage|projects|srv|opt|nfs|gpfs|lustre|dbfs|kaggle|content|var/(?:folders|tmp|lib|home))/"
+    r"|(?<![A-Za-z])[A-Za-z]:[\\/]+Users[\\/]+)[\w.~+@-][^\s\"'`,;\x00-\x1f\ufffd]*"
 )
 # A word of a command that is an absolute path: of POSIX, of Windows, below a home folder, or as a URL.
 ABSOLUTE = re.compile(r"(?:^|(?<=[\s=\"'({\[,]))(?:~[\w.-]*/|/[^\s/]|\\\\\w|[A-Za-z]:[\\/]|file:/)[^\s\"']*")
@@ -83,7 +84,8 @@ def find_in_json(value: Any, places: tuple[Path, ...] = (), commands: tuple[str,
 def check_public(folder: Path, source: Path = Path()) -> None:
     """Refuse to publish a folder that holds a token, a password or a path of a machine.
 
-    Reads texts and pictures whole, of weights and tables what stands beside their numbers, and what is in a wheel.
+    Reads texts and pictures whole, of weights and tables the metadata (of a table's columns the least and the greatest
+    value are part of that, so also the paths of pictures that `datasets` leaves there), and what is in a wheel.
 
     Args:
         folder: all that would be uploaded.
@@ -104,8 +106,8 @@ def check_public(folder: Path, source: Path = Path()) -> None:
                 found = find_in_json(json.loads(text), places, None if path.name == "recipe.json" else ("command",))
             if found:
                 raise ValueError(
-                    f"{source / name} holds {found}, which must not be published: take it out of that file with an "
-                    "editor, then publish again; a model's card is made from the JSON files beside it"
+                    f"{source / name} holds {found}, which must not be published: remove it from that file, then "
+                    "publish again; a model's card is made from the JSON files beside it"
                 )
 
 

@@ -66,6 +66,7 @@ FOUND = {
     "file:///root/x": "a path of a machine (/root/x)",
     "/mnt/disk/x": "a path of a machine (/mnt/disk/x)",
     "/tmp/runs": "a path of a machine (/tmp/runs)",
+    "PAR1 /data/ada/0.png, /data/ada/1.png": "a path of a machine (/data/ada/0.png)",
     "C:\\Users\\ada\\x": "a path of a machine (C:\\Users\\ada\\x)",
     '"C:\\\\Users\\\\ada"': "a path of a machine (C:\\\\Users\\\\ada)",
 }
@@ -75,7 +76,8 @@ INNOCENT = (
     "https://example.org:8080/tmp/x",
     "hf download ns/net; from huggingface_hub import hf_hub_download; hf_raise_for_status",
     "a task-specific-and-very-long-name-1, and/or, 3/4, `runs/x`, ./x",
-    "cp -r ~/.cache/huggingface .",
+    "cp -r ~/.cache/huggingface . && ls ./data/train.csv ../tmp/x ~/data/x $HOME/work/x ${X}/data/x /dev/null",
+    "path: data/train-*, see /usr/bin/env and /proc/cpuinfo",
     "fedcba9876543210" * 4,  # a fingerprint
     "O, she doth teach the torches to burn bright! Home/Users/root",
 )
@@ -112,14 +114,14 @@ def test_the_token_that_a_user_is_logged_in_with_is_found(monkeypatch):
 
 
 def test_the_folder_of_a_run_and_ones_own_are_paths_of_the_machine_wherever_they_lie(monkeypatch):
-    monkeypatch.setenv("HOME", "/srv/ada")
-    for place in ("/data/ada", "/srv/ada"):
-        assert find_private(f"in {place}/x", (Path("/data/ada"),)) == f"a path of a machine ({place})"
-    assert find_private("in /data/adam or a/data/ada", (Path("/data/ada"),)) == ""
+    monkeypatch.setenv("HOME", "/u/ada")
+    for place in ("/disk/ada", "/u/ada"):
+        assert find_private(f"in {place}/x", (Path("/disk/ada"),)) == f"a path of a machine ({place})"
+    assert find_private("in /disk/adam or a/disk/ada or /u/a", (Path("/disk/ada"),)) == ""
 
 
 def test_the_words_of_a_command_are_no_absolute_paths():
-    for path in ("/data/x", "~/x", "~ada/x", "D:\\x", "D:/x", "\\\\server\\x", "file:/x"):
+    for path in ("/usr/x", "~/x", "~ada/x", "D:\\x", "D:/x", "\\\\server\\x", "file:/x"):
         for command in (f"train {path}", f"train --x={path}", f"train '{path} y'"):
             assert "a path of a machine" in find_in_json({"command": command}, commands=("command",)), command
         assert find_in_json({"text": f"all {path}"}, commands=("command",)) == ""
@@ -344,7 +346,7 @@ def test_a_folder_that_holds_one_is_refused_and_publishes_once_it_is_taken_out(n
     whole = (old / name).read_bytes()
     fault(old)
     write_card(old)
-    with pytest.raises(ValueError, match="holds .*, which must not be published: take it out of that file") as error:
+    with pytest.raises(ValueError, match="holds .*, which must not be published: remove it from that file") as error:
         publish(str(old), "ns", dry_run=True)
     assert str(error.value).startswith(f"{old / name} holds ") and "\n" not in str(error.value)
     assert HF not in str(error.value) and WANDB not in str(error.value) and capsys.readouterr().out == ""
@@ -393,9 +395,9 @@ def test_a_data_set_that_holds_one_is_refused(tmp_path):
 
     folder = tmp_path / "tiny"
     (folder / "data").mkdir(parents=True)
-    table = pyarrow.table({"text": ["a"]})
+    table = pyarrow.table({"image": [{"bytes": b"PNG", "path": f"{i}.png"} for i in range(3)]})
 
-    def write(card: str = "", name: str = "train", metadata: dict | None = None) -> None:
+    def write(card: str = "", name: str = "train", metadata: dict | None = None, table: pyarrow.Table = table) -> None:
         (folder / "README.md").write_text(f"---\nlicense: mit\n---\n# Tiny\n{card}")
         shutil.rmtree(folder / "data"), (folder / "data").mkdir()
         pyarrow.parquet.write_table(table.replace_schema_metadata(metadata), folder / "data" / f"{name}.parquet")
@@ -410,6 +412,9 @@ def test_a_data_set_that_holds_one_is_refused(tmp_path):
         write(fault)
         with pytest.raises(ValueError, match=told):
             publish(str(folder), "ns", dry_run=True)
+    write(table=pyarrow.table({"image": [{"bytes": b"PNG", "path": f"{HOME}/{i}.png"} for i in range(3)]}))
+    with pytest.raises(ValueError, match=r"train\.parquet holds a path of a machine \(/home/ada/secret-client/\d\.png"):
+        publish(str(folder), "ns", dry_run=True)  # as `datasets` writes pictures that it has read from files
     write(metadata={"made by": f"python make.py --out {HOME}"})
     with pytest.raises(ValueError, match=r"train\.parquet holds a path of a machine"):
         publish(str(folder), "ns", dry_run=True)
