@@ -19,9 +19,19 @@ from tqdm import tqdm
 
 from hub_models import AutoregressiveImageModel, HubModel, TextModel, load, locate
 from hub_models.base import WEIGHTS, check_device, fetch, fingerprint, read_text, write_bytes, write_json
-from hub_models.card import IDENTITY, extent, read_report, read_results, render_card, unshown_pictures, write_card
+from hub_models.card import (
+    IDENTITY,
+    address,
+    extent,
+    read_report,
+    read_results,
+    render_card,
+    unshown_pictures,
+    write_card,
+)
 from hub_models.card import SPLITS as REPORTED
 from hub_models.environment import prepare_console
+from hub_models.privacy import without_place
 from training.data import DATASETS, SPLITS, ImageData, TextData, describe, load_split
 from training.machine import end_processes, hardware, interleave, keep_memory, launcher, locked
 
@@ -92,10 +102,11 @@ def run(
         if not isinstance(data, TextData) and len(data) <= 1:
             raise ValueError("one image tells no interval: give --limit 2, or more")
     torch.manual_seed(args.seed)
-    options = shlex.join(argument for argument in argv if argument != args.name)
+    shown = address(Path(source).resolve()) if Path(source).is_dir() else args.name
+    options = ["--split", args.split, *options_given(parser, args, ("limit", "data", "seed", "device", "batch_size"))]
     foreign = bool(args.data) and (bool(own) or data.revision != source_data["revision"])  # no published data set
     shared = {
-        "dataset": f"the file {Path(args.data).name}" if foreign else source_data["repo_id"],
+        "dataset": f"the file {without_place(args.data)}" if foreign else source_data["repo_id"],
         **{key: said for key, said in describe(source_data["name"]).items() if key in ("prepared", "url")},
         "split": args.split,
         **({"part": data.part} if data.part else {}),
@@ -103,7 +114,7 @@ def run(
         "revision": data.revision,
         "weights": fingerprint(fetch(source, WEIGHTS)),
         "hardware": hardware(device, state.num_processes),
-        "command": f"{launcher(state.num_processes)} evaluation.{program} {shlex.quote(args.name)} {options}".strip(),
+        "command": f"{launcher(state.num_processes)} evaluation.{program} {shlex.join([shown, *options])}",
     }
     results = [entry | shared for entry in measure(model, data, args)]
     apart = ""  # why the results are printed alone
@@ -126,6 +137,12 @@ def run(
             print(json.dumps(results), flush=True)
     end_processes()
     return results
+
+
+def options_given(parser: argparse.ArgumentParser, args: argparse.Namespace, names: Sequence[str]) -> list[str]:
+    """The options of these names that a command line sets, as words for a results file; of a file its name alone."""
+    given = {name: value for name in names if (value := getattr(args, name)) != parser.get_default(name)}
+    return [word for name, value in given.items() for word in (f"--{name}", without_place(str(value)))]
 
 
 def _has_better(source: str, new: dict) -> bool:

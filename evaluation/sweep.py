@@ -29,6 +29,7 @@ from tqdm import tqdm
 from evaluation import text_sweeps
 from evaluation.accuracy import log_probabilities
 from evaluation.metrics import t_interval, wilson_interval
+from evaluation.runner import options_given
 from evaluation.table import published
 from hub_models import ConvClassifier, load
 from hub_models.base import read_json, write_json
@@ -253,6 +254,7 @@ def main(argv: list[str]) -> dict:
     epochs, seeds, runs = args.epochs or 2, args.seeds or 1, args.runs or Path("runs", "sweeps")
     recipe, compare = SWEEPS[args.name]
     budget = ["--num_train_epochs", str(epochs), *(["--limit", str(args.limit)] if args.limit else [])]
+    said = options_given(parser, args, ("epochs", "limit", "seeds", "data"))  # not where runs and results lie
     own_data = ["--data", args.data] if args.data else []
     how = "--overwrite" if args.overwrite else "--resume"
     source = find(recipe).data
@@ -286,7 +288,7 @@ def main(argv: list[str]) -> dict:
         "recipe": recipe,
         "budget": "each recipe as it is" if args.name in UNCHANGED else told,
         "hardware": hardware(torch.device("cuda" if torch.cuda.is_available() else "cpu")),
-        "command": shlex.join(["python", "-m", "evaluation.sweep", *argv]),
+        "command": shlex.join(["python", "-m", "evaluation.sweep", args.name, *said]),
         "rows": rows,
     }
     table = args.results / "evaluation" / "sweeps" / f"{args.name}.json"

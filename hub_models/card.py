@@ -87,10 +87,7 @@ def _rendered(
     model = MODELS[config["model_type"]]
     name = repo_id or folder.name
     has_weights = (folder / WEIGHTS).is_file()
-    if repo_id or folder.parent == PRETRAINED.resolve():
-        path = name
-    else:
-        path = _path(folder) if has_weights else f"runs/{name}"  # where training leaves the weights
+    path = repo_id or (address(folder) if has_weights else f"runs/{name}")  # where training leaves the weights
     split = shown_split(folder)
     environment = jinja2.Environment(trim_blocks=False, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
     text = environment.from_string(read_text(TEMPLATE)).render(
@@ -208,12 +205,18 @@ def format_value(value: float) -> str:
     return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}" if abs(value) >= 0.1 else f"{value:.5f}"
 
 
-def _path(folder: Path) -> str:
-    """What a run's folder is called in its card: `runs/NAME`, else its place from here, or the whole path."""
+def address(folder: Path) -> str:
+    """What a resolved folder is called in commands that others read, without the folders of this machine above it.
+
+    The shipped name, or `runs/NAME`, else the way from the current folder; `./NAME` where that would lead upwards.
+    """
+    if folder.parent == PRETRAINED.resolve():
+        return folder.name
     if folder.parent.name == "runs":
         return f"runs/{folder.name}"
     here = Path.cwd().resolve()
-    return f"./{folder.relative_to(here).as_posix()}" if folder.is_relative_to(here) else folder.as_posix()
+    inside = here in folder.parents and here not in Path.home().parents  # from above one's home it would name that
+    return f"./{(folder.relative_to(here) if inside else Path(folder.name)).as_posix()}"
 
 
 def changed_options(command: str) -> str:

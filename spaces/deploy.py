@@ -20,6 +20,7 @@ from hub_models.base import PRETRAINED, read_text, write_text
 from hub_models.card import PUBLISHED
 from hub_models.config import nearest
 from hub_models.environment import prepare_console
+from hub_models.privacy import check_public
 from hub_models.upload import check_card, check_id, connect, listing, upload
 
 SPACES = Path(__file__).resolve().parent
@@ -70,7 +71,7 @@ def lay_out(theme: str, namespace: str, folder: Path) -> None:
     """Make a folder that holds all the Space needs.
 
     Raises:
-        ValueError: there is no such theme, or its header is wrong.
+        ValueError: there is no such theme, its header is wrong, or a file holds a secret or a path of a machine.
     """
     if theme not in themes():
         raise ValueError(f"no Space is called {theme!r}: {nearest(theme, themes())}")
@@ -86,6 +87,7 @@ def lay_out(theme: str, namespace: str, folder: Path) -> None:
         name = model.partition("/")[2]
         copy(PRETRAINED / name, PUBLISHED, folder / code.name / PRETRAINED.name / name)
     shutil.copy(SPACES.parent / "LICENSE", folder)
+    check_public(folder)
 
 
 def main() -> None:

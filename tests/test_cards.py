@@ -34,7 +34,7 @@ from training.data import ImageData
 from training.publish import SOURCES
 from training.recipe import standards
 from training.recipes import expected, find
-from training.train import RUN_OPTIONS, description
+from training.record import RUN_OPTIONS, description
 
 UNSHIPPED = HERE / "unshipped"
 FACTS, PICTURE, MISTAKES, TILES, NEIGHBOURS = (name.format("test") for name in (REPORT, *REPORT_PICTURES))
@@ -214,10 +214,14 @@ def test_a_card_calls_its_folder_by_where_it_lies(tmp_path, monkeypatch):
     for place, told in (
         ("runs", f"runs/{name}"),
         ("runs/group", f"./group/{name}"),  # not `group/NAME`, which may be a stranger's on the Hub
-        ("läufe 1", f"{tmp_path}/läufe 1/{name}"),
+        ("läufe 1", f"./{name}"),  # not the whole path, which names the machine's folders; as from beside it
     ):
         card = write_card(tmp_path / place / name).read_text()
         assert f'load("{told}")' in card and f"evaluation.bits_per_dim {shlex.quote(told)} --split test" in card
+    monkeypatch.setenv("HOME", str(tmp_path / "home" / "ada"))
+    monkeypatch.chdir(tmp_path)  # from where the way to what is in one's home names that
+    copy = shutil.copytree(PRETRAINED / name, tmp_path / "home" / "ada" / "client" / name)
+    assert f'load("./{name}")' in write_card(copy).read_text()
 
 
 def test_a_card_says_what_its_run_changed_of_the_recipe(tmp_path):

@@ -141,6 +141,8 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
         raise ValueError("--eval_delay would leave out validations, from which the best is kept: leave it out")
     if given["save_only_model"]:
         raise ValueError("--save_only_model would leave nothing that --resume could go on from: leave it out")
+    if given["push_to_hub"]:
+        raise ValueError("--push_to_hub would upload files that nobody has checked: use training.publish after the run")
     if given["fp16"]:
         raise ValueError("fp16 training is not offered: use --bf16 True, which needs no loss scaling")
     if run.limit is not None and not run.limit > 0:

@@ -3,8 +3,9 @@
 NAME is a shipped checkpoint, a run folder, or the folder of a data set (README.md and parquet files). A model's
 repository holds what its folder holds that is meant for others, a card with the repository's own links, and a wheel of
 Scanline's code without checkpoints, so that the card's `pip install` needs nothing else. One commit replaces the one
-before; where nothing differs there is none. `--all NAMESPACE` publishes all that ships, the Spaces, and a Collection
-that links them with their data sets; NAMEs before it go along. All of it is safe to repeat.
+before; where nothing differs there is none. What holds a token, a password or a path of this machine is refused, with
+--dry-run too. `--all NAMESPACE` publishes all that ships, the Spaces, and a Collection that links them with their data
+sets; NAMEs before it go along. All of it is safe to repeat.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from hub_models import load, locate, shipped
 from hub_models.base import PRETRAINED, WEIGHTS, fingerprint, read_recipe, read_text, write_text
 from hub_models.card import PUBLISHED, README, REPORT, SPLITS, read_report, read_results, unshown_pictures, write_card
 from hub_models.environment import prepare_console
+from hub_models.privacy import check_public
 from hub_models.upload import check_card, check_id, connect, listing, retried, upload
 from training.data import DATASETS, describe
 
@@ -105,7 +107,8 @@ def stage_model(folder: Path, stage: Path, repo_id: str) -> None:
     """Copy what is published of a run or shipped folder, with the code and the repository's own card.
 
     Raises:
-        FileNotFoundError, ValueError: the folder is no whole checkpoint, or its results are of other weights.
+        FileNotFoundError, ValueError: the folder is no whole checkpoint, its results are of other weights, or a file
+            holds a secret or a path of a machine.
     """
     missing = [name for name in REQUIRED if not (folder / name).is_file()]
     if missing:
@@ -125,13 +128,15 @@ def stage_model(folder: Path, stage: Path, repo_id: str) -> None:
     write_card(stage, repo_id)
     data = read_recipe(stage / "recipe.json")["data"]
     check_card(read_text(stage / README), "model", None if "url" in data else SOURCES)
+    check_public(stage, folder)
 
 
 def stage_data(folder: Path, stage: Path) -> None:
     """Copy a data set's card and parquet files.
 
     Raises:
-        FileNotFoundError: it has no card. ValueError: the card's metadata or a file is damaged.
+        FileNotFoundError: it has no card. ValueError: the card's metadata or a file is damaged, or what describes the
+            data holds a secret or a path of a machine.
     """
     if not (folder / README).is_file():
         raise FileNotFoundError(f"{folder} has parquet files but no README.md: write its card, with a licence")
@@ -143,6 +148,7 @@ def stage_data(folder: Path, stage: Path) -> None:
         except (pyarrow.ArrowException, OSError) as error:
             raise ValueError(f"{path} is damaged or cut short ({error}): write it again") from error
         copy_own(folder, path.relative_to(folder), stage)
+    check_public(stage, folder)
 
 
 def publish(name: str, namespace: str, *, private: bool = False, dry_run: bool = False) -> tuple[str, str]:

@@ -10,17 +10,13 @@ never overwritten without --overwrite; --resume goes on after a crash and gives 
 
 import contextlib
 import dataclasses
-import json
 import logging
 import math
 import os
-import platform
-import shlex
 import shutil
 import sys
 import threading
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -39,73 +35,21 @@ from hub_models.environment import prepare_console
 from hub_models.text import TOKENIZER
 from training.arguments import RunArguments, parse
 from training.dashboard import draw_dashboard, write_history
-from training.data import ImageData, TextData, Windows, describe, load_split
-from training.machine import LOCK, end_processes, hardware, keep_memory, launcher, locked
+from training.data import ImageData, TextData, Windows, load_split
+from training.machine import LOCK, end_processes, keep_memory, locked
 from training.pictures import draw_samples, draw_stage, draw_stages
 from training.recipe import Recipe, standards
+from training.record import DECISIVE, description
 from training.trainer import HubTrainer, best_of, checkpoints, is_complete, newest_checkpoint
 
 logger = logging.getLogger(__name__)
 
 WRITTEN = 200  # tokens of a text model's sample at each validation
-# Where and how loudly a run runs: no part of what it computes, so these may change when it is resumed.
-INCIDENTAL = {
-    *("output_dir", "report_to", "disable_tqdm", "log_level", "run_name", "dataloader_pin_memory", "use_cpu"),
-    *("ddp_find_unused_parameters", "logging_nan_inf_filter"),
-}
-# A run's own options that decide its weights, as recipe.json says them; `image_sizes` and `window` are lists there.
-RUN_OPTIONS = (
-    "patience",
-    "float32_from",
-    "flip",
-    "shift",
-    "cutout",
-    "cutmix",
-    "ema",
-    "carry_state",
-    "clip_value",
-    "muon",
-    "store_fp16",
-)
-
 ASIDE = ".replaced"  # in a run that --overwrite has put aside: another folder that is called so is not ours to delete
 
 
 class DivergedError(ValueError):
     """No validation of a run gave a finite figure."""
-
-
-def description(
-    argv: list[str],
-    recipe: Recipe,
-    run: RunArguments,
-    args: TrainingArguments,
-    config: ModelConfig,
-    validation: ImageData | TextData,
-) -> dict:
-    """All that decides the run's weights, as recipe.json holds it, and the command line that says it."""
-    standard = TrainingArguments(output_dir=args.output_dir, use_cpu=args.use_cpu).to_dict()
-    chosen = {k: v for k, v in args.to_dict().items() if v != standard[k] and k not in INCIDENTAL}
-    said = shlex.join(argument for argument in argv if argument not in ("--resume", "--overwrite"))
-    return {
-        "recipe": argv[0],
-        "command": f"{launcher(args.world_size)} training.train {said}",
-        "about": recipe.about,
-        "model": json.loads(config.to_json_string()),  # with JSON's lists
-        "data": describe(recipe.data, validation)
-        | ({"file": Path(run.data).name} if run.data else {})
-        | {"revision": validation.revision, "limit": run.limit},
-        "training": chosen | {"seed": args.seed},
-        **{name: getattr(run, name) for name in RUN_OPTIONS},
-        "image_sizes": list(run.stages),
-        "window": list(run.windows),
-        "processes": args.world_size,
-        "machine": {
-            "hardware": hardware(args.device, args.world_size),
-            "python": platform.python_version(),
-            **{package: version(package) for package in ("torch", "transformers")},
-        },
-    }
 
 
 def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
@@ -118,13 +62,14 @@ def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
         (folder / ASIDE).unlink(missing_ok=True)  # of one that was killed as it put this aside
         try:
             before = read_recipe(recorded)
-            complete = all(isinstance(before[key], dict) for key in ("data", "machine"))
+            complete = all(isinstance(before[key], dict) for key in ("data", "machine", "training"))
         except (ValueError, KeyError):
             complete = False
         if not complete:
             raise ValueError(f"{recorded} is damaged: begin anew with --overwrite")
         config = standards(MODELS[wanted["model"]["model_type"]].config_class)
         before = standards(Recipe) | before | {"model": config | before["model"]}
+        before["training"] = {k: v for k, v in before["training"].items() if k in DECISIVE}  # older runs recorded all
         decisive = [key for key in wanted if key not in ("about", "command", "machine")]
         changed = [line for k in decisive for line in _differences(k, before.get(k), wanted[k])]
         told = f"the recipe has changed since {folder} began: {'; '.join(changed)}"
