@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from .base import HubModel, at_least_float32, check_images
+from .chunks import in_chunks
 from .config import ModelConfig, is_integer
 from .layers.cross_entropy import CrossEntropy
 
@@ -58,8 +59,8 @@ def check_generator(generator: torch.Generator | None) -> None:
 class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-generation"):
     """p(image) as a product over sub-pixels in raster order, R before G before B within a pixel.
 
-    A subclass has `config.channels`, `.height`, `.width`, `.levels` and gives `quantise`, `logits` and `_stream`;
-    likelihood, sampling and completion are written once, here, and cost what the stream costs.
+    A subclass has `config.channels`, `.height`, `.width`, `.levels` and gives `activation_size`, `quantise`, `logits`
+    and `_stream`; likelihood, sampling and completion are written once, here, and cost what the stream costs.
     """
 
     abstract = True
@@ -73,6 +74,11 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
     def classes(self) -> int:
         """How many classes a conditional model knows; 0 of one that takes no label."""
         return getattr(self.config, "classes", 0)
+
+    @property
+    def activation_size(self) -> int:
+        """How many elements the largest activation has for one image; by it large batches are split."""
+        raise NotImplementedError
 
     def quantise(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 (B, C, H, W) -> the level of every sub-pixel, int64 (B, C, H, W) in 0..levels-1."""
@@ -121,16 +127,22 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
     def sub_pixel_log_prob(self, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
         """uint8 (B, C, H, W) -> log p of each sub-pixel given those before it, in nats, of the same shape.
 
+        A large batch is evaluated in chunks.
+
         Raises:
             ValueError: images of another type, shape or count; weights in less than float32, or from which
                 no finite number comes.
         """
         self.check_precision()
-        check_images(images, self.shape)
+        images = check_images(images, self.shape)
         self._check_label(label, len(images))
-        with self.exact(), self.evaluating():
+
+        def score(images: torch.Tensor, label: torch.Tensor | None) -> torch.Tensor:
             log_p = at_least_float32(self.logits(images, label)).log_softmax(-1)  # (B, C, H, W, levels)
-        own = log_p.gather(-1, self.quantise(images).to(log_p.device)[..., None]).squeeze(-1)
+            return log_p.gather(-1, self.quantise(images).to(log_p.device)[..., None]).squeeze(-1)
+
+        with self.exact(), self.evaluating():
+            own = in_chunks(self, score, images, label)
         if own.isnan().any():
             raise ValueError(OVERFLOWN)  # one NaN among a sub-pixel's logits makes all of its log p NaN
         return own
@@ -183,6 +195,8 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         """Fill what is missing, n times an image, in raster order given what stands before: uint8 (B, n, C, H, W).
 
         Known pixels come back bit for bit, and time is spent only from the first missing pixel to the last.
+        The rows before it are evaluated in chunks. From there on each image keeps one or two rows of features for each
+        layer, so memory grows with the number of images.
 
         Args:
             images: uint8 (B, C, H, W); what stands in missing pixels is not looked at.
@@ -194,7 +208,7 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         Raises:
             ValueError: any of them of another type, shape or range.
         """
-        check_images(images, self.shape)
+        images = check_images(images, self.shape)
         channels, height, width = self.shape
         check_known(known, len(images), self.shape)
         check_count(n, "completion")
@@ -254,7 +268,7 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
             ValueError: more than one image, wrong shapes or limit, or a hole with more than `limit` fillings.
         """
         ModelConfig.check_number("limit", limit, int, 1, 2**40)
-        check_images(image, self.shape)
+        image = check_images(image, self.shape)
         if len(image) != 1:
             raise ValueError(f"image holds {len(image)} images: give one")
         check_known(known, 1, self.shape)

@@ -379,8 +379,11 @@ class HubModel(
         write_text(folder / "config.json", self.config.to_json_string())
 
 
-def check_images(images: torch.Tensor, shape: tuple[int, int, int], name: str = "images") -> None:
+def check_images(images: torch.Tensor, shape: tuple[int, int, int], name: str = "images") -> torch.Tensor:
     """Refuse anything but a non-empty uint8 tensor (B, C, H, W) of the model's own shape (C, H, W).
+
+    Returns:
+        A copy with the strides of a new tensor: kernels are chosen by the strides, and round differently.
 
     Raises:
         ValueError: with what was given and what is wanted.
@@ -394,3 +397,4 @@ def check_images(images: torch.Tensor, shape: tuple[int, int, int], name: str = 
         raise ValueError(f"{name} is {tuple(images.shape)}: give {wanted}")
     if not len(images):
         raise ValueError(f"{name} is an empty batch: give at least one image")
+    return images.clone(memory_format=torch.contiguous_format)  # `contiguous` keeps the strides of dimensions of size 1

@@ -136,6 +136,12 @@ class CausalConvModel(AutoregressiveImageModel):
         """Scaled pixels (B, C, H, W) -> what the head reads, (B, features, H, W)."""
         raise NotImplementedError
 
+    @property
+    def activation_size(self) -> int:
+        """Elements of the widest layer or of the logits, for one image."""
+        widths = [max(conv.in_channels, conv.out_channels) for conv in self.modules() if isinstance(conv, nn.Conv2d)]
+        return max(*widths, self.config.channels * self.config.levels) * self.config.height * self.config.width
+
     def quantise(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 (B, C, H, W) -> int64 levels of the same shape."""
         if self.config.levels == 2:
@@ -152,7 +158,7 @@ class CausalConvModel(AutoregressiveImageModel):
 
     def logits(self, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
         """uint8 (B, C, H, W) -> (B, C, H, W, levels): each sub-pixel's logits given those before it."""
-        check_images(images, self.shape)
+        images = check_images(images, self.shape)
         self._check_label(label, len(images))
         pixels = self.scale(self.quantise(images.to(self.device)))
         innermost = {"memory_format": torch.channels_last}  # in which convolutions in bf16, and the loss, are fastest

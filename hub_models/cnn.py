@@ -75,3 +75,8 @@ heat = model.grad_cam(images)  # (2, 32, 32): where the likeliest class is seen"
         self.head = nn.Sequential(
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(config.dropout), nn.Linear(width, config.classes)
         )
+
+    @property
+    def activation_size(self) -> int:
+        """Elements of the first feature map, for one image: the later ones are smaller, for pooling quarters them."""
+        return max(3, self.config.filters) * self.config.height * self.config.width

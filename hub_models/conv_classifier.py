@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from .base import HubModel, at_least_float32, check_images
+from .chunks import in_chunks
 from .config import ModelConfig, is_integer
 from .images import reflected
 
@@ -53,7 +54,7 @@ class ConvClassifierConfig(ModelConfig):
 class ConvClassifier(HubModel):
     """A classifier of RGB images: `body`, blocks from (B, 3, H, W) to feature maps, and `head`, from those to logits.
 
-    A subclass makes both in `__init__`.
+    A subclass makes both in `__init__` and gives `activation_size`.
     """
 
     abstract = True
@@ -72,13 +73,18 @@ class ConvClassifier(HubModel):
         """(C, H, W) of the model's images."""
         return 3, self.config.height, self.config.width
 
+    @property
+    def activation_size(self) -> int:
+        """How many elements the largest feature map has for one image; by it large batches are split."""
+        raise NotImplementedError
+
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 (B, 3, H, W) -> the channels' standard scores, channels last, in the weights' dtype.
 
         Raises:
             ValueError: images of another type, shape or count.
         """
-        check_images(images, (3, self.side, self.side) if self.training and self.side else self.shape)
+        images = check_images(images, (3, self.side, self.side) if self.training and self.side else self.shape)
         layout = torch.channels_last  # of the fast convolutions
         pixels = images.to(self.device).to(self.mean.dtype, memory_format=layout)
         return (pixels / 255 - self.mean) / self.std
@@ -111,20 +117,24 @@ class ConvClassifier(HubModel):
         known = is_integer(views) and views in SHIFTS
         if not known:
             raise ValueError(f"views is {views!r}: give {', '.join(map(str, SHIFTS))}")
-        with self.exact(), self.evaluating():
+        images = check_images(images, self.shape)
+
+        def answer(images: torch.Tensor) -> torch.Tensor:
             logits = sum(share * self._logits(images, by, views > 1) for share, by in SHIFTS[views])
-        return logits.log_softmax(-1)
+            return logits.log_softmax(-1)
+
+        with self.exact(), self.evaluating():
+            return in_chunks(self, answer, images)
 
     def _logits(self, images: torch.Tensor, by: int, mirrored: bool) -> torch.Tensor:
         """Logits of images shifted by so many pixels, reflected at their border; the mean with their mirror images'."""
-        check_images(images, self.shape)
         rows, columns = (reflected(torch.arange(size) - by, size) for size in self.shape[1:])
         moved = images[:, :, rows][..., columns]
         logits = self.forward(moved)["logits"]
         return (logits + self.forward(moved.flip(3))["logits"]) / 2 if mirrored else logits
 
     def predict(self, images: torch.Tensor, views: int = 1) -> torch.Tensor:
-        """uint8 (B, 3, H, W) -> probabilities (B, classes).
+        """uint8 (B, 3, H, W) -> probabilities (B, classes). A large batch is evaluated in chunks.
 
         Args:
             images: of the model's own height and width.
@@ -146,19 +156,19 @@ class ConvClassifier(HubModel):
     def feature_maps(self, images: torch.Tensor, layer: str) -> torch.Tensor:
         """uint8 (B, 3, H, W) -> what a block gives on, (B, channels, h, w), at least float32.
 
+        A large batch is evaluated in chunks.
+
         Raises:
             ValueError: no such layer, or images of another type, shape or count.
         """
         if layer not in self.layers:
             raise ValueError(f"layer is {layer!r}: give one of {', '.join(self.layers)}")
+        images, blocks = check_images(images, self.shape), self.body[: self.layers.index(layer) + 1]
         with self.exact(), self.evaluating():
-            maps = self.normalise(images)
-            for block in self.body[: self.layers.index(layer) + 1]:
-                maps = block(maps)
-        return at_least_float32(maps).contiguous()
+            return in_chunks(self, lambda images: at_least_float32(blocks(self.normalise(images))).contiguous(), images)
 
     def grad_cam(self, images: torch.Tensor, label: int | None = None, layer: str | None = None) -> torch.Tensor:
-        """Where a class is seen: Grad-CAM (Selvaraju et al., arXiv 1610.02391).
+        """Where a class is seen: Grad-CAM (Selvaraju et al., arXiv 1610.02391). A large batch is evaluated in chunks.
 
         Args:
             images: uint8 (B, 3, H, W).
@@ -176,7 +186,14 @@ class ConvClassifier(HubModel):
         known = label is None or (is_integer(label) and 0 <= label < classes)
         if not known:
             raise ValueError(f"label is {label!r}: give a whole number from 0 to {classes - 1}")
-        with torch.inference_mode(False), self.exact(), self.evaluating(), torch.enable_grad():
+        images = check_images(images, self.shape)
+        with self.exact(), self.evaluating():
+            return in_chunks(self, lambda images: self._grad_cam(images, label, layer), images)
+
+    @torch.inference_mode(False)
+    def _grad_cam(self, images: torch.Tensor, label: int | None, layer: str) -> torch.Tensor:
+        """`grad_cam` of one chunk."""
+        with torch.enable_grad():
             maps = self.feature_maps(images, layer).to(self.mean.dtype).requires_grad_()
             logits = self.head(self.body[self.layers.index(layer) + 1 :](maps))
             chosen = logits.argmax(-1) if label is None else torch.full_like(logits[:, 0], int(label), dtype=torch.long)
@@ -184,7 +201,6 @@ class ConvClassifier(HubModel):
             (gradient,) = torch.autograd.grad(score, maps)
         weights = gradient.mean((2, 3), keepdim=True)  # (B, channels, 1, 1)
         heat = (weights * maps.detach()).sum(1, keepdim=True).relu()
-        heat = nn.functional.interpolate(at_least_float32(heat), self.shape[1:], mode="bilinear", align_corners=False)[
-            :, 0
-        ]
+        heat = nn.functional.interpolate(at_least_float32(heat), self.shape[1:], mode="bilinear", align_corners=False)
+        heat = heat[:, 0]
         return heat / heat.amax((1, 2), keepdim=True).clamp(min=torch.finfo(heat.dtype).tiny)

@@ -131,6 +131,14 @@ heat = model.grad_cam(images)  # (2, 32, 32): where the likeliest class is seen"
         self.head = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), Scaled(width, config.classes, bias=False))
         whiten.weight.requires_grad_(not config.whitening)
 
+    @property
+    def activation_size(self) -> int:
+        """Elements of the largest feature map, for one image."""
+        height, width = self.config.height - 1, self.config.width - 1  # after the first layer, which pads nothing
+        channels = (6 * PATCH**2, *self.config.widths)
+        sizes = [(height >> halved) * (width >> halved) for halved in (0, 0, 1, 2)]  # each group pools after it widens
+        return max(count * size for count, size in zip(channels, sizes, strict=True))
+
     @torch.no_grad()
     def prepare(self, images: torch.Tensor) -> None:
         """Set the first layer to whiten the patches of training images, uint8 (N, 3, H, W), before training.

@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .causal_conv import CausalConvConfig, CausalConvModel, Head
+from .chunks import chunk_slices
 from .layers.masked import MaskedConv2d, bounds, groups
 from .layers.walk import Pixels, Walk, by_group, ones_first, pointwise, slices
 from .pixel_rnn import NEAR
@@ -166,13 +167,14 @@ class GatedWalk(Walk):
         ]
         self.rectify = [(self.last[rows[g][0]], self.read[0, shifted[g][0]]) for g in range(c)]
         if y or x:  # one parallel pass over the rows up to this one
-            v = h = pixels[:, :, : y + 1]
-            for n, layer in enumerate(self.layers):
-                v, h = layer(v, h, label)
-                if y:
-                    self.over[n] = v[:, :, y - 1 : y]
-                if x:
-                    features[n + 1] = h[:, :, y, x - 1].t()
+            for images in chunk_slices(model, batch):
+                v = h = pixels[images, :, : y + 1]
+                for n, layer in enumerate(self.layers):
+                    v, h = layer(v, h, label if label is None else label[images])
+                    if y:
+                        self.over[n][images] = v[:, :, y - 1 : y]
+                    if x:
+                        features[n + 1, :, images] = h[:, :, y, x - 1].t()
 
     def begin_row(self, y: int) -> None:
         """The vertical stack of this row, and what each pixel gets from it: `gates` (W, L, 2p, B)."""

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from .base import HubModel, at_least_float32, check_images
+from .chunks import in_chunks
 from .config import ModelConfig
 from .layers.recurrent import CELLS, recurrent
 
@@ -82,9 +83,15 @@ as_pixels_arrive = model.predict_prefixes(images)  # (2, 784, 10)"""
         """(C, H, W) of the model's images."""
         return 1, self.config.height, self.config.width
 
+    @property
+    def activation_size(self) -> int:
+        """Elements of the recurrent outputs, or of all that the head makes of them, for one image."""
+        widths = [layer.out_features for layer in self.head if isinstance(layer, nn.Linear)]
+        return self.config.height * self.config.width * max(self.config.hidden_size, *widths)
+
     def outputs(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 (B, 1, H, W) -> the net's output after each pixel, (H*W, B, hidden_size)."""
-        check_images(images, self.shape)
+        images = check_images(images, self.shape)
         pixels = (images.to(self.device) > self.config.threshold).to(self.head[1].weight.dtype)
         return self.rnn(pixels.flatten(1).t()[..., None])[0]
 
@@ -112,22 +119,30 @@ as_pixels_arrive = model.predict_prefixes(images)  # (2, 784, 10)"""
 
     @torch.no_grad()
     def predict(self, images: torch.Tensor) -> torch.Tensor:
-        """uint8 (B, 1, H, W) -> probabilities (B, classes).
+        """uint8 (B, 1, H, W) -> probabilities (B, classes). A large batch is evaluated in chunks.
 
         Raises:
             ValueError: images of another type, shape or count.
         """
+        images = check_images(images, self.shape)
         with self.exact(), self.evaluating():
-            return self.forward(images)["logits"].softmax(-1)
+            return in_chunks(self, lambda images: self.forward(images)["logits"].softmax(-1), images)
 
     @torch.no_grad()
     def predict_prefixes(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 (B, 1, H, W) -> probabilities after 1, 2, ... H*W pixels, (B, H*W, classes); the last are `predict`'s.
 
+        A large batch is evaluated in chunks.
+
         Raises:
             ValueError: images of another type, shape or count.
         """
-        with self.exact(), self.evaluating():
+        images = check_images(images, self.shape)
+
+        def answer(images: torch.Tensor) -> torch.Tensor:
             outputs = self.outputs(images)  # (T, B, hidden)
             logits = at_least_float32(self.head(outputs.flatten(0, 1))).view(*outputs.shape[:2], -1)
-        return logits.softmax(-1).transpose(0, 1)
+            return logits.softmax(-1).transpose(0, 1)
+
+        with self.exact(), self.evaluating():
+            return in_chunks(self, answer, images)

@@ -13,6 +13,7 @@ from torch import nn
 
 from .autoregressive import AutoregressiveImageModel
 from .base import check_images
+from .chunks import in_chunks
 from .config import ModelConfig
 from .layers.recurrent import recurrent
 
@@ -71,6 +72,11 @@ completions = model.complete(images, known, n=5)  # (4, 5, 1, 28, 28)"""
         self.start = nn.Parameter(torch.zeros(config.num_layers, 1, config.hidden_size))
         self.head = nn.Linear(config.hidden_size, 1)
 
+    @property
+    def activation_size(self) -> int:
+        """Elements of the recurrent outputs, for one image."""
+        return self.config.height * self.config.width * self.config.hidden_size
+
     def quantise(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 (B, 1, H, W) -> 0 or 1, int64."""
         return (images > self.config.threshold).long()
@@ -91,15 +97,19 @@ completions = model.complete(images, known, n=5)  # (4, 5, 1, 28, 28)"""
 
     def logits(self, images: torch.Tensor, label: torch.Tensor | None = None) -> torch.Tensor:
         """uint8 (B, 1, H, W) -> (B, 1, H, W, 2): each pixel's logits given those before it."""
-        check_images(images, self.shape)
+        images = check_images(images, self.shape)
         self._check_label(label, len(images))
         states, _ = self._read(self.quantise(images.to(self.device)).flatten(1)[:, :-1])
         return self._logits(states).transpose(0, 1).reshape(*images.shape, 2)
 
     def _stream(self, levels: torch.Tensor, start: int, label: torch.Tensor | None) -> Iterator[torch.Tensor]:
         """One cell a pixel from the carried state, after one parallel pass over the pixels before `start`."""
-        _, carried = self._read(levels.flatten(1)[:, :start])
-        state = list(carried)  # (B, hidden) a layer
+
+        def read(levels: torch.Tensor) -> torch.Tensor:
+            return self._read(levels)[1].transpose(0, 1)
+
+        carried = in_chunks(self, read, levels.flatten(1)[:, :start])  # (B, layers, hidden)
+        state = list(carried.unbind(1))  # (B, hidden) a layer
         while True:
             drawn = yield self._logits(state[-1])
             for pixel in drawn.unbind(1):

@@ -18,12 +18,12 @@ from torch import nn
 
 from .autoregressive import check_generator, draw
 from .base import HubModel, Stored, at_least_float32, fetch, read_text, write_text
+from .chunks import chunk_size
 from .config import ModelConfig
 from .layers.cross_entropy import CrossEntropy
 from .layers.recurrent import CELLS, RecurrentStack, State, dropped
 
 TOKENIZER = "tokenizer.json"
-CHUNK = 2**20  # logits at a time: 4 MiB in float32
 LARGEST_VOCABULARY = 1_000_000
 
 
@@ -106,6 +106,11 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         return model
 
     @property
+    def activation_size(self) -> int:
+        """Elements of the logits or the gates, whichever are more, for one token; by it long texts are split."""
+        return max(max(parameter.shape) for parameter in self.parameters())
+
+    @property
     def unknown(self) -> int:
         """The token of what the vocabulary lacks."""
         tokenizer = self._own_tokenizer()
@@ -183,7 +188,7 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
     def _read(self, tokens: torch.Tensor, state: State | None) -> tuple[torch.Tensor, State]:
         """int64 (N,) -> log p of what comes after the last of them, (vocab_size,), and the state."""
         with self.exact(), self.evaluating():
-            for part in tokens.split(4096):
+            for part in tokens.split(chunk_size(self)):
                 x, state = self.features(part[:, None], state)
             return at_least_float32(self.logits_of(x[-1, 0])).log_softmax(-1), state
 
@@ -192,7 +197,7 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         """Text -> its tokens part by part, int64 (n,), and each one's distribution: log p in nats, (n, vocab_size)."""
         self.check_precision()
         tokens, state, last = self.encode(text), None, self._start()
-        for part in tokens.split(max(1, CHUNK // self.config.vocab_size)) if len(tokens) else ():
+        for part in tokens.split(chunk_size(self)) if len(tokens) else ():
             with self.exact(), self.evaluating():
                 x, state = self.features(torch.cat([last, part[:-1]])[:, None], state)
                 log_p = at_least_float32(self.logits_of(x[:, 0])).log_softmax(-1)

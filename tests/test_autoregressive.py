@@ -39,6 +39,10 @@ class Toy(AutoregressiveImageModel):
         self.weight = torch.nn.Parameter(torch.zeros(size, config.levels, size))
         self.bias = torch.nn.Parameter(torch.zeros(size, config.levels))
 
+    @property
+    def activation_size(self):
+        return self.bias.numel()
+
     def quantise(self, images):
         return images.long() * self.config.levels // 256
 

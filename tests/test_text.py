@@ -15,7 +15,7 @@ import torch
 from conftest import LINES, TEXT_MODELS, TINY, build, enliven, from_config, random_batch, random_text, random_tokens
 from safetensors.torch import load_file
 
-from hub_models import MODELS, CharLSTMConfig, WordLSTM, WordLSTMConfig, load, text
+from hub_models import MODELS, CharLSTMConfig, WordLSTM, WordLSTMConfig, chunks, load
 from hub_models.layers.recurrent import RecurrentStack, dropped
 from hub_models.text import narrowed
 from training.recipes import RECIPES
@@ -96,7 +96,7 @@ def test_log_prob_the_loss_and_the_scores_are_one_figure(net, monkeypatch):
     assert net.log_prob(written) == pytest.approx(-len(tokens) * out["loss"].item(), rel=1e-9)
     assert out["right"] == (out["logits"][0].argmax(-1) == tokens).sum() and net.train()(whole)["right"] is None
     for part in 1, 2, 7:
-        monkeypatch.setattr(text, "CHUNK", part * net.config.vocab_size)
+        monkeypatch.setattr(chunks, "CHUNK", part * net.activation_size)
         parts = list(net.scores(written))
         assert [len(own) for own, _ in parts][:-1] == [part] * (len(parts) - 1) and len(parts) == -(
             -len(tokens) // part

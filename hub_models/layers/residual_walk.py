@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from ..chunks import chunk_slices
 from .masked import MaskedConv2d, bounds, groups
 from .spatial import lstm_cell
 from .walk import Pixels, Walk, by_group, columns, ones_first, pointwise, slices, stacked
@@ -61,7 +62,8 @@ class ResidualWalk(Walk):
         self.over = torch.zeros_like(self.kept)
         self.prepare(pixels)
         if y or x:  # one parallel pass over the rows up to this one; what it finds from x on is not read
-            self.catch_up(first(pixels[:, :, : y + 1]), y, x)
+            for images in chunk_slices(model, self.batch):
+                self.catch_up(first(pixels[images, :, : y + 1]), y, x, images)
 
     def begin_row(self, y: int) -> None:
         self.entered = columns(self.pixels.begin_row(y)) + self.first_bias  # (W, 2h, B)
@@ -76,8 +78,8 @@ class ResidualWalk(Walk):
         """Weights and buffers."""
         raise NotImplementedError
 
-    def catch_up(self, features: torch.Tensor, y: int, x: int) -> None:
-        """What was kept, from the first features (B, 2h, y + 1, W)."""
+    def catch_up(self, features: torch.Tensor, y: int, x: int, images: slice) -> None:
+        """Keep what these images of the batch have, given their first features (b, 2h, y + 1, W)."""
         raise NotImplementedError
 
 
@@ -117,15 +119,15 @@ class ConvolutionWalk(ResidualWalk):
         ]
         self.last = [rectified[-1, outer[g][0]] for g in range(c)]
 
-    def catch_up(self, features: torch.Tensor, y: int, x: int) -> None:
+    def catch_up(self, features: torch.Tensor, y: int, x: int, images: slice) -> None:
         for n, layer in enumerate(self.layers):
-            inner = layer.inner(features)  # (B, h, y + 1, W)
+            inner = layer.inner(features)  # (b, h, y + 1, W)
             features = layer.outer(features, inner)
             if y:
-                self.over[1:-1, n] = columns(inner[:, :, y - 1])
-            self.kept[1:-1, n] = columns(inner[:, :, y])
+                self.over[1:-1, n, :, images] = columns(inner[:, :, y - 1])
+            self.kept[1:-1, n, :, images] = columns(inner[:, :, y])
         if x:
-            self.left.copy_(self.kept[x])
+            self.left[..., images] = self.kept[x, ..., images]
 
     def group(self, c: int) -> None:
         x = self.enter(c)
@@ -214,16 +216,16 @@ class RowWalk(LSTMWalk):
         self.left = pixels.new_zeros(self.depth, 2 * self.hidden, self.batch)
         self.cells, self.old_cells = pixels.new_zeros(2, self.width, self.depth, self.hidden, self.batch)
 
-    def catch_up(self, features: torch.Tensor, y: int, x: int) -> None:
+    def catch_up(self, features: torch.Tensor, y: int, x: int, images: slice) -> None:
         for n, layer in enumerate(self.layers):
             hidden, cell = layer.scan(features)
             if x:
-                self.left[n] = features[:, :, y, x - 1].t()
+                self.left[n, :, images] = features[:, :, y, x - 1].t()
             features = layer.outer(features, hidden)
             hidden, cell = by_row(hidden), by_row(cell)
             if y:
-                self.over[1:-1, n], self.old_cells[:, n] = hidden[y - 1], cell[y - 1]
-            self.kept[1:-1, n], self.cells[:, n] = hidden[y], cell[y]
+                self.over[1:-1, n, :, images], self.old_cells[:, n, :, images] = hidden[y - 1], cell[y - 1]
+            self.kept[1:-1, n, :, images], self.cells[:, n, :, images] = hidden[y], cell[y]
 
     def begin_pixel(self, x: int) -> None:
         super().begin_pixel(x)
@@ -265,19 +267,19 @@ class DiagonalWalk(LSTMWalk):
         self.row = pixels.new_zeros(self.width, self.depth, 2 * self.hidden, self.batch)  # features of this row
         self.below = torch.zeros_like(self.kept[2:])  # (W, L, h, B), states from the right of the row above
 
-    def catch_up(self, features: torch.Tensor, y: int, x: int) -> None:
+    def catch_up(self, features: torch.Tensor, y: int, x: int, images: slice) -> None:
         for n, layer in enumerate(self.layers):
             hidden, cell = layer.scan(features)
-            self.row[:, n] = columns(features[:, :, y])
+            self.row[:, n, :, images] = columns(features[:, :, y])
             features = layer.outer(features, hidden)
             (left, right), cell = by_row(hidden), by_row(cell[0])
             if y:
-                self.over[1:-1, n], self.below[:, n] = left[y - 1], right[y - 1]
-            self.kept[1:-1, n] = left[y]
+                self.over[1:-1, n, :, images], self.below[:, n, :, images] = left[y - 1], right[y - 1]
+            self.kept[1:-1, n, :, images] = left[y]
             if x:
-                self.cell[n] = cell[y, x - 1]
+                self.cell[n, :, images] = cell[y, x - 1]
         if x:
-            self.left.copy_(self.kept[x])
+            self.left[..., images] = self.kept[x, ..., images]
 
     def hand_up(self, n: int, step: LSTMStep) -> None:
         torch.add(step.hidden, self.below[self.x, n, step.rows], out=step.state)
