@@ -26,7 +26,7 @@ from gradio_client import Client, handle_file
 from PIL import Image, ImageDraw
 
 import hub_models
-from hub_models import public
+from hub_models import hosted, public
 from hub_models.conv_classifier import CIFAR10
 from hub_models.live import live
 
@@ -84,7 +84,7 @@ def tiny_models() -> dict[str, hub_models.HubModel]:
 def load_app(path: Path, monkeypatch: pytest.MonkeyPatch):
     """An app.py as a module, with tiny untrained models in place of the shipped ones."""
     models = tiny_models()
-    monkeypatch.setattr(hub_models, "load", lambda name, map_location: models[name].to(map_location))
+    monkeypatch.setattr(hosted, "load", lambda name, map_location: models[name].to(map_location))
     for name in [name for name in sys.modules if name.partition(".")[0].endswith("_tabs")]:
         monkeypatch.delitem(sys.modules, name)
     spec = importlib.util.spec_from_file_location("app_under_test", path)
