@@ -17,11 +17,14 @@ os.environ |= (
 
 import dataclasses
 import inspect
+import io
+from collections.abc import Iterator
 from typing import NoReturn
 
 import commands
 import pytest
 import torch
+from PIL import Image
 
 from hub_models import (
     MODELS,
@@ -160,6 +163,16 @@ def random_batch(model: HubModel, n: int = 4) -> dict[str, torch.Tensor]:
     if not getattr(model.config, "classes", 0):
         del makers["labels"]
     return {name: makers[name]() for name in inspect.signature(model.forward).parameters if name in makers}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def blank_dashboards() -> Iterator[None]:
+    """Leave out the curves of runs in this process: they take as long as a toy run. Forked commands draw them."""
+    blank = io.BytesIO()
+    Image.new("L", (1, 1)).save(blank, "WEBP")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.train.draw_dashboard", lambda *given: given[-1].write_bytes(blank.getvalue()))
+        yield
 
 
 @pytest.fixture(params=MODELS)

@@ -1,5 +1,6 @@
 """Spaces as the Hub runs them: a folder alone, in an environment of its own requirements, weights by repository id."""
 
+import contextlib
 import json
 import os
 import re
@@ -8,11 +9,13 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import types
 import venv
 from collections.abc import Iterator
-from pathlib import Path
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import commands
@@ -20,6 +23,7 @@ import pytest
 import yaml
 from gradio_client import Client
 from hub import StandIn
+from packaging.requirements import Requirement
 from smoke import connect
 
 from hub_models import hosted, load, shipped
@@ -60,11 +64,28 @@ def python(tmp_path_factory) -> Path:
     """The Python of an environment that has what a Space's requirements bring and nothing else."""
     (wanted,) = {(SPACES / theme / "requirements.txt").read_text() for theme in THEMES}
     folder = tmp_path_factory.mktemp("env")
-    venv.create(folder / "env", with_pip=True)
+    venv.create(folder, with_pip=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    for top in {file.parts[0] for line in wanted.splitlines() for file in files_of(Requirement(line), set())}:
+        with contextlib.suppress(FileExistsError):
+            (packages / top).symlink_to(Path(sysconfig.get_path("purelib"), top))
     (folder / "requirements.txt").write_text(wanted)
-    install = [folder / "env" / "bin" / "pip", "install", "-q", "--no-compile", "-r", folder / "requirements.txt"]
-    subprocess.run(install, check=True)  # Python compiles what the Spaces import, which is far less than all
-    return folder / "env" / "bin" / "python"
+    pip = [folder / "bin" / "pip", "install", "-q", "--no-compile", "-r", folder / "requirements.txt"]
+    subprocess.run(pip, check=True)  # what this environment lacks, which is the package `spaces`
+    return folder / "bin" / "python"
+
+
+def files_of(wanted: Requirement, seen: set[str]) -> Iterator[PurePath]:
+    """Files in this environment of a distribution, with its extras, and of all that it requires."""
+    with contextlib.suppress(PackageNotFoundError):
+        found = distribution(wanted.name)
+        if (key := str(wanted)) not in seen:
+            seen.add(key)
+            yield from (file for file in found.files or () if file.parts[0] not in ("..", "__pycache__"))
+            for requirement in map(Requirement, found.requires or ()):
+                extras = ["", *wanted.extras]
+                if not requirement.marker or any(requirement.marker.evaluate({"extra": extra}) for extra in extras):
+                    yield from files_of(requirement, seen)
 
 
 @pytest.fixture(scope="module")

@@ -53,12 +53,6 @@ def plays(tmp_path_factory) -> Path:
     return write_plays(tmp_path_factory.mktemp("data") / "plays.csv")
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """No curves and no stages, which take longer than a run does."""
-    monkeypatch.setattr(command, "draw_dashboard", lambda history, path: path.write_bytes(b""))
-
-
 # 1. Texts and their splits.
 
 
@@ -491,7 +485,7 @@ def assert_same_run(folder: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize("step", [5, 13])  # in the middle of the first epoch, and of the second
-def test_a_broken_carried_run_resumes_bit_for_bit(step, run, tmp_path, monkeypatch, drawn):
+def test_a_broken_carried_run_resumes_bit_for_bit(step, run, tmp_path, monkeypatch):
     folder, argv = run
     assert json.loads((folder / "train_results.json").read_text())["steps"] == 14
     argv = [*argv, "--output_dir", str(tmp_path / "run")]
@@ -529,7 +523,7 @@ def test_a_run_without_its_state_or_with_other_words_is_refused_and_a_lost_stage
     assert len(written) == 3 and not any(row["name"] == "untrained" for row in written)
 
 
-def test_a_broken_run_in_stages_resumes_bit_for_bit(plays, tmp_path, monkeypatch, drawn):
+def test_a_broken_run_in_stages_resumes_bit_for_bit(plays, tmp_path, monkeypatch):
     argv = [*TOY, "--data", str(plays), "--carry_state", "False", "--window", "2,4,8", "--max_steps", "9"]
     argv += ["--per_device_train_batch_size", "7", "--model.cell", "gru"]
     train([*argv, "--output_dir", str(tmp_path / "whole")])
@@ -542,7 +536,7 @@ def test_a_broken_run_in_stages_resumes_bit_for_bit(plays, tmp_path, monkeypatch
     assert_same_run(tmp_path / "whole", tmp_path / "run")
 
 
-def test_two_processes_carry_as_one(plays, tmp_path, drawn):
+def test_two_processes_carry_as_one(plays, tmp_path):
     argv = [*TOY, *CALM, "--data", str(plays), "--max_steps", "10", "--learning_rate", "0.01"]
     one, two = tmp_path / "one", tmp_path / "two"
     done = run_pair("-m", "training.train", *argv, "--per_device_train_batch_size", "2", "--output_dir", str(two))

@@ -1,0 +1,1 @@
+"""Pictures of runs: their curves, what their models draw, and several runs together."""
