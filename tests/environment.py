@@ -1,6 +1,8 @@
 """The environment of tests and of the smoke test: the data that is at hand, and no proxy for this machine."""
 
+import functools
 import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,3 +45,18 @@ def past_proxies(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     exempt = ",".join(filter(None, [hosts, "localhost", "127.0.0.1"]))
     socks = [k for k, v in environment.items() if k.lower().endswith("_proxy") and v.startswith("socks")]
     return dict.fromkeys(socks, "") | {"no_proxy": exempt, "NO_PROXY": exempt}
+
+
+def sampled(cases: list) -> list:
+    """A third of the cases, which the commit that is tested chooses, so that over time all are tested.
+
+    With SCANLINE_FULL=1, and outside a clone, all of them.
+    """
+    return cases if os.environ.get("SCANLINE_FULL") == "1" or not commit() else cases[int(commit(), 16) % 3 :: 3]
+
+
+@functools.cache
+def commit() -> str:
+    """The commit that is tested; "" outside a clone."""
+    command = ["git", "rev-parse", "HEAD"]
+    return subprocess.run(command, cwd=SAMPLES, capture_output=True, encoding="utf-8").stdout.strip()

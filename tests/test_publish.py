@@ -433,6 +433,7 @@ import contextlib, copy, io, json, logging, os, shutil, ssl, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 ssl.SSLContext.load_verify_locations = lambda self, *files: None  # the stand-in needs none, a client reads them all
+from environment import sampled
 from hub import FAULTS, StandIn
 with StandIn() as hub:
     home, run = Path(sys.argv[2]), Path(sys.argv[3])
@@ -479,21 +480,22 @@ with StandIn() as hub:
         for at in range(count):
             lasting = ("500", "reset", "timeout") if folder == "new" else ("disk-full",)
             passing = sorted(FAULTS) if folder == "new" else sorted(FAULTS)[at % 2 :: 2]  # half of them, in turn
-            for times, kinds in ((1, passing), (1000, lasting)):
-                for kind in kinds:
-                    hub.repos.clear()
-                    if folder == "old":
-                        hub.repos[repo] = copy.deepcopy(kept)
-                    with hub.fault(at, kind, times) as fault:
-                        result = attempt(0.1 if kind == "timeout" else 60)
-                    seen = state()
-                    partial = {name for name in seen if name != ".gitattributes"}
-                    half = bool(partial) and seen != wanted and not (folder == "old" and seen == earlier)
-                    commits = len(hub.repos[repo].commits) if repo in hub.repos else 0
-                    again = attempt()
-                    whole = again == "published" and state() == wanted
-                    case = {"folder": folder, "at": at, "kind": kind, "times": times, "result": result}
-                    told.append(case | {"half": half, "commits": commits, "whole": whole})
+            cases = [(1, kind) for kind in passing] + [(1000, kind) for kind in lasting]
+            first = at % len(cases)
+            for times, kind in sampled(cases[first:] + cases[:first]):
+                hub.repos.clear()
+                if folder == "old":
+                    hub.repos[repo] = copy.deepcopy(kept)
+                with hub.fault(at, kind, times) as fault:
+                    result = attempt(0.1 if kind == "timeout" else 60)
+                seen = state()
+                partial = {name for name in seen if name != ".gitattributes"}
+                half = bool(partial) and seen != wanted and not (folder == "old" and seen == earlier)
+                commits = len(hub.repos[repo].commits) if repo in hub.repos else 0
+                again = attempt()
+                whole = again == "published" and state() == wanted
+                case = {"folder": folder, "at": at, "kind": kind, "times": times, "result": result}
+                told.append(case | {"half": half, "commits": commits, "whole": whole})
     print(json.dumps(told))
 """
 
