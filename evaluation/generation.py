@@ -20,8 +20,8 @@ from evaluation.runner import Measures, advice, command, read_source, spread
 from hub_models import AutoregressiveImageModel, HubModel, locate
 from hub_models.base import fetch, read_recipe
 from hub_models.images import to_sheet
-from training.dashboard import figure_bytes, picture_bytes
 from training.data import ImageData, load_split
+from training.figures.dashboard import figure_bytes, picture_bytes
 
 logger = logging.getLogger(__name__)
 SAMPLES = 16  # whose neighbours are sought

@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 from hub_models.images import to_picture, to_sheet
-from training.dashboard import figure_bytes
+from training.figures.dashboard import figure_bytes
 
 CELL = 8  # images kept of each cell of the confusion matrix
 TILE_COLUMNS = 20  # of the picture that holds them

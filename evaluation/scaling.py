@@ -21,7 +21,7 @@ from hub_models import MODELS
 from hub_models.base import write_bytes, write_json
 from hub_models.causal_conv import CausalConvModel
 from hub_models.environment import prepare_console
-from training.dashboard import figure_bytes
+from training.figures.dashboard import figure_bytes
 from training.machine import hardware, has_bf16
 
 RESULTS, PICTURE = Path(__file__).with_name("scaling.json"), Path(__file__).parents[1] / "docs" / "scaling.png"

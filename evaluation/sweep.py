@@ -34,8 +34,8 @@ from evaluation.table import published
 from hub_models import ConvClassifier, load
 from hub_models.base import read_json, write_json
 from hub_models.environment import prepare_console
-from training.dashboard import save_figure
 from training.data import TEXTS, ImageData, load_split
+from training.figures.dashboard import save_figure
 from training.machine import hardware
 from training.recipes import find
 from training.train import DivergedError, train

@@ -319,37 +319,7 @@ def _settings(recipe: dict, trained: dict) -> dict[str, Any]:
     """The training table: what was set, how long it ran, what validation said."""
     machine, best = recipe["machine"], trained["best_validation"]
     table = {key: recipe["training"].get(key, standard) for key, standard in HEADLINE.items()}
-    if recipe.get("window"):
-        carried = "the state is carried" if recipe["carry_state"] else "shuffled"
-        table["window"] = f"{', then '.join(map(str, recipe['window']))} tokens, {carried}"
-    if recipe.get("clip_value"):
-        table["clipped by value"] = recipe["clip_value"]
-    if recipe.get("muon"):
-        rest = ", AdamW for the rest"
-        if recipe["model"]["model_type"] == "fast_cnn":
-            rest = " (no decay, and a rate of their own, which the curve shows), Nesterov's SGD for the rest"
-        table["optimiser"] = f"Muon for kernels between features{rest}"
-    if recipe["patience"]:
-        table["patience"] = f"{recipe['patience']} validations"
-    if recipe["training"].get("bf16") and recipe["float32_from"] < 1:
-        table["float32 from"] = f"{recipe['float32_from']:.0%} of the steps"
-    augmentations = ["mirrored every other time"] if recipe.get("flip") else []
-    if recipe.get("shift"):
-        augmentations.append(f"shifted by up to {recipe['shift']} pixels")
-    if recipe.get("cutmix"):
-        share = f"{100 * recipe['cutmix']:.3g} % of the batches"
-        augmentations.append(f"in {share} a rectangle, and as much of the label, of another image (CutMix)")
-    if recipe.get("cutout"):
-        others = "in the others " if recipe.get("cutmix") else ""
-        augmentations.append(f"{others}a square of {recipe['cutout']} pixels made grey")
-    if recipe.get("image_sizes"):
-        stages = [(side, len(list(same))) for side, same in itertools.groupby(recipe["image_sizes"])]
-        shares = ", ".join(f"{side} pixels in {count}" for side, count in stages)
-        table["image sizes"] = f"of {len(recipe['image_sizes'])} equal stages {shares}"
-    if augmentations:
-        table["augmentation"] = ", ".join(augmentations)
-    if recipe.get("ema"):
-        table["weights kept"] = f"their average over steps, decay {recipe['ema']}"
+    table |= recipe.get("settings", {})  # of the options, as training described them
     table["steps (epochs)"] = f"{trained['steps']:,} ({trained['epochs']})" + (
         ", stopped early" if trained["stopped_early"] else ""
     )

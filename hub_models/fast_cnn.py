@@ -93,6 +93,7 @@ class FastCNN(ConvClassifier, pipeline_tag="image-classification", tags=["cnn", 
     """Classify a colour image with the convolutional net of the CIFAR-10 speed-runs."""
 
     config_class = FastCNNConfig
+    muon = True
     title = "convolutional classifier of the speed-runs"
     about = (
         "A first layer that whitens 2x2 patches, then three groups of 3x3 convolutions with batch norm and GELU, two "

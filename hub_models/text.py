@@ -181,7 +181,7 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         if not known.all():
             rows, targets = rows[known], targets[known]
         loss = CrossEntropy.apply(rows, targets) if len(rows) else rows.sum()
-        right = None if self.training else (rows.argmax(-1) == targets).sum()
+        right = (rows.detach().argmax(-1) == targets).sum()
         return {"loss": loss, "logits": logits.transpose(0, 1), "state": state, "right": right}
 
     @torch.no_grad()

@@ -17,24 +17,26 @@ from evaluation import bits_per_dim, runner
 from hub_models.images import to_sheet
 from training import train
 from training.data import ImageData, images
-from training.pictures import STAGE
+from training.figures.pictures import STAGE
+from training.tasks import pixels
 
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"}
 SPLITS = {"train": slice(0, 48), "validation": slice(48, 96), "test": slice(96, 144)}
 events = 0
+DRAWN = ("generated", "stage", "stages")
 
 
 def load_split(name: str, split: str, file: str | None = None) -> ImageData:
     """Random pictures of 8x8 pixels in place of a data set's."""
-    pixels = torch.randint(256, (144, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return ImageData(pixels[SPLITS[split]], torch.arange(48) % 10, "0" * 40)
+    found = torch.randint(256, (144, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return ImageData(found[SPLITS[split]], torch.arange(48) % 10, "0" * 40)
 
 
 def draw_nothing() -> None:
     """Let a run write blank pictures in place of its own, which take a second each."""
     blank = to_sheet(torch.zeros(STAGE, 1, 8, 8, dtype=torch.uint8), STAGE)  # a stage's size: one run may have both
-    for name in ("draw_dashboard", "draw_samples", "draw_stage", "draw_stages"):
-        setattr(train, name, lambda *given: blank.save(given[-1]) or "a caption")
+    for module, name in (train, "draw_dashboard"), *((pixels, f"draw_{what}") for what in DRAWN):
+        setattr(module, name, lambda *given: blank.save(given[-1]) or "a caption")
 
 
 def watch(job: dict) -> None:

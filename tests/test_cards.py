@@ -31,10 +31,11 @@ from hub_models.causal_conv import CausalConvModel
 from hub_models.upload import check_card
 from training.arguments import parse
 from training.data import ImageData
+from training.migrate import recorded as recorded_recipe
 from training.publish import SOURCES
 from training.recipe import standards
 from training.recipes import expected, find
-from training.record import RUN_OPTIONS, description
+from training.record import description
 
 UNSHIPPED = HERE / "unshipped"
 FACTS, PICTURE, MISTAKES, TILES, NEIGHBOURS = (name.format("test") for name in (REPORT, *REPORT_PICTURES))
@@ -142,10 +143,9 @@ def test_checkpoints_are_of_their_recipes_or_their_cards_say_what_differs(told):
     """Trained as the recipe says now, machine apart: `bf16` is left out where there is none."""
     recorded, recipe = json.loads((told / "recipe.json").read_text()), find(told.name)
     assert standards(type(recipe.model)) | recorded["model"] == json.loads(recipe.model.to_json_string())
-    then = {field: recorded.get(field, 0) for field in RUN_OPTIONS}
-    now = {field: getattr(recipe, field) for field in RUN_OPTIONS}
-    for field in ("window", "image_sizes"):
-        then[field], now[field] = recorded.get(field, []), list(getattr(recipe, field))
+    now = recipe.options()
+    then = {field: recorded.get(field, [] if isinstance(now[field], list) else 0) for field in now}
+    assert recorded["settings"] == recorded_recipe(recorded).settings()
     argv = shlex.split(recorded["command"].partition(" training.train ")[2])
     now |= description(argv, *parse(argv), ImageData(torch.empty(0), torch.empty(0)))["training"] | {"bf16": None}
     then |= recorded["training"] | {"bf16": None}

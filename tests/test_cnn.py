@@ -30,12 +30,12 @@ def test_the_study_s_parameter_counts_are_exact(recipe, parameters):
 
 @pytest.mark.parametrize(("recipe", "batch"), [("cnn5x32-cifar10-study", 64), ("cnn7x64-cifar10-study", 16)])
 def test_the_study_s_recipes_have_its_settings_and_say_whose_they_are(recipe, batch):
-    _, run, args, config = parse([recipe])
-    report = (args.learning_rate, args.num_train_epochs, args.per_device_train_batch_size, config.dropout)
-    assert report == (1e-3, 20, batch, 0.5) and run.flip
-    notebook = (args.optim, args.weight_decay, args.max_grad_norm, run.shift)
+    found, _, args = parse([recipe])
+    report = (args.learning_rate, args.num_train_epochs, args.per_device_train_batch_size, found.model.dropout)
+    assert report == (1e-3, 20, batch, 0.5) and found.task.flip
+    notebook = (args.optim, args.weight_decay, args.max_grad_norm, found.task.shift)
     assert notebook == ("adamw_torch_fused", 5e-4, 1.0, 4)
-    assert args.lr_scheduler_type == "reduce_lr_on_plateau" and run.patience == 5  # used there; which, is unknown
+    assert args.lr_scheduler_type == "reduce_lr_on_plateau" and found.patience == 5  # used there; which, is unknown
     about = find(recipe).about
     assert "The kind of schedule and the patience are unknown" in about and "dropout 0.1, which is not" in about
 

@@ -16,7 +16,7 @@ from evaluation import bits_per_dim, inpainting
 from evaluation.reference import plain_sampling
 from hub_models import GatedPixelCNN, GatedPixelCNNConfig
 from training.data import ImageData
-from training.pictures import draw_samples, draw_stage, draw_stages
+from training.figures.pictures import draw_generated, draw_stage, draw_stages
 
 CLASSES = 3
 
@@ -164,7 +164,7 @@ def test_its_pictures_and_its_likelihood_are_given_the_classes(conditional, tmp_
         np.asarray(Image.open(tmp_path / name).convert("RGBA")) for name in ("a.png", "b.png", "both.webp")
     )
     assert np.array_equal(both, np.concatenate([early, late])) and (early != late).any()
-    assert "five completions" in draw_samples(conditional, data, tmp_path / "samples.webp")
+    assert "five completions" in draw_generated(conditional, data, tmp_path / "samples.webp")
     with Image.open(tmp_path / "samples.webp") as sheet:
         assert sheet.format == "WEBP"
     args = argparse.Namespace(name="x", batch_size=4)

@@ -20,10 +20,11 @@ from transformers import TrainerCallback, TrainingArguments
 from hub_models import TextModel, load
 from hub_models.base import fingerprint
 from training import train as command
-from training import trainer as trainers
 from training.data import DATASETS, TEXTS, TextData, Windows, describe, load_split, text
 from training.data.text import read_plays
 from training.recipes import RECIPES
+from training.tasks import Language
+from training.tasks.language import cut
 from training.train import train
 from training.trainer import HubTrainer, newest_checkpoint
 
@@ -242,23 +243,23 @@ def test_a_csv_may_have_a_byte_order_mark_short_rows_and_quoted_lines(tmp_path):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["gru128-mnist-predict", "--window", "8"], "--window, --carry_state and --data are for texts"),
-        (["gru128-mnist-predict", "--carry_state", "True"], "--window, --carry_state and --data are for texts"),
-        (["cifar10-fast", "--data", "x.csv"], "--window, --carry_state and --data are for texts"),
-        (["word-lstm-plays", "--flip", "True"], "--flip, --shift, --cutout, --cutmix and --image_sizes are for images"),
-        (["word-lstm-plays", "--shift", "2"], "--flip, --shift, --cutout, --cutmix and --image_sizes are for images"),
+        (["gru128-mnist-predict", "--window", "8"], "there is no option '--window': did you mean '--"),
+        (["gru128-mnist-predict", "--carry_state", "True"], "there is no option '--carry_state': did you mean '--"),
+        (["cifar10-fast", "--data", "x.csv"], "--data is for the plays: leave it out, cifar10 comes from the Hub"),
+        (["word-lstm-plays", "--flip", "True"], "there is no option '--flip'"),
+        (["word-lstm-plays", "--shift", "2"], "there is no option '--shift'"),
         (["char-lstm-shakespeare", "--data", "x.csv"], "--data is for the plays: leave it out, tiny-shakespeare"),
         (["word-lstm-plays", "--data", "nowhere.csv"], "there is no file 'nowhere.csv': give a CSV with the columns"),
         (["word-lstm-plays", "--data", "."], "there is no file '.': give a CSV"),
-        (["word-lstm-plays", "--window", "0"], "--window is '0': give one length"),
+        (["word-lstm-plays", "--window", "0"], "--window is 0: give a number of at least 1"),
         (["word-lstm-plays", "--window", ""], "--window is '': give one length"),
-        (["word-lstm-plays", "--window", "-8"], "--window is '-8': give 64, or stages 8,64"),
-        (["word-lstm-plays", "--window", "8,"], "--window is '8,': give 64, or stages 8,64"),
-        (["word-lstm-plays", "--window", "\u00b2"], "--window is '\u00b2': give 64, or stages 8,64"),
+        (["word-lstm-plays", "--window", "-8"], "'-8' is not a number, or numbers such as"),
+        (["word-lstm-plays", "--window", "8,"], "'8,' is not a number, or numbers such as"),
+        (["word-lstm-plays", "--window", "\u00b2"], "'\u00b2' is not a number, or numbers such as"),
         (["word-lstm-plays-study", "--window", "6,8"], "each a divisor of the last"),
         (["word-lstm-plays", "--window", "4,8"], "--carry_state goes with one --window"),
-        (["word-lstm-plays", "--clip_value", "-1"], "--clip_value is -1.0: give at least 0"),
-        (["word-lstm-plays", "--clip_value", "nan"], "--clip_value is nan: give at least 0"),
+        (["word-lstm-plays", "--clip_value", "-1"], "--clip_value is -1.0: give a number of at least 0"),
+        (["word-lstm-plays", "--clip_value", "nan"], "--clip_value is nan: give a number of at least 0"),
         (["word-lstm-plays", "--limit", "0"], "--limit is 0: give at least 1 image or line"),
         (["word-lstm-plays", "--model.widths", "0"], "a width is 0: give a whole number from 1"),
         (
@@ -329,7 +330,7 @@ def test_without_lanes_no_window_crosses_texts_and_none_is_left_out():
 def test_cut_windows_say_the_same_in_shorter_pieces():
     tokens = torch.arange(39).view(3, 13)
     for window in 1, 2, 3, 4, 6, 12:
-        pieces = trainers.cut(tokens, window)
+        pieces = cut(tokens, window)
         assert pieces.shape == (3 * 12 // window, window + 1)
         for row, whole in zip(pieces.view(3, -1, window + 1), tokens, strict=True):
             assert torch.equal(row[:, 1:].flatten(), whole[1:]) and torch.equal(row[:, 0], whole[:-1:window])
@@ -354,7 +355,8 @@ def trainer_of(model: TextModel, data: Windows, folder: Path, more: dict | None 
     given = {"learning_rate": 0.0, "per_device_train_batch_size": 3, "num_train_epochs": 2, "logging_steps": 1}
     given |= {"use_cpu": True, "report_to": "none", "save_strategy": "no", "disable_tqdm": True}
     args = TrainingArguments(str(folder), remove_unused_columns=False, **given | options)
-    return HubTrainer(model, args, train_dataset=data, eval_dataset=data, **more or {})
+    task = {"task": Language(window=(data.window,), carry_state=bool(data.lanes)), "watch": lambda *_: None}
+    return HubTrainer(model, args, train_dataset=data, eval_dataset=data, **task | (more or {}))
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -393,7 +395,7 @@ def test_without_carrying_each_window_starts_from_nothing_and_stages_cut_it(tmp_
     model = build("char_lstm")
     data = Windows([random_tokens(model, 8 * 18 + 1)], 8)
     seen = Seen(model)
-    trainer = trainer_of(model, data, tmp_path, {"stages": (2, 4, 8)}, num_train_epochs=1)
+    trainer = trainer_of(model, data, tmp_path, {"task": Language(window=(2, 4, 8))}, num_train_epochs=1)
     trainer.train()
     assert [tuple(tokens.shape) for tokens, _, _ in seen.calls] == [(12, 3)] * 2 + [(6, 5)] * 2 + [(3, 9)] * 2
     assert all(state is None for _, state, _ in seen.calls) and trainer.carried is None
@@ -560,7 +562,5 @@ def test_two_processes_carry_as_one(plays, tmp_path):
 
 def test_recipes_of_texts_say_what_a_text_needs():
     for name, recipe in RECIPES.items():
-        is_text = recipe.data in TEXTS
-        assert bool(recipe.window) == is_text and (is_text or not (recipe.carry_state or recipe.clip_value)), name
-        assert all(recipe.window[-1] % length == 0 for length in recipe.window)
-        assert len(recipe.window) <= 1 or not recipe.carry_state
+        assert isinstance(recipe.task, Language) == (recipe.data in TEXTS), name
+        recipe.check()

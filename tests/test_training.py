@@ -21,6 +21,7 @@ from hub_models.config import RENAMED, ModelConfig
 from training.arguments import RunArguments, parse
 from training.data import TEXTS
 from training.recipes import RECIPES
+from training.tasks import Pixels
 from training.train import claim, train
 from training.trainer import HubTrainer, checkpoints, newest_checkpoint
 
@@ -283,25 +284,27 @@ def test_a_checkpoint_cut_short_is_passed_over(run, fault, tmp_path, caplog):
         (["gru128-mnist-predict", *TOY, "--eval_steps", "1", "--save_steps", "4"], "needs its checkpoint"),
         (["gru128-mnist-predict", "--eval_delay", "1"], "would leave out validations"),
         (["gru128-mnist-predict", "--save_only_model", "True"], "nothing that --resume could go on from"),
-        (["gru128-mnist-predict", "--patience", "-1"], "--patience is -1: give at least 0"),
-        (["gru128-mnist-predict", "--float32_from", "1.5"], "--float32_from is 1.5: give a fraction"),
-        (["cifar10-fast", "--ema", "1"], "--ema is 1.0: give a decay"),
-        (["cifar10-fast", "--ema", "-0.1"], "--ema is -0.1: give a decay"),
-        (["cifar10-fast", "--shift", "-1"], "--shift is -1: give 0 to 31 pixels"),
+        (["gru128-mnist-predict", "--patience", "-1"], "--patience is -1: give a number of at least 0"),
+        (["gru128-mnist-predict", "--float32_from", "1.5"], "--float32_from is 1.5: give a number from 0 to 1"),
+        (["cifar10-fast", "--ema", "1"], "--ema is 1.0: give a number of at least 0 and below 1"),
+        (["cifar10-fast", "--ema", "-0.1"], "--ema is -0.1: give a number of at least 0 and below 1"),
+        (["cifar10-fast", "--shift", "-1"], "--shift is -1: give a number of at least 0"),
         (["cifar10-fast", "--shift", "32"], "--shift is 32: give 0 to 31 pixels"),
         (["cifar10-fast", "--cutout", "32"], "--cutout is 32: give 0 to 31 pixels"),
-        (["cifar10-fast", "--cutmix", "1.5"], "--cutmix is 1.5: give a share of the batches, 0 to 1"),
+        (["cifar10-fast", "--cutmix", "1.5"], "--cutmix is 1.5: give a number from 0 to 1"),
         (["cifar10-fast", "--cutmix", "1"], "--cutmix 1 leaves no batch for --cutout"),
-        (["pixelcnn-mnist", "--cutmix", "0.5"], "--cutmix is for convolutional classifiers"),
-        (["pixelcnn-mnist", "--cutout", "4"], "--cutout is for convolutional classifiers"),
-        (["char-lstm-shakespeare", "--cutout", "4"], "--cutout, --cutmix and --image_sizes are for images"),
-        (["char-lstm-shakespeare", "--image_sizes", "32"], "--cutout, --cutmix and --image_sizes are for images"),
-        (["pixelcnn-mnist", "--image_sizes", "28"], "--image_sizes is for convolutional classifiers"),
+        (["pixelcnn-mnist", "--cutmix", "0.5"], "there is no option '--cutmix'"),
+        (["gru128-mnist-classify", "--cutmix", "0.5"], "--cutmix is for convolutional classifiers"),
+        (["gru128-mnist-classify", "--cutout", "4"], "--cutout is for convolutional classifiers"),
+        (["char-lstm-shakespeare", "--cutout", "4"], "there is no option '--cutout'"),
+        (["char-lstm-shakespeare", "--image_size", "32"], "there is no option '--image_size'"),
+        (["gru128-mnist-classify", "--image_sizes", "28"], "--image_sizes is for convolutional classifiers"),
         (["cifar10-fast", "--image_sizes", "8,32"], "--image_sizes is '8,32': give sides of 9 to 32, the last that"),
         (["cifar10-fast", "--image_sizes", "48,32"], "--image_sizes is '48,32': give sides of 9 to 32, the last that"),
         (["cifar10-fast", "--image_sizes", "20,24"], "--image_sizes is '20,24': give sides of 9 to 32, the last that"),
-        (["cifar10-fast", "--image_sizes", "20,x"], "--image_sizes is '20,x': give stages 20,24,32"),
+        (["cifar10-fast", "--image_sizes", "20,x"], "'20,x' is not a number, or numbers such as 20,24,32"),
         (["cnn7x64-cifar10", "--image_sizes", "7,32"], "give sides of 8 to 32"),
+        (["gru128-mnist-predict", "--muon", "True"], "--muon does not suit a pixel_predictor: leave it out"),
         (["row-lstm-mnist", "--torch_compile", "True"], "the steps of row_lstm, for minutes"),
         (["row-lstm-mnist", "--torch_compile_mode", "default"], "the steps of row_lstm, for minutes"),
         (["diagonal-bilstm-mnist", "--torch_compile_backend", "eager"], "steps of diagonal_bilstm, for"),
@@ -323,9 +326,9 @@ def test_a_wrong_command_line_gets_one_sentence(argv, message, tmp_path):
 
 def test_a_plateau_is_where_accuracy_rises_or_loss_falls_no_more():
     schedule = ["--lr_scheduler_type", "reduce_lr_on_plateau", "--lr_scheduler_kwargs"]
-    *_, args, _ = parse(["cnn5x32-cifar10-study", *schedule, '{"factor": 0.5}'])
+    *_, args = parse(["cnn5x32-cifar10-study", *schedule, '{"factor": 0.5}'])
     assert args.lr_scheduler_kwargs == {"mode": "max", "factor": 0.5}
-    *_, args, _ = parse(["cnn5x32-cifar10-study", *schedule, '{"factor": 0.5}', "--metric_for_best_model", "loss"])
+    *_, args = parse(["cnn5x32-cifar10-study", *schedule, '{"factor": 0.5}', "--metric_for_best_model", "loss"])
     assert args.lr_scheduler_kwargs == {"factor": 0.5}  # "min" is PyTorch's own
 
 
@@ -431,7 +434,8 @@ def test_only_the_first_process_writes_checkpoints(run, tmp_path):
     """Trainer calls `_save` in each; two writers of one file lose it now and then."""
     folder, _ = run
     model = load(folder)
-    trainer = HubTrainer(model, TrainingArguments(str(tmp_path), use_cpu=True))
+    args = TrainingArguments(str(tmp_path), use_cpu=True)
+    trainer = HubTrainer(model, args, task=Pixels(), watch=lambda *_: None)
     for writer in False, True:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(TrainingArguments, "should_save", property(lambda _, writer=writer: writer))
@@ -468,7 +472,8 @@ def shrunk(config: ModelConfig) -> ModelConfig:
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_every_recipe_builds_at_full_size_and_takes_a_step_at_toy_size(name):
-    recipe, _, args, config = parse([name, "--use_cpu", "True"])
+    recipe, _, args = parse([name, "--use_cpu", "True"])
+    config = recipe.model
     with torch.device("meta"):
         full = MODELS[config.model_type](config)
     folder = next((p for p in (PRETRAINED / name, UNSHIPPED / name) if p.is_dir()), None)
@@ -478,7 +483,7 @@ def test_every_recipe_builds_at_full_size_and_takes_a_step_at_toy_size(name):
     torch.manual_seed(0)
     model = MODELS[config.model_type](shrunk(config))
     if isinstance(model, TextModel):
-        assert recipe.window and recipe.data in TEXTS
+        assert recipe.task.window and recipe.data in TEXTS
         batch = {"tokens": torch.randint(20, (1, 4))}
     else:
         count = 2 if hasattr(model, "predict") else 1  # batch norm wants two

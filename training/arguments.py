@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from transformers import HfArgumentParser, TrainingArguments
 
-from hub_models import MODELS, AutoregressiveImageModel, ConvClassifier, DiagonalBiLSTM, FastCNN, RowLSTM, TextModel
-from hub_models.causal_conv import CausalConvModel
-from hub_models.config import RENAMED, ModelConfig, nearest
+from hub_models import MODELS, DiagonalBiLSTM, RowLSTM
+from hub_models.config import RENAMED, nearest
 from training.machine import has_bf16
+from training.options import add_options, flag
 from training.recipe import Recipe
 from training.recipes import RECIPES, expected, find
 
@@ -40,44 +40,10 @@ class RunArguments:
         default=None, metadata={"help": "use the first N images, or lines of text, of each split"}
     )
     data: str | None = dataclasses.field(default=None, metadata={"help": "a CSV of the plays, instead of Kaggle's"})
-    patience: int = dataclasses.field(default=0, metadata={"help": "validations without improvement; 0: never stop"})
-    float32_from: float = dataclasses.field(default=1.0, metadata={"help": "fraction of steps after which bf16 ends"})
-    flip: bool = dataclasses.field(default=False, metadata={"help": "mirror training images every other time"})
-    shift: int = dataclasses.field(default=0, metadata={"help": "shift training images by up to so many pixels"})
-    cutout: int = dataclasses.field(default=0, metadata={"help": "make a square of training images grey: its side"})
-    cutmix: float = dataclasses.field(default=0.0, metadata={"help": "share of batches with rectangles of others"})
-    image_sizes: str = dataclasses.field(
-        default="", metadata={"help": "of training images: stages 20,24,32; empty: whole"}
-    )
-    ema: float = dataclasses.field(default=0.0, metadata={"help": "decay of the weights' running average; 0: none"})
-    window: str = dataclasses.field(default="", metadata={"help": "tokens of a text's windows: 64, or stages 8,64"})
-    carry_state: bool = dataclasses.field(default=False, metadata={"help": "carry a text's state from batch to batch"})
-    clip_value: float = dataclasses.field(default=0.0, metadata={"help": "cut the gradient's components off; 0: never"})
-    muon: bool = dataclasses.field(
-        default=False, metadata={"help": "step convolutions by Muon, in FastCNN at its own rate"}
-    )
-    store_fp16: bool = dataclasses.field(default=False, metadata={"help": "store the weights in float16"})
-
-    @property
-    def windows(self) -> tuple[int, ...]:
-        """`window` as numbers; none where it is empty."""
-        return _stages("window", self.window, "64, or stages 8,64")
-
-    @property
-    def stages(self) -> tuple[int, ...]:
-        """`image_sizes` as numbers; none where it is empty."""
-        return _stages("image_sizes", self.image_sizes, "stages 20,24,32")
 
 
-def _stages(name: str, text: str, example: str) -> tuple[int, ...]:
-    parts = text.split(",") if text else []
-    if not all(part.isdecimal() for part in parts):
-        raise ValueError(f"--{name} is {text!r}: give {example}")
-    return tuple(map(int, parts))
-
-
-def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, TrainingArguments, ModelConfig]:
-    """Command line -> recipe, run arguments, training arguments and model config.
+def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, TrainingArguments]:
+    """Read a command line: the recipe with its changed options and model, the run's and Trainer's arguments.
 
     Asked for help, or for nothing, it prints `about` and the recipes with their results, and ends.
 
@@ -96,23 +62,18 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
     parser = HfArgumentParser((RunArguments, TrainingArguments), usage=usage, allow_abbrev=False, exit_on_error=False)
     for field in dataclasses.fields(recipe.model):
         if field.name != "model_type":
-            kind = {bool: _flag, tuple: _list}.get(field.type, field.type)
+            kind = {bool: flag, tuple: _list}.get(field.type, field.type)
             parser.add_argument(f"--model.{field.name}", type=kind, default=getattr(recipe.model, field.name))
-    own = {
-        field.name: getattr(recipe, field.name)
-        for field in dataclasses.fields(RunArguments)
-        if hasattr(recipe, field.name) and field.name != "data"  # the option is a file
-    } | {name: ",".join(map(str, getattr(recipe, name))) for name in ("window", "image_sizes")}
-    parser.set_defaults(output_dir=str(Path("runs", name)), **own)
+    add_options(parser, recipe)
+    add_options(parser, recipe.task)
+    parser.set_defaults(output_dir=str(Path("runs", name)))
     parser.set_defaults(**COMMON | recipe.training)
     parser.set_defaults(bf16=recipe.training.get("bf16", False) and has_bf16())
     try:
         namespace, unknown = parser.parse_known_args(rest)
     except argparse.ArgumentError as error:
         raise ValueError(f"{error}: `{command} --help` lists all fields") from error
-    options = [
-        option for action in parser._actions for option in action.option_strings if "_" in option or "." in option
-    ]
+    options = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
     if unknown:
         prefix, name = re.fullmatch(r"(--model\.|--|)(.*)", unknown[0], re.S).groups()
         advice = f"it is {prefix}{RENAMED[name]} now" if name in RENAMED else nearest(unknown[0], options)
@@ -123,7 +84,7 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
     if given["lr_scheduler_type"] != schedule and own_kwargs:
         given["lr_scheduler_kwargs"] = None  # the recipe's are for its own schedule
     model = {key.removeprefix("model."): value for key, value in given.items() if key.startswith("model.")}
-    config = dataclasses.replace(recipe.model, **model)
+    recipe = dataclasses.replace(recipe.with_options(given), model=dataclasses.replace(recipe.model, **model))
     run = RunArguments(**{field.name: given[field.name] for field in dataclasses.fields(RunArguments)})
     if given["label_smoothing_factor"]:
         raise ValueError(
@@ -132,10 +93,10 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
     if given["neftune_noise_alpha"]:
         raise ValueError("--neftune_noise_alpha is for transformers' own models: leave it out")
     metric = (given["metric_for_best_model"] or "loss").removeprefix("eval_")
-    measured = ["loss"] if issubclass(MODELS[config.model_type], AutoregressiveImageModel) else ["loss", "accuracy"]
-    if metric not in measured:
+    if metric not in recipe.task.metrics:
         raise ValueError(
-            f"--metric_for_best_model is {metric!r}: validations of a {config.model_type} give {' and '.join(measured)}"
+            f"--metric_for_best_model is {metric!r}: validations of a {recipe.model.model_type} give "
+            f"{' and '.join(recipe.task.metrics)}"
         )
     if given["eval_delay"]:
         raise ValueError("--eval_delay would leave out validations, from which the best is kept: leave it out")
@@ -147,15 +108,7 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
         raise ValueError("fp16 training is not offered: use --bf16 True, which needs no loss scaling")
     if run.limit is not None and not run.limit > 0:
         raise ValueError(f"--limit is {run.limit}: give at least 1 image or line")
-    if not run.patience >= 0:
-        raise ValueError(f"--patience is {run.patience}: give at least 0")
-    if not 0 <= run.float32_from <= 1:
-        raise ValueError(f"--float32_from is {run.float32_from}: give a fraction of the steps, 0 to 1")
-    if not 0 <= run.ema < 1:
-        raise ValueError(f"--ema is {run.ema}: give a decay of at least 0 and below 1")
-    if not run.clip_value >= 0:
-        raise ValueError(f"--clip_value is {run.clip_value}: give at least 0")
-    _check_kind(run, config)
+    recipe.check()
     if run.resume and run.overwrite:
         raise ValueError("--resume and --overwrite exclude each other: give one")
     told = (
@@ -167,7 +120,7 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
     if not (same and (by_epoch or given["save_steps"] == (given["eval_steps"] or given["logging_steps"]))):
         raise ValueError(told)
     alone = not given["optim_args"] and given["optim"] == TrainingArguments.optim
-    if not alone and run.muon:
+    if not alone and recipe.muon:
         raise ValueError("--muon brings its own optimiser: leave out --optim and --optim_args")
     for size in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
         if not given[size] >= 1:
@@ -181,63 +134,13 @@ def parse(argv: list[str], about: str = "") -> tuple[Recipe, RunArguments, Train
     args = TrainingArguments(**{f.name: given[f.name] for f in dataclasses.fields(TrainingArguments) if f.init})
     if args.lr_scheduler_type == "reduce_lr_on_plateau" and args.greater_is_better:
         args.lr_scheduler_kwargs = {"mode": "max"} | (args.lr_scheduler_kwargs or {})  # PyTorch's is for losses
-    scanned = issubclass(MODELS[config.model_type], (RowLSTM, DiagonalBiLSTM))
+    scanned = issubclass(MODELS[recipe.model.model_type], (RowLSTM, DiagonalBiLSTM))
     if scanned and args.torch_compile:
         raise ValueError(
-            f"--torch_compile would unroll all the steps of {config.model_type}, for minutes and more: leave it out"
-        )  # its other options set it, too
-    return recipe, run, args, config
-
-
-def _check_kind(run: RunArguments, config: ModelConfig) -> None:
-    """Refuse what is for images of a text model, and the other way round; Muon where there are no features."""
-    fits = not run.muon or issubclass(MODELS[config.model_type], (CausalConvModel, FastCNN))
-    if not fits:
-        raise ValueError(
-            f"--muon is for the PixelRNN family and the net of the speed-runs, {config.model_type} is none: leave it "
+            f"--torch_compile would unroll all the steps of {recipe.model.model_type}, for minutes and more: leave it "
             "out"
-        )
-    if not issubclass(MODELS[config.model_type], TextModel):
-        side = min(config.height, config.width)
-        if not 0 <= run.shift < side:
-            raise ValueError(f"--shift is {run.shift}: give 0 to {side - 1} pixels")
-        convolutional = issubclass(MODELS[config.model_type], ConvClassifier)
-        if not convolutional and run.cutout:
-            raise ValueError("--cutout is for convolutional classifiers: leave it out")
-        if not 0 <= run.cutout < side:
-            raise ValueError(f"--cutout is {run.cutout}: give 0 to {side - 1} pixels")
-        if not convolutional and run.cutmix:
-            raise ValueError("--cutmix is for convolutional classifiers: leave it out")
-        if not 0 <= run.cutmix <= 1:
-            raise ValueError(f"--cutmix is {run.cutmix}: give a share of the batches, 0 to 1")
-        if not run.cutmix < 1 and run.cutout:
-            raise ValueError("--cutmix 1 leaves no batch for --cutout: give --cutout 0, or a smaller share")
-        if not convolutional and run.stages:
-            raise ValueError("--image_sizes is for convolutional classifiers: leave it out")
-        if run.stages:
-            least, own = config.least, run.stages[-1] == config.height == config.width
-            if not (own and least <= min(run.stages) and (max(run.stages) <= side)):
-                raise ValueError(
-                    f"--image_sizes is {run.image_sizes!r}: give sides of {least} to {side}, the last that of the "
-                    "square images"
-                )
-        if run.window or run.carry_state or run.data:
-            raise ValueError("--window, --carry_state and --data are for texts")
-        return
-    if run.flip or run.shift or run.cutout or run.cutmix or run.stages:
-        raise ValueError("--flip, --shift, --cutout, --cutmix and --image_sizes are for images: leave them out")
-    wanted = "give one length, or several, each a divisor of the last"
-    fits = run.windows and all(length >= 1 and run.windows[-1] % length == 0 for length in run.windows)
-    if not fits:
-        raise ValueError(f"--window is {run.window!r}: {wanted}")
-    if len(run.windows) != 1 and run.carry_state:
-        raise ValueError("--carry_state goes with one --window: for stages of several give --carry_state False")
-
-
-def _flag(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError(f"{text!r} is neither true nor false")
-    return text.lower() == "true"
+        )  # its other options set it, too
+    return recipe, run, args
 
 
 def _list(text: str) -> list:

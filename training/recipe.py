@@ -1,9 +1,13 @@
 """A recipe: everything that decides a training run, as a typed value."""
 
-from dataclasses import dataclass, fields
+import dataclasses
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
+from hub_models import MODELS, HubModel
 from hub_models.config import ModelConfig
+from training.options import card_rows, check_bounds, option, options_of, values_of
+from training.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -15,46 +19,79 @@ class Recipe:
         model: the model's config.
         data: a key of `training.data.DATASETS`.
         training: fields of `transformers.TrainingArguments` that differ from its defaults.
-        patience: validations without improvement before training stops; 0 never stops.
-        float32_from: with bf16, the fraction of the steps after which training goes on in float32, so that the weights
-            settle for the arithmetic that they are evaluated in; with --torch_compile Trainer allows a GPU TF32 in it.
-            1 is never.
-        flip: training images are mirrored left to right, every second time each is seen.
-        shift: training images are shifted at random by up to so many pixels.
-        cutout: side of a square of each training image that is made grey, the mean colour, in the batches that `cutmix`
-            leaves; 0 for none.
-        cutmix: the share of batches in which a rectangle of each image, and as much of its label, is another's instead.
-        image_sizes: of classifiers, the sides of training images in pixels, for stages of equal length, small images
-            first, the last their own; none for their own all along.
-        ema: decay of the exponential average of the weights over steps that is evaluated and kept; 0 keeps the last.
-        window: of texts, the tokens of a training window; several for stages of equal length, short windows first, each
-            a divisor of the last.
-        carry_state: of texts, the windows of a batch go on where the last batch's ended and take over the state; else
-            they are shuffled, and each starts from nothing.
-        clip_value: each component of the gradient is cut off at this; 0 never.
-        muon: the kernels of convolutions step by Muon, all else by AdamW, or as the model has it.
-        store_fp16: store the weights in float16, the last step before evaluation.
+        task: the kind of training, with its options; the options below are those that every kind has.
     """
 
     about: str
     model: ModelConfig
     data: str
     training: dict[str, Any]
-    patience: int = 0
-    float32_from: float = 1.0
-    flip: bool = False
-    shift: int = 0
-    cutout: int = 0
-    cutmix: float = 0.0
-    image_sizes: tuple[int, ...] = ()
-    ema: float = 0.0
-    window: tuple[int, ...] = ()
-    carry_state: bool = False
-    clip_value: float = 0.0
-    muon: bool = False
-    store_fp16: bool = False
+    task: Task
+    patience: int = option(
+        0,
+        "validations without improvement before training stops; 0: never",
+        low=0,
+        row="patience",
+        card="{} validations",
+    )
+    float32_from: float = option(
+        1.0,
+        "with bf16, the fraction of the steps after which training goes on in float32, so that the weights settle for "
+        "the arithmetic that they are evaluated in; 1: never",
+        low=0,
+        high=1,
+        row="float32 from",
+        card="{:.0%} of the steps",
+    )
+    ema: float = option(
+        0.0,
+        "decay of the exponential average of the weights over steps that is evaluated and kept; 0 keeps the last",
+        low=0,
+        below=1,
+        row="weights kept",
+        card="their average over steps, decay {}",
+    )
+    clip_value: float = option(
+        0.0, "cut each component of the gradient off at this; 0: never", low=0, row="clipped by value"
+    )
+    muon: bool = option(False, "step the kernels of convolutions by Muon, and all else as without it")
+    store_fp16: bool = option(False, "store the weights in float16, before they are evaluated")
+
+    def check(self) -> None:
+        """Refuse options that are out of bounds, or that do not suit the model or each other.
+
+        Raises:
+            ValueError: with the option and what to give.
+        """
+        check_bounds(self)
+        kind = MODELS[self.model.model_type]
+        if not issubclass(kind, self.task.models):
+            raise ValueError(
+                f"a {self.model.model_type} is not trained by {type(self.task).__name__}: change the recipe"
+            )
+        if self.muon and not kind.muon:
+            raise ValueError(f"--muon does not suit a {self.model.model_type}: leave it out")
+        self.task.check(self.model)
+
+    def options(self) -> dict[str, Any]:
+        """All options, the task's too, as `recipe.json` holds them."""
+        return values_of(self) | values_of(self.task)
+
+    def settings(self) -> dict[str, str]:
+        """The rows that the options fill in the training table of the card."""
+        own_groups = MODELS[self.model.model_type].parameter_groups is not HubModel.parameter_groups
+        rest = "Nesterov's SGD" if own_groups else "AdamW"
+        muon = {"optimiser": f"Muon for kernels between features, {rest} for the rest"} if self.muon else {}
+        return card_rows(self.task) | muon | card_rows(self)
+
+    def with_options(self, given: dict[str, Any]) -> "Recipe":
+        """The recipe with other values of some of its options and its task's."""
+        task = {field.name: given[field.name] for field in options_of(self.task) if field.name in given}
+        own = {field.name: given[field.name] for field in options_of(self) if field.name in given}
+        return dataclasses.replace(self, **own, task=dataclasses.replace(self.task, **task))
 
 
 def standards(kind: type) -> dict[str, Any]:
-    """What a run older than a field of this dataclass, a Recipe or a config, had of it, as JSON tells it."""
-    return {f.name: list(f.default) if isinstance(f.default, tuple) else f.default for f in fields(kind)}
+    """What a run older than a field of this dataclass had of it, as JSON holds it."""
+    found = {field.name: field.default for field in fields(kind) if field.default is not MISSING}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}

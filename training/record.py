@@ -1,15 +1,14 @@
 """What `recipe.json` holds of a run: all that decides its weights, and nothing of the machine or the user."""
 
-import dataclasses
 import json
 import os
 import platform
 import shlex
+from collections.abc import Collection
 from importlib.metadata import version
 
 from transformers import TrainingArguments
 
-from hub_models.config import ModelConfig
 from hub_models.privacy import find_in_json, without_place
 from training.arguments import RunArguments
 from training.data import ImageData, TextData, describe
@@ -35,29 +34,16 @@ DECISIVE = {
     *("save_strategy", "save_steps", "save_only_model", "save_total_limit", "load_best_model_at_end"),
     *("metric_for_best_model", "greater_is_better"),
 }
-# A run's own options that decide its weights; `image_sizes` and `window` are recorded as lists.
-RUN_OPTIONS = (
-    "patience",
-    "float32_from",
-    "flip",
-    "shift",
-    "cutout",
-    "cutmix",
-    "ema",
-    "carry_state",
-    "clip_value",
-    "muon",
-    "store_fp16",
-)
 
 
-def recorded_options(words: list[str]) -> list[str]:
+def recorded_options(words: list[str], options: Collection[str]) -> list[str]:
     """The options of a training command that decide the weights, as they were given; of a file its name alone.
 
     Args:
         words: the command line after the recipe's name, `--option value` or `--option=value`.
+        options: names of the recipe's and its task's options.
     """
-    known = DECISIVE | {field.name for field in dataclasses.fields(RunArguments)} - {"resume", "overwrite"}
+    known = DECISIVE | {*options, "limit", "data"}
     kept, keep = [], False
     for word in words:
         option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
@@ -74,7 +60,6 @@ def description(
     recipe: Recipe,
     run: RunArguments,
     args: TrainingArguments,
-    config: ModelConfig,
     validation: ImageData | TextData,
 ) -> dict:
     """All that decides the run's weights, as recipe.json holds it, and the command line that says it.
@@ -85,19 +70,18 @@ def description(
     standard = TrainingArguments(output_dir=args.output_dir, use_cpu=args.use_cpu).to_dict()
     chosen = {k: v for k, v in args.to_dict().items() if v != standard[k] and k in DECISIVE}
     chosen = {k: without_place(v) if isinstance(v, str) else v for k, v in chosen.items()}
-    command = shlex.join([argv[0], *recorded_options(argv[1:])])
+    command = shlex.join([argv[0], *recorded_options(argv[1:], recipe.options())])
     described = {
         "recipe": argv[0],
         "command": f"{launcher(args.world_size)} training.train {command}",
         "about": recipe.about,
-        "model": json.loads(config.to_json_string()),  # with JSON's lists
+        "model": json.loads(recipe.model.to_json_string()),  # with JSON's lists
         "data": describe(recipe.data, validation)
         | ({"file": without_place(run.data)} if run.data else {})
         | {"revision": validation.revision, "limit": run.limit},
         "training": chosen | {"seed": args.seed},
-        **{name: getattr(run, name) for name in RUN_OPTIONS},
-        "image_sizes": list(run.stages),
-        "window": list(run.windows),
+        **recipe.options(),
+        "settings": recipe.settings(),
         "processes": args.world_size,
         "machine": {
             "hardware": hardware(args.device, args.world_size),

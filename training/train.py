@@ -22,24 +22,22 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from tokenizers import Tokenizer
 from transformers import EarlyStoppingCallback, TrainerState, TrainingArguments, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from hub_models import MODELS, AutoregressiveImageModel, HubModel, TextModel
-from hub_models.base import WEIGHTS, read_recipe, read_text, read_weights, write_json, write_text
+from hub_models import HubModel
+from hub_models.base import WEIGHTS, read_recipe, read_weights, write_json
 from hub_models.card import RUN_PICTURES, write_card
-from hub_models.config import ModelConfig
 from hub_models.environment import prepare_console
-from hub_models.text import TOKENIZER
 from training.arguments import RunArguments, parse
-from training.dashboard import draw_dashboard, write_history
-from training.data import ImageData, TextData, Windows, load_split
+from training.data import ImageData, TextData, load_split
+from training.figures.dashboard import draw_dashboard, write_history
 from training.machine import LOCK, end_processes, keep_memory, locked
-from training.pictures import draw_samples, draw_stage, draw_stages
 from training.recipe import Recipe, standards
+from training.recipes import find
 from training.record import DECISIVE, description
+from training.tasks import Task
 from training.trainer import HubTrainer, best_of, checkpoints, is_complete, newest_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -67,10 +65,11 @@ def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
             complete = False
         if not complete:
             raise ValueError(f"{recorded} is damaged: begin anew with --overwrite")
-        config = standards(MODELS[wanted["model"]["model_type"]].config_class)
-        before = standards(Recipe) | before | {"model": config | before["model"]}
+        recipe = find(wanted["recipe"])
+        options, config = (standards(type(part)) for part in (recipe.task, recipe.model))
+        before = standards(Recipe) | options | before | {"model": config | before["model"]}
         before["training"] = {k: v for k, v in before["training"].items() if k in DECISIVE}  # older runs recorded all
-        decisive = [key for key in wanted if key not in ("about", "command", "machine")]
+        decisive = [key for key in wanted if key not in ("about", "command", "machine", "settings")]
         changed = [line for k in decisive for line in _differences(k, before.get(k), wanted[k])]
         told = f"the recipe has changed since {folder} began: {'; '.join(changed)}"
         if changed:
@@ -158,25 +157,21 @@ def _differences(key: str, then: Any, now: Any) -> list[str]:
     return [] if then == now else [f"{key} was {then!r} and is {now!r}"]
 
 
-def accuracy(prediction) -> dict[str, float]:
-    """transformers.EvalPrediction of a classifier -> share of right answers."""
-    return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids).mean())}
+def watch(task: Task, folder: Path, model: HubModel, step: int) -> None:
+    """Keep what a model draws at a step of its run."""
+    if task.stage_suffix:
+        (folder / "stages").mkdir(exist_ok=True)
+        task.watch(model, stage_file(task, folder, step))
 
 
-def watch(folder: Path, model: HubModel, step: int) -> None:
-    """Keep samples of a model as it is at a step of its run."""
-    (folder / "stages").mkdir(exist_ok=True)
-    if isinstance(model, TextModel):
-        noise = torch.Generator().manual_seed(0)
-        text = "".join(model.generate(max_tokens=WRITTEN, generator=noise))
-        write_text(folder / "stages" / f"{step}.txt", text)
-    else:
-        draw_stage(model, folder / "stages" / f"{step}.png")
+def stage_file(task: Task, folder: Path, step: int) -> Path:
+    """Where a run keeps what its model draws at a step."""
+    return folder / "stages" / f"{step}{task.stage_suffix}"
 
 
 def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData | TextData, store_fp16: bool) -> None:
     """Write what is published. All is made aside and then moved, the weights last: without them it is no checkpoint."""
-    state = trainer.state
+    state, task = trainer.state, trainer.task
     told = "no validation gave a finite figure: the run diverged; lower --learning_rate and begin anew with --overwrite"
     if not state.best_global_step:
         raise DivergedError(told)
@@ -191,8 +186,8 @@ def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData |
         model.load_state_dict({k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()})
     aside = folder / ".writing"
     aside.mkdir()
-    history = write_history(state.log_history, aside / "history.csv")
-    kept = ("epoch", "step", "eval_loss", "eval_accuracy")
+    history = write_history(state.log_history, task.metrics, aside / "history.csv")
+    kept = ("epoch", "step", *(f"eval_{metric}" for metric in task.metrics))
     results = {
         "parameters": sum(p.numel() for p in model.parameters()),
         "steps": state.global_step,
@@ -201,19 +196,13 @@ def finish(folder: Path, model: HubModel, trainer: HubTrainer, data: ImageData |
         "best_validation": {key: chosen[key] for key in kept if key in chosen},
         "minutes": round(sum(v["minutes"] for v in validations), 2),
         "peak_memory_mib": round(max(v["peak_memory_mib"] for v in validations)),
-        "samples": draw_samples(model, data, aside / "samples.webp"),
     }
     seen = [("untrained", 0), *((f"after epoch {v['epoch']:.3g}", v["step"]) for v in validations)]
-    kind = "txt" if isinstance(model, TextModel) else "png"
-    rows = [(name, folder / "stages" / f"{step}.{kind}") for name, step in seen]
-    rows = [(name, path) for name, path in rows if path.exists()]  # those that nobody has thrown away
-    if isinstance(model, AutoregressiveImageModel):
-        results["stages"] = draw_stages(model, rows, aside / "stages.webp") if rows else ""
-    elif isinstance(model, TextModel):
-        rows = rows[:2] + rows[2:][-1:]
-        results["written"] = [{"name": name, "text": read_text(path)} for name, path in rows]
+    stages = [(name, stage_file(task, folder, step)) for name, step in seen]
+    stages = [(name, file) for name, file in stages if file.is_file()]  # those that nobody has thrown away
+    results |= task.samples(model, data, aside) | task.stages(model, stages, aside)
     write_json(aside / "train_results.json", results)
-    draw_dashboard(history, aside / "curves.webp")
+    draw_dashboard(history, task, aside / "curves.webp")
     (model.half() if store_fp16 else model).save_pretrained(aside)
     for path in sorted(aside.iterdir(), key=lambda p: p.name == "model.safetensors"):
         os.replace(path, folder / path.name)
@@ -242,7 +231,7 @@ def check_batches(model: HubModel, args: TrainingArguments, count: int, what: st
         )
     if args.activation_checkpointing and not hasattr(model, "activation_checkpointing_enable"):
         raise ValueError(f"{type(model).__name__} offers no activation checkpointing: leave it out")
-    if not hasattr(model, "parameter_groups"):
+    if not model.parameter_groups(args.learning_rate, args.weight_decay, False):
         return
     for field in dataclasses.fields(TrainingArguments):
         if field.name.startswith(("optim", "adam_")) and getattr(args, field.name) != field.default:
@@ -251,101 +240,56 @@ def check_batches(model: HubModel, args: TrainingArguments, count: int, what: st
             )
 
 
-def prepare_images(config: ModelConfig, splits: dict[str, ImageData], args: TrainingArguments) -> HubModel:
-    """The model of a config, fit for these images.
-
-    Raises:
-        ValueError: they do not fit it.
-    """
-    model = MODELS[config.model_type](config)
-    found = tuple(splits["train"].images.shape[1:])
-    if found != model.shape:
-        raise ValueError(
-            f"the images are {found} (C, H, W) and the model's {model.shape}: change --model.channels, height or width"
-        )
-    if hasattr(model, "prepare"):  # what it takes from the training images before it is trained
-        model.prepare(splits["train"].images)
-    check_batches(model, args, len(splits["train"]))
-    for data in splits.values():
-        data.check_labels(getattr(config, "classes", 0) or None)  # 0: a generator that takes no label
-    return model
-
-
-def prepare_text(
-    config: ModelConfig, splits: dict[str, TextData], run: RunArguments, args: TrainingArguments
-) -> tuple[TextModel, dict[str, Windows]]:
-    """The model of a config with a tokenizer of the training text, and both splits as windows.
-
-    Raises:
-        ValueError: the text is too short, or an option is not for this model.
-    """
-    model = MODELS[config.model_type].fitted(config, splits["train"].texts)
-    batches = {"train": args.train_batch_size * args.world_size, "validation": args.eval_batch_size}
-    tokens = {split: [model.encode(text) for text in data.texts] for split, data in splits.items()}
-    lanes = {split: batch if run.carry_state else 0 for split, batch in batches.items()}
-    windows = {split: Windows(tokens[split], run.windows[-1], lanes[split], f"{split} text") for split in splits}
-    check_batches(model, args, len(windows["train"]), "windows")
-    return model, windows
-
-
 def train(argv: list[str]) -> Path:
     """Train the recipe that a command line asks for, and return its run folder.
 
     Raises:
         ValueError, FileNotFoundError: with one sentence on what is wrong; no run that was there is lost.
     """
-    recipe, run, args, config = parse(argv, __doc__)
+    recipe, run, args = parse(argv, __doc__)
+    task = recipe.task
     args._n_gpu = min(args.n_gpu, 1)  # several GPUs: one process each, by torchrun; Trainer would take DataParallel
     splits = {split: load_split(recipe.data, split, run.data).first(run.limit) for split in ("train", "validation")}
     set_seed(args.seed)
-    if issubclass(MODELS[config.model_type], TextModel):
-        model, sets = prepare_text(config, splits, run, args)
-        config = model.config
-    else:
-        model, sets = prepare_images(config, splits, args), splits
+    model, sets = task.prepare(recipe.model, splits, args)
+    check_batches(model, args, len(sets["train"]), task.examples)
+    recipe = dataclasses.replace(
+        recipe, model=model.config
+    )  # a text may have fewer tokens than the recipe has room for
     folder = Path(args.output_dir)
     begun = folder.exists() or is_aside(folder)
     if not begun and run.resume:
         raise ValueError(f"{folder} holds no run to resume: leave out --resume")
-    wanted = description(argv, recipe, run, args, config, splits["validation"])
+    wanted = description(argv, recipe, run, args, splits["validation"])
     with locked(folder, wait=0) if args.process_index == 0 else contextlib.nullcontext():
         with args.main_process_first(local=False):  # of several processes one claims the folder, then all look into it
             first = args.process_index == 0
             checkpoint = claim(folder, run, wanted) if first else newest_checkpoint(folder, args.world_size)
-        if checkpoint and isinstance(model, TextModel):
-            before = Tokenizer.from_str(read_text(checkpoint / TOKENIZER))
-            if before.get_vocab() != model.tokenizer.get_vocab():
-                raise ValueError(
-                    f"the vocabulary has changed since {folder} began: undo that, or begin anew with --overwrite"
-                )
+        if checkpoint:
+            task.check_resume(model, checkpoint)
         os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
         trainer = HubTrainer(
             model,
             args,
-            float32_from=run.float32_from,
-            flip=run.flip,
-            shift=run.shift,
-            cutout=run.cutout,
-            cutmix=run.cutmix,
-            ema=run.ema,
-            stages=run.windows or run.stages,
-            clip_value=run.clip_value,
-            muon=run.muon,
-            watch=partial(watch, folder) if isinstance(model, AutoregressiveImageModel | TextModel) else None,
+            task=task,
+            watch=partial(watch, task, folder),
+            float32_from=recipe.float32_from,
+            ema=recipe.ema,
+            clip_value=recipe.clip_value,
+            muon=recipe.muon,
             train_dataset=sets["train"],
             eval_dataset=sets["validation"],
-            compute_metrics=accuracy if hasattr(model, "predict") else None,
-            callbacks=[EarlyStoppingCallback(run.patience)] if run.patience else [],
+            callbacks=[EarlyStoppingCallback(recipe.patience)] if recipe.patience else [],
         )
         before = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME)) if checkpoint else None
         if before and before.stateful_callbacks["TrainerControl"]["args"]["should_training_stop"]:
             trainer.state = before  # it was over: Trainer would take one step more
         else:
-            if not checkpoint and trainer.watch and trainer.is_world_process_zero():
+            if not checkpoint and trainer.is_world_process_zero():
                 trainer.watch(model, 0)
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         if trainer.is_world_process_zero():
-            finish(folder, model, trainer, splits["validation"], run.store_fp16)
+            finish(folder, model, trainer, splits["validation"], recipe.store_fp16)
             try:
                 discard(folder)
             except OSError as error:  # the new run is done all the same

@@ -7,23 +7,24 @@ import logging
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
-from accelerate.utils import TorchDynamoPlugin
+from accelerate.utils import TorchDynamoPlugin, gather_object
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, EvalPrediction, TrainOutput
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, TrainOutput
 
+from hub_models import HubModel
 from hub_models.base import WEIGHTS, read_text, read_weights, write_bytes
-from training.augment import alternately, cut_mix, cut_out, mirrored_and_shifted, resized
 from training.machine import interleave, peak_memory_mib
 from training.muon import Muon, UnitMuon
+from training.tasks import Progress, Task
 
 logger = logging.getLogger(__name__)
 CARRIED = "carried-{}.safetensors"  # in a checkpoint of a text model: the state that each process carries on
@@ -83,22 +84,20 @@ class HubTrainer(Trainer):
     def __init__(
         self,
         *args,
+        task: Task,
+        watch: Callable[[HubModel, int], None],
         float32_from: float = 1.0,
-        flip: bool = False,
-        shift: int = 0,
-        cutout: int = 0,
-        cutmix: float = 0.0,
         ema: float = 0.0,
-        stages: tuple[int, ...] = (),
         clip_value: float = 0.0,
         muon: bool = False,
-        watch: Callable[[torch.nn.Module, int], None] | None = None,
         **kwargs,
     ):
-        """As Trainer's; `watch` is called at each validation with the model, as it is evaluated, and the step."""
-        self.float32_from, self.flip, self.shift, self.cutout, self.cutmix = float32_from, flip, shift, cutout, cutmix
-        self.stages, self.watch, self.muon, self.carried = stages, watch, muon, None
-        self._clock = time.perf_counter()
+        """Make a trainer of a task; the other arguments are Trainer's, or options of `training.recipe.Recipe`.
+
+        `watch` is called at each validation with the model, as it is evaluated, and the step.
+        """
+        self.task, self.watch, self.float32_from, self.muon, self.carried = task, watch, float32_from, muon, None
+        self._clock, self._scores = time.perf_counter(), {}  # of training batches since the last log
         super().__init__(*args, data_collator=self._taken, **kwargs)
         self._names = {"indices", *inspect.signature(self.model.forward).parameters}
         self.add_callback(OwnNoise)
@@ -118,8 +117,8 @@ class HubTrainer(Trainer):
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """Muon where the recipe has it; SGD for a model that brings its own parameter groups; else Trainer's."""
-        if self.optimizer is None and hasattr(self.model, "parameter_groups"):
-            groups = self.model.parameter_groups(self.args.learning_rate, self.args.weight_decay, self.muon)
+        groups = self.model.parameter_groups(self.args.learning_rate, self.args.weight_decay, self.muon)
+        if self.optimizer is None and groups:
             self.optimizer = UnitMuon(groups, bf16=self.args.bf16) if self.muon else torch.optim.SGD(groups)
         elif self.optimizer is None and self.muon:
             adamw = {"betas": (self.args.adam_beta1, self.args.adam_beta2), "eps": self.args.adam_epsilon}
@@ -188,33 +187,18 @@ class HubTrainer(Trainer):
         if not count:  # a last batch of fewer than there are processes: each must take part in the exchange
             own = {name: value[:1] for name, value in inputs.items()}
         indices = own.pop("indices")
-        if self.flip or self.shift:
-            mirrored = alternately(indices, int(self.state.epoch)) & self.flip
-            own["images"] = mirrored_and_shifted(own["images"], self.shift, mirrored)
-        if self.cutmix:  # shares of labels in all batches, so that they are compiled alike
-            own["labels"] = torch.nn.functional.one_hot(own["labels"], self.model.config.classes).float()
-        if self.cutmix and torch.rand(()) < self.cutmix:
-            own["images"], own["labels"] = cut_mix(own["images"], own["labels"])
-        elif self.cutout:
-            grey = (self.model.mean.flatten() * 255).to(torch.uint8)  # the mean colour, rounded down
-            own["images"] = cut_out(own["images"], self.cutout, grey)
-        if self.stages and "images" in own:
-            self.model.side = self._stage()
-            own["images"] = resized(own["images"], self.model.side)
+        progress = Progress(int(self.state.epoch), self.state.global_step, self.state.max_steps)
+        own = self.task.batch(self.model, own, indices, progress)
         carry = getattr(self.train_dataset, "lanes", 0)
         if carry:
             own["state"] = self.carried if int(indices.min()) >= carry else None  # an epoch begins from nothing
-        elif "tokens" in own:
-            own["tokens"] = cut(own["tokens"], self._stage())
         loss, out = super().compute_loss(model, own, True, *args[1:], **kwargs)
+        for name, (value, n) in self.task.score(own, out).items() if count else ():
+            before = self._scores.get(name, (0, 0))
+            self._scores[name] = (before[0] + value.detach(), before[1] + n)
         if carry:
             self.carried = [tuple(part.detach() for part in layer) for layer in out["state"]]
         return loss * (count * processes / whole)
-
-    def _stage(self) -> int:
-        """The length of windows, or the side of images, at this step: of `stages`, each an equal share of all steps."""
-        stage = self.state.global_step * len(self.stages) // max(1, self.state.max_steps)
-        return self.stages[min(stage, len(self.stages) - 1)]
 
     def evaluation_loop(
         self, dataloader: DataLoader, description: str, *args, metric_key_prefix: str = "eval", **kwargs
@@ -234,30 +218,25 @@ class HubTrainer(Trainer):
                     if carry:
                         batch["state"] = state
                     out = self.model(**self._prepare_inputs(batch))
-                    scored = {"count": len(next(iter(batch.values()))), "loss": out["loss"].item()}
-                    if "right" in out:
-                        state = out["state"]
-                        scored["right"] = int(out["right"])
-                    if self.compute_metrics:
-                        scored |= {"logits": out["logits"].cpu(), "labels": batch["labels"].cpu()}
-                    own.append(scored)
+                    state, count = out.get("state"), len(next(iter(batch.values())))
+                    sums = {name: (value.item(), n) for name, (value, n) in self.task.score(batch, out).items()}
+                    own.append({"loss": (count * out["loss"].item(), count)} | sums)
                 self.callback_handler.on_prediction_step(self.args, self.state, self.control)
-            if self.watch and self.is_world_process_zero():
+            if self.is_world_process_zero():
                 self.watch(self.model, self.state.global_step)
         if carry:
             own = own[self.args.process_index :: self.args.world_size]
         scores = interleave(own, len(dataloader))
-        total = sum(score["count"] for score in scores)
-        metrics = {"loss": sum(score["count"] * score["loss"] for score in scores) / total}
-        if "right" in scores[0]:
-            metrics["accuracy"] = sum(s["right"] for s in scores) / (total * dataloader.dataset.window)
-        if self.compute_metrics:
-            predictions, labels = (torch.cat([s[key] for s in scores]).numpy() for key in ("logits", "labels"))
-            metrics |= self.compute_metrics(EvalPrediction(predictions, labels))
+        metrics = {name: mean(score[name] for score in scores) for name in self.task.metrics}
+        total = sum(score["loss"][1] for score in scores)
         return EvalLoopOutput(None, None, {f"{metric_key_prefix}_{k}": v for k, v in metrics.items()}, total)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add wall minutes since the last validation and the peak memory to each validation's log."""
+        """Add training's own metrics to the log of its loss, and minutes and peak memory to a validation's."""
+        if "loss" in logs and self._scores:
+            own = [{name: (value.item(), n) for name, (value, n) in self._scores.items()}]
+            found, self._scores = gather_object(own), {}
+            logs |= {name: mean(score[name] for score in found if name in score) for name in self.task.metrics[1:]}
         if "eval_loss" in logs:
             now = time.perf_counter()
             logs |= {"minutes": (now - self._clock) / 60, "peak_memory_mib": peak_memory_mib()}
@@ -300,9 +279,10 @@ class HubTrainer(Trainer):
             self.carried = [tuple(parts[name].to(self.args.device) for name in own) for own in names]
 
 
-def cut(tokens: torch.Tensor, window: int) -> torch.Tensor:
-    """Windows int64 (B, T + 1) -> shorter ones that say the same, (B * T / window, window + 1)."""
-    return tokens.unfold(1, window + 1, window).flatten(0, 1)
+def mean(sums: Iterable[tuple[float, int]]) -> float:
+    """The mean over all things that were counted, from sums and counts."""
+    values, counts = zip(*sums, strict=True)
+    return sum(values) / sum(counts)
 
 
 def checkpoints(run: Path) -> list[Path]:

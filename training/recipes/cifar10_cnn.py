@@ -2,6 +2,7 @@
 
 from hub_models import CNNConfig, FastCNNConfig
 from training.recipe import Recipe
+from training.tasks import Classification
 
 COMMON = {
     "metric_for_best_model": "accuracy",
@@ -61,10 +62,9 @@ RECIPES = {
         model=CNNConfig(),
         data="cifar10",
         training=STUDY | {"per_device_train_batch_size": 64},
+        task=Classification(flip=True, shift=SHIFT),
         patience=PATIENCE,
         float32_from=0.8,
-        flip=True,
-        shift=SHIFT,
         store_fp16=True,
     ),
     "cnn7x64-cifar10-study": Recipe(
@@ -74,10 +74,9 @@ RECIPES = {
         model=CNNConfig(num_layers=7, filters=64),
         data="cifar10",
         training=STUDY | {"per_device_train_batch_size": 16},
+        task=Classification(flip=True, shift=SHIFT),
         patience=PATIENCE,
         float32_from=0.95,
-        flip=True,
-        shift=SHIFT,
         store_fp16=True,
     ),
     "cnn7x64-cifar10": Recipe(
@@ -98,9 +97,11 @@ RECIPES = {
             "per_device_train_batch_size": 64,
             "num_train_epochs": 10,
         },
+        task=Classification(
+            flip=True,
+            shift=2,  # small shifts suit short runs
+        ),
         float32_from=0.95,
-        flip=True,
-        shift=2,  # small shifts suit short runs
         store_fp16=True,
     ),
     "cifar10-fast": Recipe(
@@ -115,11 +116,13 @@ RECIPES = {
         ),  # small steps: a long run
         data="cifar10",
         training=TURNED | {"num_train_epochs": 84, "eval_steps": 0.05, "save_steps": 0.05},
-        flip=True,
-        shift=4,  # the paper's for its longer runs
-        cutout=12,
-        cutmix=0.5,
-        image_sizes=(20,) * 2 + (24,) * 4 + (32,) * 4,
+        task=Classification(
+            flip=True,
+            shift=4,  # the paper's for its longer runs
+            cutout=12,
+            cutmix=0.5,
+            image_sizes=(20,) * 2 + (24,) * 4 + (32,) * 4,
+        ),
         muon=True,
         store_fp16=True,
     ),
@@ -131,9 +134,11 @@ RECIPES = {
         model=FastCNNConfig(widths=(64, 160, 192), residual=True, smoothing=0.2),
         data="cifar10",
         training=TURNED | {"num_train_epochs": 8.5, "eval_steps": 0.25, "save_steps": 0.25},
-        flip=True,
-        shift=2,
-        image_sizes=(20,) * 4 + (24,) * 4 + (32,) * 9,  # half an epoch each
+        task=Classification(
+            flip=True,
+            shift=2,
+            image_sizes=(20,) * 4 + (24,) * 4 + (32,) * 9,  # half an epoch each
+        ),
         muon=True,
         store_fp16=True,
     ),
@@ -155,9 +160,7 @@ RECIPES = {
             "eval_steps": 344,  # 8 epochs: a GPU would validate longer than it trains
             "save_steps": 344,
         },
-        flip=True,
-        shift=4,
-        cutout=12,
+        task=Classification(flip=True, shift=4, cutout=12),
         store_fp16=True,
     ),
 }

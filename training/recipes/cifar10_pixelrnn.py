@@ -7,6 +7,7 @@ by hand; arXiv 1606.05328 (gated PixelCNN) gives neither sizes nor settings for 
 from hub_models import DiagonalBiLSTMConfig, GatedPixelCNNConfig, PixelCNNConfig, RowLSTMConfig
 from hub_models.conv_classifier import CIFAR10
 from training.recipe import Recipe
+from training.tasks import Pixels
 
 SHAPE = {"channels": 3, "height": 32, "width": 32, "levels": 256}
 NAMED = SHAPE | {"classes": len(CIFAR10), "names": CIFAR10}
@@ -76,8 +77,8 @@ OWN = {
         model=config,
         data="cifar10",
         training=OURS | SLOWER.get(name, {}),
+        task=Pixels(flip=True),
         float32_from=0.95,  # bf16 rounds the pixels' 256 levels; at its optimum float32 still has a gradient
-        flip=True,
         ema=0.999,
         muon=True,
         store_fp16=True,
@@ -105,8 +106,8 @@ OWN = {
             "eval_steps": 0.2,  # of all steps
             "save_steps": 0.2,
         },
+        task=Pixels(flip=True),
         float32_from=0.97,
-        flip=True,
         ema=0.999,
         muon=True,
         store_fp16=True,
@@ -118,6 +119,7 @@ PAPERS = {
         model=config,
         data="cifar10",
         training=RMSPROP,
+        task=Pixels(),
         patience=5,
         store_fp16=True,
     )
@@ -136,7 +138,7 @@ PAPERS = {
             "num_train_epochs": 60,
             "lr_scheduler_kwargs": {"num_decay_steps": 33_756, "decay_type": "1-sqrt"},  # 12 epochs
         },
-        flip=True,
+        task=Pixels(flip=True),
         ema=0.9995,
         muon=True,
         store_fp16=True,
@@ -148,6 +150,7 @@ STUDIES = {
         model=RowLSTMConfig(layers=6, **PAPERS_SIZE),
         data="cifar10",
         training=RMSPROP,
+        task=Pixels(),
         patience=5,
         store_fp16=True,
     ),
@@ -165,6 +168,7 @@ STUDIES = {
             "optim_args": "alpha=0.9,eps=1e-6,weight_decay=1e-4",
             "weight_decay": 1e-4,  # RMSProp has it from the line above; this one is what the card shows
         },
+        task=Pixels(),
         patience=5,
         store_fp16=True,
     ),
@@ -176,7 +180,7 @@ STUDIES = {
         model=RowLSTMConfig(layers=12, **PAPERS_SIZE | {"hidden": 256}),
         data="cifar10",
         training=COMMON | PLATEAU | {"learning_rate": 1e-3, "max_grad_norm": 1.0, "num_train_epochs": 60},
-        flip=True,
+        task=Pixels(flip=True),
         patience=5,
         store_fp16=True,
     ),
@@ -197,6 +201,7 @@ STUDIES = {
             "max_grad_norm": 0.5,
             "num_train_epochs": 5,
         },
+        task=Pixels(),
         store_fp16=True,
     )
     for name in ("pixelcnn", "row-lstm", "diagonal-bilstm")

@@ -6,6 +6,7 @@ and gives neither the sizes of the other models nor the rates.
 
 from hub_models import DiagonalBiLSTMConfig, GatedPixelCNNConfig, PixelCNNConfig, RowLSTMConfig
 from training.recipe import Recipe
+from training.tasks import Pixels
 
 COMMON = {
     "weight_decay": 0.0,  # so few weights do not overfit
@@ -58,6 +59,7 @@ RECIPES = {
         model=config,
         data=data,
         training=OURS | {"num_train_epochs": epochs},
+        task=Pixels(),
         float32_from=0.9,
         muon=name not in ADAMW,
         store_fp16=True,
@@ -74,6 +76,7 @@ RECIPES = {
         model=config,
         data="mnist-drawn",
         training=PAPER,
+        task=Pixels(),
         patience=5,
         float32_from=0.9,
         store_fp16=True,

@@ -4,6 +4,7 @@ with its settings, and ours.
 
 from hub_models import PixelClassifierConfig, PixelPredictorConfig
 from training.recipe import Recipe
+from training.tasks import Classification, Pixels
 
 SIZES = {"32": (32, 1), "64": (64, 1), "128": (128, 1), "3x32": (32, 3)}
 
@@ -44,6 +45,7 @@ RECIPES = {
         model=PixelClassifierConfig(cell=cell, hidden_size=hidden, num_layers=layers),
         data="mnist",
         training=STUDY | BY_ACCURACY | {"num_train_epochs": 60 if (cell, size) == ("gru", "3x32") else 100},
+        task=Classification(),
         store_fp16=True,
     )
     for cell in ("lstm", "gru")
@@ -57,6 +59,7 @@ RECIPES = {
         model=PixelPredictorConfig(hidden_size=hidden, num_layers=layers),
         data="mnist",
         training=STUDY | BY_LOSS | {"num_train_epochs": 50},
+        task=Pixels(),
         store_fp16=True,
     )
     for size, (hidden, layers) in SIZES.items()
@@ -75,6 +78,7 @@ RECIPES["gru128-mnist-classify"] = Recipe(
     ),
     data="mnist",
     training=OURS | BY_ACCURACY | {"num_train_epochs": 12},
+    task=Classification(),
     float32_from=0.8,
     store_fp16=True,
 )
@@ -86,6 +90,7 @@ RECIPES["gru128-mnist-predict"] = Recipe(
     model=PixelPredictorConfig(hidden_size=128, timescale=56),
     data="mnist",
     training=OURS | BY_LOSS | {"num_train_epochs": 20},
+    task=Pixels(),
     float32_from=0.8,
     store_fp16=True,
 )

@@ -2,6 +2,7 @@
 
 from hub_models import CharLSTMConfig, WordLSTMConfig
 from training.recipe import Recipe
+from training.tasks import Language
 
 COMMON = {
     "metric_for_best_model": "loss",
@@ -35,8 +36,7 @@ CHARACTERS = {
         model=CharLSTMConfig(cell="gru", widths=(units,)),
         data="tiny-shakespeare-80",
         training=STUDY_CHARACTERS | {"num_train_epochs": epochs},
-        window=(128,),
-        carry_state=True,
+        task=Language(window=(128,), carry_state=True),
         store_fp16=True,
     )
     for units, epochs in GRU_UNITS.items()
@@ -50,7 +50,7 @@ CHARACTERS = {
         model=CharLSTMConfig(cell="gru", widths=(512,)),
         data="tiny-shakespeare-random",
         training=STUDY_CHARACTERS | {"num_train_epochs": 4},
-        window=(128,),
+        task=Language(window=(128,)),
     ),
 }
 SMALL = CharLSTMConfig(  # 1 MiB in float16
@@ -65,8 +65,7 @@ CHARACTERS_BEST = {
         model=SMALL,
         data=data,
         training=OURS | {"learning_rate": 4e-3, "num_train_epochs": 40},
-        window=(128,),
-        carry_state=True,
+        task=Language(window=(128,), carry_state=True),
         ema=0.999,
         store_fp16=True,
     )
@@ -103,8 +102,8 @@ WORDS = {
         model=WordLSTMConfig(widths=widths, dropout=dropout, dense=256, dense_dropout=0.3, cleaned=True),
         data="plays-by-line",
         training=A2_TRAINING,
+        task=Language(window=(30,)),
         patience=5,
-        window=(30,),
         clip_value=1.0,
         store_fp16=True,
     )
@@ -137,8 +136,7 @@ WORDS_BEST = {
         model=model,
         data=data,
         training=OURS | {"learning_rate": 5e-3, "num_train_epochs": epochs},
-        window=(48,),
-        carry_state=True,
+        task=Language(window=(48,), carry_state=True),
         ema=0.999,
         store_fp16=True,
     )

@@ -10,23 +10,12 @@ from PIL import Image
 from hub_models import AutoregressiveImageModel, ConvClassifier, HubModel
 from hub_models.base import write_bytes
 from hub_models.images import to_sheet
-from training.dashboard import picture_bytes, save_figure
 from training.data import ImageData
+from training.figures.dashboard import picture_bytes, save_figure
 
-
-def draw_samples(model: HubModel, data: ImageData, path: Path) -> str:
-    """Write a WebP of what the model does, with a fixed seed, and return its caption ("" if there is none)."""
-    if isinstance(model, AutoregressiveImageModel):
-        return _draw_generated(model, data, path)
-    if isinstance(model, ConvClassifier):
-        return _draw_guesses(model, data, path)
-    if hasattr(model, "predict_prefixes"):
-        return _draw_reading(model, data, path)
-    return ""
-
-
+SAMPLES, STAGES = "samples.webp", "stages.webp"  # files that the card shows
 STAGE = 10  # samples of a stage
-STAGES = 8  # at most as many rows
+MAX_STAGES = 8  # rows at most
 
 
 def _classes(model: AutoregressiveImageModel, count: int) -> torch.Tensor | None:
@@ -46,7 +35,7 @@ def draw_stage(model: AutoregressiveImageModel, path: Path) -> None:
 
 def draw_stages(model: AutoregressiveImageModel, rows: list[tuple[str, Path]], path: Path) -> str:
     """Put the rows of `draw_stage`, each with what it is called, under one another and return the caption."""
-    count = min(len(rows), STAGES)
+    count = min(len(rows), MAX_STAGES)
     chosen = [rows[round(i * (len(rows) - 1) / max(count - 1, 1))] for i in range(count)]  # the first and the last too
     pictures = [np.asarray(Image.open(row)) for _, row in chosen]
     path.write_bytes(picture_bytes(Image.fromarray(np.concatenate(pictures))))
@@ -54,7 +43,7 @@ def draw_stages(model: AutoregressiveImageModel, rows: list[tuple[str, Path]], p
     return f"Samples from the same noise{_of_classes(model)}, from the top: {named}."
 
 
-def _draw_generated(model: AutoregressiveImageModel, data: ImageData, path: Path) -> str:
+def draw_generated(model: AutoregressiveImageModel, data: ImageData, path: Path) -> str:
     """Samples above, completions of the lower part of validation images below."""
     noise = torch.Generator().manual_seed(0)
     channels, height, width = model.shape
@@ -76,7 +65,7 @@ def _draw_generated(model: AutoregressiveImageModel, data: ImageData, path: Path
     )
 
 
-def _draw_reading(model: HubModel, data: ImageData, path: Path) -> str:
+def draw_reading(model: HubModel, data: ImageData, path: Path) -> str:
     """Images and, beneath each, the probability of each class as the pixels arrive."""
     count = min(8, len(data))
     images, labels = data.images[:count], data.labels[:count]
@@ -96,7 +85,7 @@ def _draw_reading(model: HubModel, data: ImageData, path: Path) -> str:
     )
 
 
-def _draw_guesses(model: ConvClassifier, data: ImageData, path: Path) -> str:
+def draw_guesses(model: ConvClassifier, data: ImageData, path: Path) -> str:
     """Images, where their class is seen, and the likeliest classes."""
     count = min(8, len(data))
     images, labels, names = data.images[:count], data.labels[:count], model.config.names
