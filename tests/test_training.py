@@ -167,13 +167,14 @@ def test_a_run_that_is_older_than_an_option_did_without_it(run, tmp_path):
     folder, argv = run
     copy = shutil.copytree(folder, tmp_path / folder.name)
     recorded = json.loads((copy / "recipe.json").read_text())
-    del recorded["cutout"], recorded["muon"], recorded["image_sizes"], recorded["model"]["threshold"]
+    del recorded["shift"], recorded["muon"], recorded["settings"], recorded["model"]["threshold"]
+    recorded |= {"cutout": 0, "window": []}  # when each run recorded the options of all kinds of training
     (copy / "recipe.json").write_text(json.dumps(recorded))
     train([*argv, "--output_dir", str(copy), "--resume"])
     again = json.loads((copy / "recipe.json").read_text())
-    assert again["cutout"] == 0 and again["model"]["threshold"] == PixelPredictorConfig.threshold
-    (copy / "recipe.json").write_text(json.dumps(recorded | {"cutout": 3}))
-    with pytest.raises(ValueError, match="cutout was 3 and is 0"):
+    assert again["shift"] == 0 and again["model"]["threshold"] == PixelPredictorConfig.threshold
+    (copy / "recipe.json").write_text(json.dumps(recorded | {"shift": 3}))
+    with pytest.raises(ValueError, match="shift was 3 and is 0"):
         train([*argv, "--output_dir", str(copy), "--resume"])
 
 
