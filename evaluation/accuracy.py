@@ -104,7 +104,7 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
 def report(
     model: HubModel, data: ImageData, args: argparse.Namespace, results: Measures
 ) -> tuple[dict, dict[str, bytes]]:
-    """What needs more than a line: the report, and the pictures that go with it, by kind, as files hold them.
+    """Return the report, and the pictures that go with it as the bytes of their files, by kind.
 
     The report, as JSON takes it: the classes' `names`, the `confusion` matrix (rows: true), each class's `precision`,
     `recall`, `f1` in % and `support`, the calibration's `bins`, the accuracy under each of the `corruptions`, and the
@@ -143,9 +143,9 @@ def report(
         "tiles": [tile(i) for i in cells.tolist()],
     }
     return found, {
-        "report.webp": draw_report(found, data.part),
-        "mistakes.webp": draw_mistakes(data.images[wrong[:SHOWN]], [tile(i) for i in wrong[:SHOWN]], names),
-        "tiles.webp": draw_tiles(data.images[cells]),
+        "report": draw_report(found, data.part),
+        "mistakes": draw_mistakes(data.images[wrong[:SHOWN]], [tile(i) for i in wrong[:SHOWN]], names),
+        "tiles": draw_tiles(data.images[cells]),
     }
 
 

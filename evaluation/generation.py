@@ -18,8 +18,10 @@ from evaluation.bits_per_dim import COLOURS
 from evaluation.metrics import mean_interval, t_interval
 from evaluation.runner import Measures, advice, command, read_source, spread
 from hub_models import AutoregressiveImageModel, HubModel, locate
-from hub_models.base import fetch, read_recipe
+from hub_models.checkpoints import fetch
+from hub_models.files import read_recipe
 from hub_models.images import to_sheet
+from hub_models.run_folder import RECIPE
 from training.dashboard import figure_bytes, picture_bytes
 from training.data import ImageData, load_split
 
@@ -106,7 +108,7 @@ def trained_on(name: str) -> tuple[str, torch.Tensor, bool]:
     """The name of the data that a checkpoint was trained on, its training images, and whether mirrored ones, too."""
     source = locate(name)
     data = read_source(source)["name"]
-    recipe = read_recipe(fetch(source, "recipe.json"))
+    recipe = read_recipe(fetch(source, RECIPE))
     images = load_split(data, "train").first(recipe["data"].get("limit")).images
     return data, images, bool(recipe.get("flip"))
 
@@ -158,7 +160,7 @@ def report(
     }
     half = SAMPLES // 2
     rows = torch.cat([samples[:half], nearest[:half], samples[half:], nearest[half:]])
-    return found, {"report.webp": draw_bits(places, others), "neighbours.webp": picture_bytes(to_sheet(rows, half))}
+    return found, {"report": draw_bits(places, others), "neighbours": picture_bytes(to_sheet(rows, half))}
 
 
 def draw_bits(places: torch.Tensor, others: list[dict]) -> bytes:

@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 from evaluation.timing import step
 from hub_models import MODELS
-from hub_models.base import write_bytes, write_json
 from hub_models.causal_conv import CausalConvModel
 from hub_models.environment import prepare_console
+from hub_models.files import write_bytes, write_json
 from training.dashboard import figure_bytes
 from training.machine import hardware, has_bf16
 

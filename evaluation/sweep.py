@@ -32,8 +32,9 @@ from evaluation.metrics import t_interval, wilson_interval
 from evaluation.runner import options_given
 from evaluation.table import published
 from hub_models import ConvClassifier, load
-from hub_models.base import read_json, write_json
 from hub_models.environment import prepare_console
+from hub_models.files import read_json, write_json
+from hub_models.run_folder import TRAIN_RESULTS
 from training.dashboard import save_figure
 from training.data import TEXTS, ImageData, load_split
 from training.machine import hardware
@@ -275,7 +276,7 @@ def main(argv: list[str]) -> dict:
             tqdm.write(f"{variant}, seed {seed}, diverged: it counts as 0 %, or as infinitely many bits")
             worst = {"eval_accuracy": 0.0, "eval_loss": math.inf}
             return {"best_validation": worst, "parameters": None, "minutes": 0.0}
-        told = read_json(folder / "train_results.json")
+        told = read_json(folder / TRAIN_RESULTS)
         return told | {"folder": str(folder), "data": own_data}
 
     train_data, data = (load_split(source, split, args.data).first(args.limit) for split in ("train", "validation"))

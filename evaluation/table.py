@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 
 from hub_models import MODELS, shipped
-from hub_models.base import PRETRAINED, WEIGHTS, read_json, read_text, write_text
-from hub_models.card import format_value, read_folder, read_results
+from hub_models.checkpoints import PRETRAINED
 from hub_models.environment import prepare_console
+from hub_models.files import read_json, read_text, write_text
+from hub_models.hub.card import format_value, read_folder, read_results
+from hub_models.run_folder import TRAIN_RESULTS, WEIGHTS
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -276,7 +278,7 @@ def _find(name: str, metric: str, split: str = "test") -> dict:
 
 
 def _trained(name: str) -> dict:
-    return read_json(_folder(name) / "train_results.json")
+    return read_json(_folder(name) / TRAIN_RESULTS)
 
 
 def _epochs(name: str) -> str:

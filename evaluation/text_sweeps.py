@@ -7,7 +7,7 @@ from matplotlib import pyplot as plt
 from evaluation import perplexity
 from evaluation.runner import run as evaluate
 from evaluation.table import published
-from hub_models.card import read_results
+from hub_models.hub.card import read_results
 from training.data import TextData
 from training.recipes import find
 

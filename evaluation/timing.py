@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from evaluation.reference import plain_sampling
 from hub_models import AutoregressiveImageModel
-from hub_models.base import read_json, write_json
 from hub_models.causal_conv import CausalConvModel
 from hub_models.environment import prepare_console
+from hub_models.files import read_json, write_json
 
 
 def ratio(fast: Callable[[], None], slow: Callable[[], None], rounds: int) -> dict[str, float]:

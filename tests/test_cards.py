@@ -14,21 +14,11 @@ from evaluation import accuracy, bits_per_dim
 from evaluation.runner import record, run
 from evaluation.table import HERE
 from hub_models import MODELS, TextModel, load, shipped
-from hub_models.base import PRETRAINED, WEIGHTS
-from hub_models.card import (
-    LEADERBOARD,
-    PUBLISHED,
-    REPORT,
-    REPORT_PICTURES,
-    SPLITS,
-    format_value,
-    read_report,
-    read_results,
-    render_card,
-    write_card,
-)
 from hub_models.causal_conv import CausalConvModel
-from hub_models.upload import check_card
+from hub_models.checkpoints import PRETRAINED
+from hub_models.hub.card import format_value, read_report, read_results, render_card, write_card
+from hub_models.hub.upload import check_card
+from hub_models.run_folder import LEADERBOARD, PUBLISHED, SPLITS, WEIGHTS, picture_names, report_name
 from training.arguments import parse
 from training.data import ImageData
 from training.publish import SOURCES
@@ -37,9 +27,9 @@ from training.recipes import expected, find
 from training.record import RUN_OPTIONS, description
 
 UNSHIPPED = HERE / "unshipped"
-FACTS, PICTURE, MISTAKES, TILES, NEIGHBOURS = (name.format("test") for name in (REPORT, *REPORT_PICTURES))
+FACTS, PICTURE, MISTAKES, TILES, NEIGHBOURS = report_name("test"), *picture_names("test")
 OF_ANSWERS, OF_SAMPLES = {FACTS, PICTURE, MISTAKES, TILES}, {FACTS, PICTURE, NEIGHBOURS}  # reports of the two kinds
-OF_REPORTS = {name.format(split) for name in (REPORT, *REPORT_PICTURES) for split in SPLITS}
+OF_REPORTS = {name for split in SPLITS for name in (report_name(split), *picture_names(split))}
 FILES = set(PUBLISHED) - {"tokenizer.json", "stages.webp"} - OF_REPORTS
 
 
@@ -83,7 +73,7 @@ def test_a_shipped_folder_is_whole_and_its_own_cards_source(folder, tmp_path, mo
     shutil.copytree(folder, copy)
     (copy / "README.md").unlink(), (copy / LEADERBOARD).unlink(missing_ok=True)
     assert f'load("runs/{folder.name}")' in write_card(copy).read_text()
-    monkeypatch.setattr("hub_models.card.PRETRAINED", copy.parent)
+    monkeypatch.setattr("hub_models.hub.card.PRETRAINED", copy.parent)
     assert write_card(copy).read_text() == (folder / "README.md").read_text(), "run an evaluation: the card is stale"
     if LEADERBOARD in wanted:
         assert (copy / LEADERBOARD).read_text() == (folder / LEADERBOARD).read_text(), "run an evaluation"
@@ -162,7 +152,7 @@ def test_what_is_not_shipped_has_all_but_weights_and_pictures(folder):
     wanted = {name for name in files_of(folder) - {WEIGHTS} if not name.endswith(".webp")}
     assert found in (wanted, wanted | {"report-validation.json"})
     (card, tested), results = render_card(folder), read_results(folder)
-    assert (folder / "README.md").read_text() == card, "run hub_models.card.write_card: the card is stale"
+    assert (folder / "README.md").read_text() == card, "run hub_models.hub.card.write_card: the card is stale"
     assert (folder / LEADERBOARD).read_text() == tested
     assert find(folder.name).about in card and len({entry["weights"] for entry in results}) == 1
     assert "The weights are not in this folder." in card and f'load("runs/{folder.name}")' in card

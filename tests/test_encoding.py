@@ -15,7 +15,8 @@ from conftest import absent
 from test_structure import PACKAGES, files
 from test_text_training import TOY, write_plays
 
-from hub_models.environment import prepare_console, read_text
+from hub_models.environment import prepare_console
+from hub_models.files import read_text
 from training.dashboard import write_history
 
 ROOT = Path(__file__).parents[1]
@@ -90,7 +91,7 @@ def test_the_check_of_the_source_passes_what_does_not(code):
 
 def test_the_source_reads_and_writes_utf8():
     for path in [*(path for package in PACKAGES for path in files(package)), *HELPERS]:
-        assert not faults(read_text(path)), f"{path}: use hub_models.base.read_text, write_text or encoding='utf-8'"
+        assert not faults(read_text(path)), f"{path}: use hub_models.files.read_text, write_text or encoding='utf-8'"
 
 
 def test_every_command_prepares_its_console():

@@ -35,8 +35,8 @@ from hub_models import (
     RowLSTM,
     RowLSTMConfig,
 )
-from hub_models.base import PRETRAINED
-from hub_models.card import SPLITS as REPORTED
+from hub_models.checkpoints import PRETRAINED
+from hub_models.run_folder import SPLITS as REPORTED
 from training.data import ImageData, describe, load_split
 from training.train import train
 

@@ -12,7 +12,7 @@ from conftest import build, enliven, random_images
 from evaluation import bits_per_dim, generation
 from evaluation.runner import run
 from hub_models import CNN, CNNConfig, PixelCNN, PixelCNNConfig, load
-from hub_models.base import PRETRAINED
+from hub_models.checkpoints import PRETRAINED
 from training.data import ImageData, load_split
 
 ARGS = argparse.Namespace(name="x", split="validation", batch_size=2, seed=0)

@@ -10,8 +10,8 @@ import pytest
 
 from evaluation import table
 from hub_models import shipped
-from hub_models.base import PRETRAINED
-from hub_models.card import PUBLISHED, SPLITS
+from hub_models.checkpoints import PRETRAINED
+from hub_models.run_folder import PUBLISHED, SPLITS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

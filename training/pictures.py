@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 from hub_models import AutoregressiveImageModel, ConvClassifier, HubModel
-from hub_models.base import write_bytes
+from hub_models.files import write_bytes
 from hub_models.images import to_sheet
 from training.dashboard import picture_bytes, save_figure
 from training.data import ImageData

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from transformers import TrainingArguments
 
 from hub_models.config import ModelConfig
-from hub_models.privacy import find_in_json, without_place
+from hub_models.hub.privacy import find_in_json, without_place
 from training.arguments import RunArguments
 from training.data import ImageData, TextData, describe
 from training.machine import hardware, launcher

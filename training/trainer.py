@@ -20,7 +20,8 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, EvalPrediction, TrainOutput
 
-from hub_models.base import WEIGHTS, read_text, read_weights, write_bytes
+from hub_models.files import read_text, read_weights, write_bytes
+from hub_models.run_folder import CONFIG, WEIGHTS
 from training.augment import alternately, cut_mix, cut_out, mirrored_and_shifted, resized
 from training.machine import interleave, peak_memory_mib
 from training.muon import Muon, UnitMuon
@@ -332,7 +333,7 @@ def is_complete(checkpoint: Path, processes: int = 1) -> bool:
                 if file.testzip():  # a part of it does not fit its checksum
                     return False
         for path in checkpoint, best_of(checkpoint):
-            json.loads(read_text(path / "config.json"))
+            json.loads(read_text(path / CONFIG))
             for weights in path / WEIGHTS, path / RAW:
                 if weights.name == WEIGHTS or weights.exists():  # only a run that averages has raw ones
                     with safe_open(weights, "pt"):

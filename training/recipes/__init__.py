@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from hub_models.base import PRETRAINED, read_json, read_recipe
-from hub_models.card import changed_options, format_value, read_results, widest
+from hub_models.checkpoints import PRETRAINED
 from hub_models.config import nearest
+from hub_models.files import read_json, read_recipe
+from hub_models.hub.card import changed_options, format_value, read_results, widest
+from hub_models.run_folder import RECIPE, TRAIN_RESULTS
 from training.recipe import Recipe
 
 from . import cifar10_cnn, cifar10_pixelrnn, mnist_pixelrnn, mnist_recurrent, shakespeare
@@ -45,7 +47,7 @@ def expected(name: str) -> str:
         return ""
     found = {result["metric"]: result["value"] for result in widest(read_results(folder)) if result["split"] == "test"}
     figures = ", ".join(f"{metric} {format_value(found[metric])}" for metric in HEADLINES if metric in found)
-    recipe, minutes = read_recipe(folder / "recipe.json"), read_json(folder / "train_results.json")["minutes"]
+    recipe, minutes = read_recipe(folder / RECIPE), read_json(folder / TRAIN_RESULTS)["minutes"]
     changed = changed_options(recipe["command"])
     return (
         f"{figures} (test) after {minutes:.3g} minutes on {recipe['machine']['hardware']}"

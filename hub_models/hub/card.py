@@ -10,22 +10,26 @@ import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCardData, constants, eval_result_entries_to_yaml
 from safetensors import SafetensorError, safe_open
 
-from .base import PRETRAINED, WEIGHTS, fingerprint, read_json, read_recipe, read_text, write_text
-from .registry import MODELS
+from ..checkpoints import PRETRAINED
+from ..files import fingerprint, read_json, read_recipe, read_text, write_text
+from ..registry import MODELS
+from ..run_folder import (
+    CARD,
+    CONFIG,
+    EVAL_RESULTS,
+    LEADERBOARD,
+    RECIPE,
+    REPORT_PICTURES,
+    RUN_PICTURES,
+    SPLITS,
+    TRAIN_RESULTS,
+    WEIGHTS,
+    picture_name,
+    picture_names,
+    report_name,
+)
 
 TEMPLATE = Path(__file__).with_name("card.md")
-README = "README.md"
-LEADERBOARD = ".eval_results/test.yaml"  # figures as the Hub's leaderboards read them
-SPLITS = ("test", "validation")  # of which a folder may hold a report; the first is what its card shows
-REPORT = "report-{}.json"  # the figures of a split
-TILES = "tiles-{}.webp"  # images of each cell of a report's confusion matrix, for apps
-REPORT_PICTURES = ("report-{}.webp", "mistakes-{}.webp", TILES, "neighbours-{}.webp")  # of one split: `shown_split`
-RUN_PICTURES = ("curves.webp", "samples.webp", "stages.webp")
-PUBLISHED = (  # what a repository holds of a run folder
-    *("config.json", WEIGHTS, "tokenizer.json", README, "recipe.json", "train_results.json", "eval_results.json"),
-    *("history.csv", *RUN_PICTURES, LEADERBOARD),
-    *(name.format(split) for split in SPLITS for name in (REPORT, *REPORT_PICTURES)),
-)
 IDENTITY = ("weights", "metric", "dataset", "split", "seed")  # by which a result is known
 APART = ("--output_dir", "--disable_tqdm", "--report_to", "--data")  # options that leave a run what its recipe says
 HEADLINE = {  # settings that each card shows, and what transformers takes where a recipe says nothing
@@ -60,8 +64,8 @@ def write_card(folder: str | Path, repo_id: str | None = None) -> Path:
         write_text(folder / LEADERBOARD, tested)
     else:
         (folder / LEADERBOARD).unlink(missing_ok=True)
-    write_text(folder / README, text)
-    return folder / README
+    write_text(folder / CARD, text)
+    return folder / CARD
 
 
 def render_card(folder: str | Path, repo_id: str | None = None) -> tuple[str, str]:
@@ -131,8 +135,8 @@ def read_folder(folder: Path) -> tuple[dict, dict, dict, list[dict]]:
     """
     for split in SPLITS:
         read_report(folder, split)
-    config, trained = (read_json(folder / name) for name in ("config.json", "train_results.json"))
-    return config, read_recipe(folder / "recipe.json"), trained, read_results(folder)
+    config, trained = (read_json(folder / name) for name in (CONFIG, TRAIN_RESULTS))
+    return config, read_recipe(folder / RECIPE), trained, read_results(folder)
 
 
 def read_results(folder: str | Path) -> list[dict]:
@@ -141,7 +145,7 @@ def read_results(folder: str | Path) -> list[dict]:
     Raises:
         ValueError: it is damaged.
     """
-    path = Path(folder, "eval_results.json")
+    path = Path(folder, EVAL_RESULTS)
     results = read_json(path) if path.is_file() else []
     whole = isinstance(results, list) and all(isinstance(entry, dict) and {*IDENTITY} <= {*entry} for entry in results)
     if not whole:
@@ -155,7 +159,7 @@ def read_report(folder: str | Path, split: str) -> dict | None:
     Raises:
         ValueError: it is damaged.
     """
-    path = Path(folder, REPORT.format(split))
+    path = Path(folder, report_name(split))
     if not path.is_file():
         return None
     found = read_json(path)
@@ -176,7 +180,7 @@ def shown_split(folder: str | Path) -> str | None:
 def unshown_pictures(folder: str | Path) -> list[str]:
     """The names of all pictures of the splits that a folder's card does not show, whether they are there or not."""
     shown = shown_split(folder)
-    return [name.format(split) for split in SPLITS if split != shown for name in REPORT_PICTURES]
+    return [name for split in SPLITS if split != shown for name in picture_names(split)]
 
 
 def _identity(folder: Path) -> str | None:
@@ -195,8 +199,8 @@ def _stored(weights: Path) -> str:
 
 def _pictures(folder: Path, split: str | None) -> dict[str, str]:
     """The file of each kind of picture that a card shows: `curves`, `samples`, ...; "" for one that is not there."""
-    names = RUN_PICTURES + REPORT_PICTURES
-    found = {Path(name).stem.removesuffix("-{}"): name.format(split) for name in names}
+    found = {Path(name).stem: name for name in RUN_PICTURES}
+    found |= {kind: picture_name(kind, split) for kind in REPORT_PICTURES if split}
     return {kind: name if (folder / name).is_file() else "" for kind, name in found.items()}
 
 

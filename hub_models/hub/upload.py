@@ -22,8 +22,8 @@ from huggingface_hub.errors import HFValidationError, HTTPError
 from huggingface_hub.utils import filter_repo_objects, validate_repo_id
 from huggingface_hub.utils._http import default_client_factory  # with the hooks of offline mode
 
-from .config import nearest
-from .environment import client_fault
+from ..config import nearest
+from ..environment import client_fault
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")

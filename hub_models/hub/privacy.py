@@ -10,6 +10,8 @@ from zipfile import ZipFile
 
 from huggingface_hub import get_token
 
+from ..run_folder import RECIPE
+
 TOKEN = re.compile(
     r"(hf_|api_org_|gh[pousr]_)[A-Za-z0-9]{20,}|(github_pat_|glpat-|xox[a-z]-|AIza)[\w-]{20,}|(AKIA|ASIA)[0-9A-Z]{16}"
     r"|(?<![A-Za-z0-9])(sk-)(?=[\w-]*\d)[\w-]{20,}"
@@ -103,7 +105,7 @@ def check_public(folder: Path, source: Path = Path()) -> None:
             text = data.decode("utf-8", "replace")
             found = find_private(text, places)
             if not found and name.endswith(".json"):
-                found = find_in_json(json.loads(text), places, None if path.name == "recipe.json" else ("command",))
+                found = find_in_json(json.loads(text), places, None if path.name == RECIPE else ("command",))
             if found:
                 raise ValueError(
                     f"{source / name} holds {found}, which must not be published: remove it from that file, then "
