@@ -22,7 +22,15 @@ from evaluation.metrics import (
     mean_interval,
     wilson_interval,
 )
-from evaluation.report import SHOWN, TILE_COLUMNS, draw_mistakes, draw_report, draw_tiles, most_confident
+from evaluation.reports.answers import (
+    SHOWN,
+    TILE_COLUMNS,
+    draw_mistakes,
+    draw_report,
+    draw_tiles,
+    most_confident,
+    sections,
+)
 from evaluation.runner import Measures, advice, command, spread
 from hub_models import ConvClassifier, HubModel
 from training.data import ImageData
@@ -109,7 +117,7 @@ def report(
     The report, as JSON takes it: the classes' `names`, the `confusion` matrix (rows: true), each class's `precision`,
     `recall`, `f1` in % and `support`, the calibration's `bins`, the accuracy under each of the `corruptions`, and the
     `tiles`: of each image in the picture of that name, in rows of `columns`, its class, what it was taken for, and
-    how surely.
+    how surely. Its `sections` are what a card shows of it.
     """
     log_p = log_probabilities(model, data.images, args.batch_size)
     confidence, predicted = log_p.exp().max(-1)
@@ -142,6 +150,7 @@ def report(
         "columns": TILE_COLUMNS,
         "tiles": [tile(i) for i in cells.tolist()],
     }
+    found["sections"] = sections(found, args.split)
     return found, {
         "report": draw_report(found, data.part),
         "mistakes": draw_mistakes(data.images[wrong[:SHOWN]], [tile(i) for i in wrong[:SHOWN]], names),

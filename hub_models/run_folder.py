@@ -23,7 +23,7 @@ STAGES_FOLDER = "stages"  # samples at each validation, from which STAGES is dra
 TENSORBOARD = "tensorboard"
 LOCK = ".lock"
 WRITING = ".writing"  # a folder of files that are not all written yet; also how a file ends while it is written
-# How the folder ends in which --overwrite keeps the old run. A file of this name marks it: another is not ours to delete.
+# How the folder ends in which --overwrite keeps the old run. A file of this name marks it as ours to delete.
 ASIDE = ".replaced"
 
 

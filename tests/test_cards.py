@@ -4,13 +4,15 @@ import hashlib
 import json
 import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from huggingface_hub import ModelCard, constants, parse_eval_result_entries
 
-from evaluation import accuracy, bits_per_dim
+from evaluation import accuracy, bits_per_dim, migrate
+from evaluation.reports import section
 from evaluation.runner import record, run
 from evaluation.table import HERE
 from hub_models import MODELS, TextModel, load, shipped
@@ -357,6 +359,65 @@ def test_a_report_agrees_with_the_figures_and_is_shown_only_beside_its_own_weigh
     assert read_report(copy, "test") is None
     (copy / "eval_results.json").unlink()
     assert "report-test" not in write_card(copy).read_text()
+
+
+def aged(folder: Path) -> list[str]:
+    """Make a folder's reports as they were before they had sections, and return their names."""
+    names = [name for name in map(report_name, SPLITS) if (folder / name).is_file()]
+    for name in names:
+        found = json.loads((folder / name).read_text())
+        old = {key: value for key, value in found.items() if key not in ("sections", "mirrored")}
+        (folder / name).write_text(json.dumps(old) + "\n")
+    return names
+
+
+@pytest.mark.parametrize("name", ["cifar10-fast", "row-lstm-cifar10", "word-lstm-plays", "pixelcnn-mnist"])
+def test_old_reports_get_their_sections_by_a_command(name, tmp_path, monkeypatch, capsys):
+    copy = shutil.copytree(PRETRAINED / name, tmp_path / name)
+    monkeypatch.setattr("hub_models.hub.card.PRETRAINED", tmp_path)
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    old = aged(copy)
+    if old:
+        with pytest.raises(ValueError, match=r"of an older version: run python -m evaluation\.migrate"):
+            write_card(copy)
+    monkeypatch.setattr("sys.argv", ["migrate", str(copy)])
+    migrate.main()
+    assert capsys.readouterr().out == f"{copy}: {', '.join(old) or 'nothing to do'}\n"
+    assert before == {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    migrate.main()
+    assert capsys.readouterr().out == f"{copy}: nothing to do\n"
+
+
+def test_a_damaged_report_is_refused_by_the_command_and_left(tmp_path, monkeypatch):
+    copy = shutil.copytree(PRETRAINED / "cifar10-fast", tmp_path / "cifar10-fast")
+    (copy / FACTS).write_text('{"weights": "x"}')
+    for path, told in ((copy, f"error: {copy / FACTS} is damaged"), (tmp_path / "no", "error: there is no folder")):
+        monkeypatch.setattr("sys.argv", ["migrate", str(path)])
+        with pytest.raises(SystemExit, match=told):
+            migrate.main()
+    assert (copy / FACTS).read_text() == '{"weights": "x"}' and not (copy / ".lock").exists()
+
+
+def test_a_card_shows_the_sections_of_a_report_of_any_kind(tmp_path):
+    copy = shutil.copytree(PRETRAINED / "pixelcnn-mnist", tmp_path / "pixelcnn-mnist")
+    shared = {key: read_results(copy)[0][key] for key in ("weights", "dataset")} | {"split": "test"}
+    shown = [
+        section("Of another kind", "A sentence.", ("who", "how many"), [["some", "1,234"], ["others", ""]]),
+        section("A picture", "Its caption.", picture=PICTURE),
+        section("Both", "", ("one",), [["two"]], picture=NEIGHBOURS),
+    ]
+    (copy / FACTS).write_text(json.dumps(shared | {"sections": shown}))
+    table = "| who | how many |\n| --- | --- |\n| some | 1,234 |\n| others |  |\n"
+    card = write_card(copy).read_text()
+    assert f"#### Of another kind\n\nA sentence.\n\n{table}\n#### Both\n\n| one |\n| --- |\n| two |\n\n## " in card
+    assert "Its caption." not in card and "![Both]" not in card
+    for name in (PICTURE, NEIGHBOURS):
+        shutil.copy(copy / "curves.webp", copy / name)
+    card = write_card(copy).read_text()
+    assert (
+        f"#### A picture\n\n![A picture]({PICTURE})\n\nIts caption.\n\n#### Both\n\n![Both]({NEIGHBOURS})\n\n| one |"
+        in card
+    )
 
 
 def test_the_hubs_leaderboards_get_the_test_figures(folder):

@@ -15,7 +15,7 @@ from PIL import Image
 from evaluation import accuracy, bits_per_dim, inpainting, reference, speed, speed_gpu
 from evaluation.corruptions import SEVERITIES, corrupt
 from evaluation.reference import pillow_batches, plain_logits, plain_sampling
-from evaluation.report import TILE_COLUMNS, draw_tiles, most_confident
+from evaluation.reports.answers import TILE_COLUMNS, draw_tiles, most_confident
 from evaluation.runner import run
 from evaluation.speed import deep_training, weights_read, weights_used
 from evaluation.timing import ratio
@@ -246,7 +246,7 @@ def test_pictures_are_of_one_split_and_take_the_place_of_older_ones(cifar10, tmp
 def test_a_report_of_a_net_that_is_always_or_never_right_is_drawn():
     for label in 0, 1:
         data = ImageData(torch.randint(256, (10, 3, 32, 32), dtype=torch.uint8), torch.full((10,), label))
-        args = argparse.Namespace(name="x", batch_size=10, seed=0)
+        args = argparse.Namespace(name="x", split="test", batch_size=10, seed=0)
         found, pictures = accuracy.report(constant(), data, args, accuracy.measure(constant(), data, args))
         assert found["n"] == 10 and all(pictures.values())
 

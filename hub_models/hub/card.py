@@ -19,12 +19,10 @@ from ..run_folder import (
     EVAL_RESULTS,
     LEADERBOARD,
     RECIPE,
-    REPORT_PICTURES,
     RUN_PICTURES,
     SPLITS,
     TRAIN_RESULTS,
     WEIGHTS,
-    picture_name,
     picture_names,
     report_name,
 )
@@ -93,6 +91,7 @@ def _rendered(
     has_weights = (folder / WEIGHTS).is_file()
     path = repo_id or (address(folder) if has_weights else f"runs/{name}")  # where training leaves the weights
     split = shown_split(folder)
+    report = read_report(folder, split) if split else None
     environment = jinja2.Environment(trim_blocks=False, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
     text = environment.from_string(read_text(TEMPLATE)).render(
         metadata=_metadata(model, name, recipe, results).to_yaml(),
@@ -111,7 +110,7 @@ def _rendered(
         parameters=trained["parameters"],
         has_weights=has_weights,
         stored=_stored(folder / WEIGHTS) if has_weights else "F16" if recipe.get("store_fp16") else "F32",
-        pictures=_pictures(folder, split),
+        pictures=_pictures(folder),
         recipe=recipe,
         changed=changed_options(recipe["command"]),
         samples=trained["samples"],
@@ -119,7 +118,9 @@ def _rendered(
         stages=trained.get("stages"),
         results=[_shown(result) for result in results],
         counted="over" if any("of" in result for result in results) else "images",
-        report=read_report(folder, split) if split else None,
+        report=report,
+        report_file=report_name(split) if split else "",
+        sections=_sections(folder, report) if report else [],
         commands=sorted({_addressed(result["command"], path) for result in results}),
         train_command=recipe["command"],
         settings=_settings(recipe, trained),
@@ -154,10 +155,10 @@ def read_results(folder: str | Path) -> list[dict]:
 
 
 def read_report(folder: str | Path, split: str) -> dict | None:
-    """A folder's report of a split, of `evaluation.accuracy` or `.generation`; None if none is of its weights.
+    """Read a folder's report of a split: figures, and `sections`, which the card shows; None if none is of its weights.
 
     Raises:
-        ValueError: it is damaged.
+        ValueError: it is damaged, or from before reports had sections.
     """
     path = Path(folder, report_name(split))
     if not path.is_file():
@@ -165,7 +166,13 @@ def read_report(folder: str | Path, split: str) -> dict | None:
     found = read_json(path)
     if not (isinstance(found, dict) and "weights" in found):
         raise ValueError(f"{path} is damaged: delete it, and evaluate again")
-    return found if found["weights"] == _identity(Path(folder)) else None
+    if found["weights"] != _identity(Path(folder)):
+        return None
+    if "sections" not in found:
+        raise ValueError(
+            f"{path} has no sections, so it is of an older version: run python -m evaluation.migrate {folder}"
+        )
+    return found
 
 
 def shown_split(folder: str | Path) -> str | None:
@@ -197,11 +204,19 @@ def _stored(weights: Path) -> str:
     return f"{', '.join(dtypes)}, {weights.stat().st_size / 2**20:.2f} MiB"
 
 
-def _pictures(folder: Path, split: str | None) -> dict[str, str]:
-    """The file of each kind of picture that a card shows: `curves`, `samples`, ...; "" for one that is not there."""
-    found = {Path(name).stem: name for name in RUN_PICTURES}
-    found |= {kind: picture_name(kind, split) for kind in REPORT_PICTURES if split}
-    return {kind: name if (folder / name).is_file() else "" for kind, name in found.items()}
+def _pictures(folder: Path) -> dict[str, str]:
+    """The file of each of a run's pictures: `curves`, `samples`, `stages`; "" for one that is not there."""
+    return {Path(name).stem: name if (folder / name).is_file() else "" for name in RUN_PICTURES}
+
+
+def _sections(folder: Path, report: dict) -> list[dict]:
+    """The sections of a report as the card shows them: without pictures that are not in the folder."""
+    sections = [s | {"picture": s["picture"] if (folder / s["picture"]).is_file() else ""} for s in report["sections"]]
+    return [
+        new
+        for new, old in zip(sections, report["sections"], strict=True)
+        if new["picture"] == old["picture"] or new["rows"]
+    ]
 
 
 def format_value(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Pictures of a classifier's answers, as the bytes of their files; `evaluation.accuracy` says what a report holds."""
+"""The report on a classifier's answers: its sections and pictures; `evaluation.accuracy` says what it holds."""
 
 import io
 
@@ -7,12 +7,30 @@ import torch
 from matplotlib import pyplot as plt
 from PIL import Image
 
+from evaluation.reports import section
 from hub_models.images import to_picture, to_sheet
+from hub_models.run_folder import picture_name
 from training.dashboard import figure_bytes
 
 CELL = 8  # images kept of each cell of the confusion matrix
 TILE_COLUMNS = 20  # of the picture that holds them
 SHOWN = 32  # mistakes on a card
+
+
+def sections(report: dict, split: str) -> list[dict]:
+    """Make the sections of a report on a split from its numbers; see `evaluation.accuracy.report`."""
+    names = report["names"]
+    classes = [
+        [row["name"], *(f"{row[score]:.2f} %" for score in ("precision", "recall", "f1")), str(row["support"])]
+        for row in report["per_class"]
+    ]
+    counts = [[f"**{name}**", *map(str, row)] for name, row in zip(names, report["confusion"], strict=True)]
+    return [
+        section("Confusion matrix, classes, reliability, robustness", picture=picture_name("report", split)),
+        section("Each class", f"Of {report['n']:,} images.", ("class", "precision", "recall", "F1", "images"), classes),
+        section("Confusion matrix", "", ("true class, taken for", *names), counts),
+        section("The most confident mistakes", picture=picture_name("mistakes", split)),
+    ]
 
 
 def most_confident(labels: torch.Tensor, predicted: torch.Tensor, confidence: torch.Tensor) -> torch.Tensor:
