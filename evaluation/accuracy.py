@@ -13,8 +13,8 @@ import argparse
 import torch
 from sklearn.metrics import precision_recall_fscore_support
 
-from evaluation.corruptions import SEVERITIES, corrupt
-from evaluation.metrics import (
+from evaluation.metrics.corruptions import SEVERITIES, corrupt
+from evaluation.metrics.scores import (
     bootstrap_intervals,
     calibration,
     calibration_interval,

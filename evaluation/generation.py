@@ -13,7 +13,7 @@ import math
 
 import torch
 
-from evaluation.metrics import mean_interval, t_interval
+from evaluation.metrics.scores import mean_interval, t_interval
 from evaluation.reports.samples import draw_bits, sections
 from evaluation.runner import Measures, advice, command, read_source, spread
 from hub_models import AutoregressiveImageModel, HubModel, locate

@@ -13,10 +13,10 @@ import re
 import torch
 from tqdm import tqdm
 
-from evaluation.metrics import bootstrap_intervals, t_interval
+from evaluation.metrics.scores import bootstrap_intervals, t_interval
+from evaluation.metrics.text import bleu, distinct_n, known_words, longest_copied_span, repetition
 from evaluation.reports.texts import in_a_cell, sections
 from evaluation.runner import Measures, advice, command, training_text
-from evaluation.text_metrics import bleu, distinct_n, known_words, longest_copied_span, repetition
 from hub_models import HubModel, TextModel
 from training.data import TextData, load_split
 

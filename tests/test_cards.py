@@ -14,7 +14,6 @@ from huggingface_hub import ModelCard, constants, parse_eval_result_entries
 from evaluation import accuracy, bits_per_dim, migrate
 from evaluation.reports import section
 from evaluation.runner import record, run
-from evaluation.table import HERE
 from hub_models import MODELS, TextModel, load, shipped
 from hub_models.causal_conv import CausalConvModel
 from hub_models.checkpoints import PRETRAINED
@@ -25,10 +24,9 @@ from training.arguments import parse
 from training.data import ImageData
 from training.publish import SOURCES
 from training.recipe import standards
-from training.recipes import expected, find
+from training.recipes import UNSHIPPED, expected, find
 from training.record import RUN_OPTIONS, description
 
-UNSHIPPED = HERE / "unshipped"
 FACTS, PICTURE, MISTAKES, TILES, NEIGHBOURS = report_name("test"), *picture_names("test")
 OF_ANSWERS, OF_SAMPLES = {FACTS, PICTURE, MISTAKES, TILES}, {FACTS, PICTURE, NEIGHBOURS}  # reports of the two kinds
 OF_REPORTS = {name for split in SPLITS for name in (report_name(split), *picture_names(split))}

@@ -12,13 +12,15 @@ import pytest
 import torch
 from PIL import Image
 
-from evaluation import accuracy, bits_per_dim, inpainting, reference, speed, speed_gpu
-from evaluation.corruptions import SEVERITIES, corrupt
-from evaluation.reference import pillow_batches, plain_logits, plain_sampling
+from evaluation import accuracy, bits_per_dim, inpainting, speed, speed_gpu
+from evaluation.benchmarks import reference
+from evaluation.benchmarks.reference import pillow_batches, plain_logits, plain_sampling
+from evaluation.benchmarks.timing import ratio
+from evaluation.metrics.corruptions import SEVERITIES, corrupt
 from evaluation.reports.answers import TILE_COLUMNS, draw_tiles, most_confident
+from evaluation.results import SPEED
 from evaluation.runner import run
 from evaluation.speed import deep_training, weights_read, weights_used
-from evaluation.timing import ratio
 from hub_models import (
     CNN,
     CNNConfig,
@@ -145,7 +147,7 @@ def test_everything_about_a_net_that_always_says_the_same():
     assert [row["support"] for row in report["per_class"]] == [5, 3, 2]
     assert [row["precision"] for row in report["per_class"]] == pytest.approx([0, 30, 0])
     assert len(report["corruptions"]) == 12 and len(report["tiles"]) == 10
-    assert set(pictures) == {"report.webp", "mistakes.webp", "tiles.webp"}
+    assert set(pictures) == {"report", "mistakes", "tiles"}
     for content in pictures.values():
         with Image.open(io.BytesIO(content)) as picture:
             assert picture.format == "WEBP"
@@ -359,7 +361,7 @@ def test_the_usual_way_prepares_the_same_images():
 
 
 def test_speed_results_are_of_every_pair_and_the_samplers_are_fast():
-    rows = {row["pair"]: row for row in json.loads(speed.RESULTS.read_text())}
+    rows = {row["pair"]: row for row in json.loads(SPEED.read_text())}
     assert list(rows) == list(speed.pairs())
     for count, least in (
         ("1 image", 75),

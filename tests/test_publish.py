@@ -226,7 +226,7 @@ def test_the_wheels_measuring_needs_what_its_extras_bring(hub, sh, run, tmp_path
         "hub_models/hub/card.md",
         "evaluation/accuracy.py",
         "training/train.py",
-        "evaluation/published.json",
+        "evaluation/results/published.json",
     } <= names
     wanted = {re.split(r"[<>=! ;]", line)[0].lower() for line in re.findall(r"Requires-Dist: (.*)", metadata)}
     modules = {name for source in sources for name in re.findall(r"^(?:from|import) (\w+)", source, re.M)}

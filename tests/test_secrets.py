@@ -29,7 +29,7 @@ from hub_models.run_folder import PUBLISHED
 from training.arguments import parse
 from training.data import ImageData
 from training.publish import SOURCES, publish
-from training.recipes import RECIPES
+from training.recipes import RECIPES, UNSHIPPED
 from training.record import DECISIVE, description, recorded_options
 from training.train import train
 
@@ -454,13 +454,14 @@ def test_a_space_that_is_refused_asks_no_hub(spaces, tmp_path):
 
 
 def test_a_sweep_records_no_place(cifar10, tmp_path, monkeypatch):
-    monkeypatch.setitem(sweep.SWEEPS, "depth", ("row-lstm-cifar10", lambda run, seeds, data: []))
-    monkeypatch.setattr(sweep, "draw", lambda *_: None)
+    without_runs = sweep.Sweep("row-lstm-cifar10", lambda run, seeds, data: [], lambda found: None)
+    monkeypatch.setitem(sweep.SWEEPS, "depth", without_runs)
+    monkeypatch.setattr(sweep, "save_figure", lambda *_: None)
     argv = ["depth", "--epochs", "1", "--lim", "64", "--runs", HOME, "--overwrite", "--results", str(tmp_path)]
     assert sweep.main(argv)["command"] == "python -m evaluation.sweep depth --epochs 1 --limit 64"
 
 
-FOLDERS = [*(PRETRAINED / name for name in shipped()), *sorted((ROOT / "evaluation" / "unshipped").iterdir())]
+FOLDERS = [*(PRETRAINED / name for name in shipped()), *sorted(UNSHIPPED.iterdir())]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

@@ -9,10 +9,11 @@ import pytest
 import torch
 from conftest import build, from_config
 
-from evaluation import perplexity, runner, sweep, text_sweeps, writing
-from evaluation.kneser_ney import KneserNey
-from evaluation.reference import ShuffledWindows, plain_generation, shuffled_loss
+from evaluation import perplexity, runner, sweep, writing
+from evaluation.benchmarks.reference import ShuffledWindows, plain_generation, shuffled_loss
+from evaluation.metrics.kneser_ney import KneserNey
 from evaluation.runner import run
+from evaluation.sweeps import text as text_sweeps
 from hub_models import CharLSTMConfig, WordLSTMConfig, load
 from training.data import TextData, load_split
 from training.train import DivergedError, train

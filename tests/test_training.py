@@ -21,12 +21,11 @@ from hub_models.hub.card import render_card, write_card
 from hub_models.run_folder import RUN_PICTURES
 from training.arguments import RunArguments, parse
 from training.data import TEXTS
-from training.recipes import RECIPES
+from training.recipes import RECIPES, UNSHIPPED
 from training.run import claim
 from training.train import train
 from training.trainer import HubTrainer, checkpoints, newest_checkpoint
 
-UNSHIPPED = Path(__file__).parents[1] / "evaluation" / "unshipped"
 TOY = [
     "--use_cpu",
     "True",

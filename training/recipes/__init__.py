@@ -18,7 +18,8 @@ RECIPES: dict[str, Recipe] = {
     **mnist_recurrent.RECIPES,
     **shakespeare.RECIPES,
 }
-UNSHIPPED = Path(__file__).parents[2] / "evaluation" / "unshipped"  # figures without weights, in a clone only
+# Folders as in hub_models/pretrained, without weights and pictures; in a clone only.
+UNSHIPPED = Path(__file__).parents[2] / "evaluation" / "results" / "unshipped"
 HEADLINES = ("accuracy", "bits_per_dim", "nats_per_image", "perplexity")
 
 
@@ -36,8 +37,8 @@ def find(name: str) -> Recipe:
 def expected(name: str) -> str:
     """Return what a recipe gave when it was run and evaluated: test figures, minutes, hardware, changed options.
 
-    It reads the results files of the recipe's folder in `hub_models/pretrained` or `evaluation/unshipped`, and returns
-    "" if there is no such folder.
+    It reads the results files of the recipe's folder in `hub_models/pretrained` or `evaluation/results/unshipped`, and
+    returns "" if there is no such folder.
 
     Raises:
         FileNotFoundError: a file is missing. ValueError: one is damaged.

@@ -1,12 +1,11 @@
 """Comparisons of text models for `evaluation.sweep`: whole recipes, and variants of the word study's at one budget."""
 
-from collections.abc import Callable
-
 from matplotlib import pyplot as plt
 
 from evaluation import perplexity
+from evaluation.results import published
 from evaluation.runner import run as evaluate
-from evaluation.table import published
+from evaluation.sweeps import Run
 from hub_models.hub.card import read_results
 from training.data import TextData
 from training.recipes import find
@@ -31,8 +30,6 @@ TITLES = {
 SHOWN = ("perplexity", "bits_per_character", "top_1_accuracy", "top_3_accuracy", "unknown")
 SHOWN += ("perplexity_kneser_ney_5_gram", "perplexity_of_words", "perplexity_of_words_kneser_ney_5_gram")
 SHOWN += ("top_1_accuracy_of_words", "top_3_accuracy_of_words")
-
-Run = Callable[..., dict]
 
 
 def scored(name: str, found: dict, splits: tuple[str, ...] = ("test",)) -> dict:
@@ -73,11 +70,12 @@ def study(run: Run, seeds: int, data: TextData) -> list[dict]:
     return [scored(name, run(name, (*BATCH, *changes))) for name, changes in (variants | CLAIMS).items()]
 
 
-def draw(name: str, rows: list[dict], told: str) -> plt.Figure:
+def draw(name: str, found: dict) -> plt.Figure:
     """The rows of a sweep as bars of test perplexity; a line where something is beside it.
 
     A star marks what was measured on another test text than the others: on the Hub's own, the last 5 %.
     """
+    rows = found["rows"]
     figure, axis = plt.subplots(figsize=(9, 0.5 * len(rows) + 1.5), layout="constrained")
     values = [row["test"]["perplexity"] for row in rows]
     errors = [[abs(v["value"] - end) for v in values for end in [v["interval"][k]]] for k in (0, 1)]
@@ -89,14 +87,14 @@ def draw(name: str, rows: list[dict], told: str) -> plt.Figure:
         "published": [None if "validation" in row else row.get("published", {}).get("perplexity") for row in rows],
         "Kneser-Ney 5-gram on the same tokens": [row["test"]["perplexity_kneser_ney_5_gram"]["value"] for row in rows],
     }
-    for label, found in beside.items() if name != "characters" else [("published", beside["published"])]:
-        marks = [(value, i) for i, value in enumerate(found) if value]
+    for label, theirs in beside.items() if name != "characters" else [("published", beside["published"])]:
+        marks = [(value, i) for i, value in enumerate(theirs) if value]
         if marks:
             axis.plot(*zip(*marks, strict=True), "k|" if label == "published" else "r|", markersize=16, label=label)
     axis.invert_yaxis()
     star = " (*: of the last 5 % of the text, not 20)" if names != [row["name"] for row in rows] else ""
     axis.set(xlabel=f"perplexity a token{star}")
-    figure.suptitle(f"{TITLES[name]}\n{told}", fontsize="medium")
+    figure.suptitle(f"{TITLES[name]}\n{found['budget']}", fontsize="medium")
     axis.margins(x=0.15)
     figure.legend(loc="outside lower right", ncols=3)
     return figure

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from evaluation.reference import plain_sampling
+from evaluation.benchmarks.reference import plain_sampling
 from hub_models import AutoregressiveImageModel
 from hub_models.causal_conv import CausalConvModel
 from hub_models.environment import prepare_console
