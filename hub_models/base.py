@@ -174,7 +174,7 @@ class HubModel(
         return model.to(device).eval()
 
     def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
-        """Write `model.safetensors` and `config.json`; `card.write_card` makes the card from a folder's files.
+        """Write `model.safetensors` and `config.json`; `hub.card.write_card` makes the card from a folder's files.
 
         Args:
             save_directory: made where there is none.
