@@ -20,7 +20,7 @@ HUB_ARGUMENTS = ("revision", "token", "cache_dir", "force_download", "local_file
 
 
 def shipped() -> list[str]:
-    """Names of the checkpoints that come with the package."""
+    """Name the checkpoints that come with the package."""
     return sorted(path.parent.name for path in PRETRAINED.glob(f"*/{CONFIG}"))
 
 
@@ -46,7 +46,7 @@ def locate(name: str | Path) -> str:
 
 
 def fetch(source: str, filename: str, **hub) -> Path:
-    """Path of one file of a located folder or repository; `hub` goes to `hf_hub_download`.
+    """Return the path of one file of a located folder or repository; `hub` goes to `hf_hub_download`.
 
     Raises:
         FileNotFoundError: the folder, the repository, the revision or the file is not there or not reachable.
@@ -75,7 +75,7 @@ def fetch(source: str, filename: str, **hub) -> Path:
 
 
 class Stored(NamedTuple):
-    """A located checkpoint of which only the config has been read."""
+    """A located checkpoint: its config has been read, its weights have not."""
 
     source: str  # folder or repository id
     config: dict  # parsed config.json, with a model_type

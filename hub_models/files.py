@@ -27,12 +27,12 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """`write_bytes` of a text in UTF-8."""
+    """Write a text in UTF-8, as `write_bytes` does."""
     write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: dict | list) -> None:
-    """`write_text` of a value as indented JSON, the form of all our files."""
+    """Write a value as indented JSON, as `write_text` does."""
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
@@ -49,7 +49,7 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> dict | list:
-    """What `write_json` wrote.
+    """Read a JSON file.
 
     Raises:
         FileNotFoundError: there is no such file. ValueError: it is damaged.
@@ -75,12 +75,12 @@ def read_recipe(path: Path) -> dict:
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 of a file, in hex: by it results know the weights that they are of."""
+    """Return the SHA-256 of a file in hex, by which results name their weights."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """All tensors of a safetensors file, as wide as they are stored.
+    """Read all tensors of a safetensors file, in the dtypes in which they are stored.
 
     Raises:
         ValueError: the file is truncated, a pickle, or something else.

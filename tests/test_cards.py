@@ -389,9 +389,9 @@ def test_old_reports_get_their_sections_by_a_command(name, tmp_path, monkeypatch
 def test_a_damaged_report_is_refused_by_the_command_and_left(tmp_path, monkeypatch):
     copy = shutil.copytree(PRETRAINED / "cifar10-fast", tmp_path / "cifar10-fast")
     (copy / FACTS).write_text('{"weights": "x"}')
-    for path, told in ((copy, f"error: {copy / FACTS} is damaged"), (tmp_path / "no", "error: there is no folder")):
+    for path, error in ((copy, f"error: {copy / FACTS} is damaged"), (tmp_path / "no", "error: there is no folder")):
         monkeypatch.setattr("sys.argv", ["migrate", str(path)])
-        with pytest.raises(SystemExit, match=told):
+        with pytest.raises(SystemExit, match=error):
             migrate.main()
     assert (copy / FACTS).read_text() == '{"weights": "x"}' and not (copy / ".lock").exists()
 

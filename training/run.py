@@ -18,7 +18,14 @@ logger = logging.getLogger(__name__)
 
 
 def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
-    """Make the run folder ours: refuse, clear or resume what is there; return the checkpoint to go on from."""
+    """Claim a run folder: refuse, put aside or resume what is there, and record the recipe.
+
+    Returns:
+        the checkpoint to resume from, or None.
+
+    Raises:
+        ValueError: the folder holds something else, another recipe or a damaged one.
+    """
     recorded = folder / RECIPE
     there = [path for path in folder.iterdir() if path.name != LOCK]
     if run.resume and there:  # else it was killed before it could write its recipe
@@ -70,24 +77,24 @@ def claim(folder: Path, run: RunArguments, wanted: dict) -> Path | None:
 
 
 def replaced(folder: Path) -> Path:
-    """Where a run lies that --overwrite puts another in place of, until that one is done."""
+    """Return the folder in which --overwrite keeps the old run until the new one is done."""
     return Path(os.path.realpath(folder) + ASIDE)
 
 
 def is_aside(folder: Path) -> bool:
-    """Whether a run that was in a folder lies aside."""
+    """Say whether a run that was in a folder has been put aside."""
     return (replaced(folder) / ASIDE).is_file()
 
 
 def discard(folder: Path) -> None:
-    """Delete the run that lies aside of a folder, if any; what tells that it does goes last."""
+    """Delete the run that was put aside from a folder, if there is one; its mark goes last."""
     if is_aside(folder):
         empty(replaced(folder), (ASIDE,))
         shutil.rmtree(replaced(folder))
 
 
 def empty(folder: Path, kept: tuple[str, ...]) -> None:
-    """Delete all that is in a folder but the files of these names."""
+    """Delete everything in a folder except the files of these names."""
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -96,7 +103,7 @@ def empty(folder: Path, kept: tuple[str, ...]) -> None:
 
 
 def put_aside(folder: Path) -> None:
-    """Move a run out of its folder, which is made anew and empty.
+    """Move a run out of its folder, and make an empty folder in its place.
 
     Raises:
         ValueError: it cannot be moved; it lies where it was.

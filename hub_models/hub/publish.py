@@ -28,7 +28,7 @@ ABOUT = "The classic small sequence and image models, done right: each number wi
 
 @functools.cache
 def build_wheel() -> tuple[str, bytes]:
-    """Name and content of a wheel of this clone's code without the checkpoints; equal for equal code, and only then.
+    """Build a wheel of this clone's code without the checkpoints; return its name and bytes, equal for equal code only.
 
     Raises:
         FileNotFoundError: this is no clone. OSError: it could not be built.
@@ -81,7 +81,7 @@ def stage_model(folder: Path, stage: Path, repo_id: str, sources: Collection[str
 
     Args:
         folder: the run or shipped folder.
-        stage: an empty folder, all of which is to be uploaded.
+        stage: an empty folder; what is put there is uploaded.
         repo_id: `namespace/name`.
         sources: ids of the data sets on the Hub that a card may name.
 

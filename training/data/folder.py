@@ -13,7 +13,7 @@ from hub_models.run_folder import CARD
 
 
 def tables(folder: Path) -> list[Path]:
-    """The parquet files of a data set's folder, none of a hidden one."""
+    """List the parquet files of a data set's folder; hidden folders are left out."""
     found = sorted(folder.rglob("*.parquet"))
     return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
