@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 
 from evaluation import accuracy, bits_per_dim, inpainting, speed, speed_gpu
-from evaluation.benchmarks import reference
+from evaluation.benchmarks import reference, training
 from evaluation.benchmarks.reference import pillow_batches, plain_logits, plain_sampling
 from evaluation.benchmarks.timing import ratio
 from evaluation.metrics.corruptions import SEVERITIES, corrupt
 from evaluation.reports.answers import TILE_COLUMNS, draw_tiles, most_confident
-from evaluation.results import SPEED
+from evaluation.results import SPEED, SPEED_GPU
 from evaluation.runner import run
 from evaluation.speed import deep_training, weights_read, weights_used
 from hub_models import (
@@ -207,7 +207,8 @@ def test_reports_lie_beside_the_checkpoint_and_on_its_card(cifar10, tmp_path, ca
     assert (folder / "tiles-validation.webp").is_file()
     assert report["part"] == results[0]["part"] == f"first 15 of {len(cifar10):,}"
     part = f"first 15 of {len(cifar10):,}"
-    assert f"15 ({part})" in card and f"Of 15 images (the {part})" in card
+    assert f"15 ({part})" in card and f"validation (the {part}); all of it as numbers" in card
+    assert "Of 15 images." in card
     run(accuracy.measure, accuracy.__doc__, [*argv[:-1], "12"], accuracy.report)
     assert json.loads((folder / "report-validation.json").read_text()) == report  # of more images than now
     run(accuracy.measure, accuracy.__doc__, [str(folder), "--split", "train", "--limit", "5"], accuracy.report)
@@ -385,7 +386,7 @@ def test_the_gains_of_a_gpu_are_rates_of_every_pair(monkeypatch, capsys):
         return {"seconds": 2.0, "plain_seconds": 3.0}
 
     monkeypatch.setattr(speed_gpu, "ratio", ratio)
-    monkeypatch.setattr(speed, "ratio", ratio)
+    monkeypatch.setattr(training, "ratio", ratio)
     ratios = {
         "one by one": 1.5,
         "usual way": (4 / 2) / (2 / 3),
@@ -398,7 +399,7 @@ def test_the_gains_of_a_gpu_are_rates_of_every_pair(monkeypatch, capsys):
         wanted = next(value for told, value in ratios.items() if name.endswith(told))
         assert measure(1)["ratio"] == pytest.approx(wanted), name
         assert len(compiled) == 4 * (", compiled" in name), name
-    rows = [row["pair"] for row in json.loads(speed_gpu.RESULTS.read_text())]
+    rows = [row["pair"] for row in json.loads(SPEED_GPU.read_text())]
     assert rows and set(rows) <= set(speed_gpu.pairs())
     monkeypatch.setattr("sys.argv", ["speed_gpu"])
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -423,7 +424,7 @@ def test_the_plain_way_of_a_deep_sampler_is_timed_for_some_sub_pixels_and_scaled
         slow()
         return {"seconds": 2.0, "plain_seconds": 3.0, "ratio": 1.5}
 
-    monkeypatch.setattr(speed, "ratio", ratio)
+    monkeypatch.setattr(training, "ratio", ratio)
     found = speed.deep_sampling(model, 2, 1, steps=6)
     assert len(calls) == 6 and all(len(images) == 2 for images in calls)
     assert (found["seconds"], found["plain_seconds"], found["ratio"]) == (2, 30, 15)  # 60 sub-pixels, 6 timed
