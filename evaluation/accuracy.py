@@ -13,8 +13,8 @@ import argparse
 import torch
 from sklearn.metrics import precision_recall_fscore_support
 
-from evaluation.corruptions import SEVERITIES, corrupt
-from evaluation.metrics import (
+from evaluation.metrics.corruptions import SEVERITIES, corrupt
+from evaluation.metrics.scores import (
     bootstrap_intervals,
     calibration,
     calibration_interval,
@@ -22,7 +22,15 @@ from evaluation.metrics import (
     mean_interval,
     wilson_interval,
 )
-from evaluation.report import SHOWN, TILE_COLUMNS, draw_mistakes, draw_report, draw_tiles, most_confident
+from evaluation.reports.answers import (
+    SHOWN,
+    TILE_COLUMNS,
+    draw_mistakes,
+    draw_report,
+    draw_tiles,
+    most_confident,
+    sections,
+)
 from evaluation.runner import Measures, advice, command, spread
 from hub_models import ConvClassifier, HubModel
 from training.data import ImageData
@@ -104,12 +112,12 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
 def report(
     model: HubModel, data: ImageData, args: argparse.Namespace, results: Measures
 ) -> tuple[dict, dict[str, bytes]]:
-    """What needs more than a line: the report, and the pictures that go with it, by kind, as files hold them.
+    """Return the report, and the pictures that go with it as the bytes of their files, by kind.
 
     The report, as JSON takes it: the classes' `names`, the `confusion` matrix (rows: true), each class's `precision`,
     `recall`, `f1` in % and `support`, the calibration's `bins`, the accuracy under each of the `corruptions`, and the
     `tiles`: of each image in the picture of that name, in rows of `columns`, its class, what it was taken for, and
-    how surely.
+    how surely. Its `sections` are what a card shows of it.
     """
     log_p = log_probabilities(model, data.images, args.batch_size)
     confidence, predicted = log_p.exp().max(-1)
@@ -142,10 +150,11 @@ def report(
         "columns": TILE_COLUMNS,
         "tiles": [tile(i) for i in cells.tolist()],
     }
+    found["sections"] = sections(found, args.split)
     return found, {
-        "report.webp": draw_report(found, data.part),
-        "mistakes.webp": draw_mistakes(data.images[wrong[:SHOWN]], [tile(i) for i in wrong[:SHOWN]], names),
-        "tiles.webp": draw_tiles(data.images[cells]),
+        "report": draw_report(found, data.part),
+        "mistakes": draw_mistakes(data.images[wrong[:SHOWN]], [tile(i) for i in wrong[:SHOWN]], names),
+        "tiles": draw_tiles(data.images[cells]),
     }
 
 

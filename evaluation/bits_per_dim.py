@@ -4,7 +4,7 @@ import argparse
 
 import torch
 
-from evaluation.metrics import bits_per_dim, mean_interval
+from evaluation.metrics.scores import bits_per_dim, mean_interval
 from evaluation.runner import GIVEN, Measures, advice, command, spread
 from hub_models import AutoregressiveImageModel, HubModel
 from training.data import ImageData

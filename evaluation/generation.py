@@ -12,21 +12,21 @@ import logging
 import math
 
 import torch
-from matplotlib import pyplot as plt
 
-from evaluation.bits_per_dim import COLOURS
-from evaluation.metrics import mean_interval, t_interval
+from evaluation.metrics.scores import mean_interval, t_interval
+from evaluation.reports.samples import draw_bits, sections
 from evaluation.runner import Measures, advice, command, read_source, spread
 from hub_models import AutoregressiveImageModel, HubModel, locate
-from hub_models.base import fetch, read_recipe
+from hub_models.checkpoints import fetch
+from hub_models.files import read_recipe
 from hub_models.images import to_sheet
+from hub_models.run_folder import RECIPE
 from training.data import ImageData, load_split
-from training.figures.dashboard import figure_bytes, picture_bytes
+from training.figures.dashboard import picture_bytes
 
 logger = logging.getLogger(__name__)
 SAMPLES = 16  # whose neighbours are sought
 OTHERS = 200  # images of each other kind
-CHANNELS = {1: ("grey",), 3: COLOURS}
 CHUNK = 5_000  # training images at a time
 
 
@@ -106,7 +106,7 @@ def trained_on(name: str) -> tuple[str, torch.Tensor, bool]:
     """The name of the data that a checkpoint was trained on, its training images, and whether mirrored ones, too."""
     source = locate(name)
     data = read_source(source)["name"]
-    recipe = read_recipe(fetch(source, "recipe.json"))
+    recipe = read_recipe(fetch(source, RECIPE))
     images = load_split(data, "train").first(recipe["data"].get("limit")).images
     return data, images, bool(recipe.get("flip"))
 
@@ -133,7 +133,8 @@ def report(
     """Of the samples, of the bits and of other kinds of images; and the two pictures, as files hold them.
 
     The report, as JSON takes it: `bits_by_position` (C, H, W); of the `samples` their number and how near they are to
-    training images, with Student's 95 % interval; the bits a dimension of `others`, with 95 % intervals over images.
+    training images, mirrored ones too where it is `mirrored`, with Student's 95 % interval; the bits a dimension of
+    `others`, with 95 % intervals over images; and its `sections`, which are what a card shows of it.
     """
     name, training, flip = trained_on(args.name)
     label = torch.arange(SAMPLES) % model.classes if model.classes else None
@@ -154,29 +155,13 @@ def report(
         "bits_per_dim": places.mean().item(),
         "samples": {"n": SAMPLES, "value": distance, "interval": [low, high]},
         "held_out": {key: results[0][key] for key in ("n", "value", "interval")},
+        "mirrored": flip,
         "others": others,
     }
+    found["sections"] = sections(found, args.split)
     half = SAMPLES // 2
     rows = torch.cat([samples[:half], nearest[:half], samples[half:], nearest[half:]])
-    return found, {"report.webp": draw_bits(places, others), "neighbours.webp": picture_bytes(to_sheet(rows, half))}
-
-
-def draw_bits(places: torch.Tensor, others: list[dict]) -> bytes:
-    """A WebP: bits by position, (C, H, W), a panel a channel; and the bits a dimension of other images."""
-    channels = len(places)
-    figure, axes = plt.subplots(1, channels + 1, figsize=(4 * channels + 5, 4), layout="constrained")
-    top = places.max().item()
-    for axis, name, bits in zip(axes, CHANNELS.get(channels, range(channels)), places, strict=False):
-        drawn = axis.imshow(bits.numpy(), cmap="magma", vmin=0, vmax=top, interpolation="nearest")
-        axis.set(title=f"bits, {name}: {bits.mean():.3f} a pixel", xticks=[], yticks=[])
-    figure.colorbar(drawn, ax=list(axes[:-1]), label="bits a sub-pixel")
-    values = [places.mean().item(), *(other["value"] for other in others)]
-    labels = ["its own kind", *(other["kind"] for other in others)]
-    axes[-1].barh(labels, values, color=["tab:orange"] + ["tab:grey"] * len(others))
-    axes[-1].bar_label(axes[-1].containers[0], fmt="%.2f", padding=3)
-    axes[-1].set(title="bits a dimension, on average, of", xlim=(0, 1.15 * max(values)))
-    axes[-1].invert_yaxis()
-    return figure_bytes(figure)
+    return found, {"report": draw_bits(places, others), "neighbours": picture_bytes(to_sheet(rows, half))}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import argparse
 
 import torch
 
-from evaluation.metrics import mean_interval
+from evaluation.metrics.scores import mean_interval
 from evaluation.runner import GIVEN, Measures, advice, command, spread
 from hub_models import AutoregressiveImageModel, HubModel
 from training.data import ImageData

@@ -14,8 +14,8 @@ import math
 import torch
 from tqdm import tqdm
 
-from evaluation.kneser_ney import KneserNey
-from evaluation.metrics import perplexity, t_interval
+from evaluation.metrics.kneser_ney import KneserNey
+from evaluation.metrics.scores import perplexity, t_interval
 from evaluation.runner import Measures, advice, command, spread, training_text
 from hub_models import HubModel, TextModel
 from hub_models.text import of_tokens

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from hub_models import MODELS, GatedPixelCNN, HubModel, load
-from hub_models.base import write_bytes
 from hub_models.causal_conv import CausalConvModel
 from hub_models.environment import prepare_console
+from hub_models.files import write_bytes
 from hub_models.images import to_field
 
 SIDE, LAYERS = 15, 2

@@ -18,8 +18,10 @@ from accelerate import PartialState
 from tqdm import tqdm
 
 from hub_models import AutoregressiveImageModel, HubModel, TextModel, load, locate
-from hub_models.base import WEIGHTS, check_device, fetch, fingerprint, read_text, write_bytes, write_json
-from hub_models.card import (
+from hub_models.checkpoints import check_device, fetch
+from hub_models.environment import prepare_console
+from hub_models.files import fingerprint, read_text, write_bytes, write_json
+from hub_models.hub.card import (
     IDENTITY,
     address,
     extent,
@@ -29,9 +31,9 @@ from hub_models.card import (
     unshown_pictures,
     write_card,
 )
-from hub_models.card import SPLITS as REPORTED
-from hub_models.environment import prepare_console
-from hub_models.privacy import without_place
+from hub_models.hub.privacy import without_place
+from hub_models.run_folder import EVAL_RESULTS, RECIPE, WEIGHTS, picture_name, report_name
+from hub_models.run_folder import SPLITS as REPORTED
 from training.data import DATASETS, SPLITS, ImageData, TextData, describe, load_split
 from training.machine import end_processes, hardware, interleave, keep_memory, launcher, locked
 
@@ -126,8 +128,8 @@ def run(
     try:
         if report and not apart and args.split in REPORTED and not _has_better(source, shared | {"n": len(data)}):
             found, pictures = report(model, data, args, results)
-            files = {"report.json": (json.dumps(shared | found) + "\n").encode()} | pictures
-            files = {name.replace(".", f"-{args.split}."): content for name, content in files.items()}
+            files = {report_name(args.split): (json.dumps(shared | found) + "\n").encode()}
+            files |= {picture_name(kind, args.split): content for kind, content in pictures.items()}
         if apart and state.is_main_process:
             print(f"{apart}: the results are printed, not written", file=sys.stderr)
         elif state.is_main_process:
@@ -160,7 +162,7 @@ def read_source(source: str) -> dict:
         FileNotFoundError: it has no recipe.json. ValueError: that names none.
     """
     try:
-        data = json.loads(read_text(fetch(source, "recipe.json")))["data"]
+        data = json.loads(read_text(fetch(source, RECIPE)))["data"]
         found = {key: data[key] for key in ("name", "repo_id")}
         found |= {key: data.get(key, "") for key in ("revision", "file")}
         limit = data.get("limit")
@@ -223,7 +225,7 @@ def record(folder: Path, results: Measures, files: dict[str, bytes] | None = Non
         for name, content in files.items():  # the report first: it decides which split is shown
             if name not in unshown_pictures(folder):
                 write_bytes(folder / name, content)
-        write_json(folder / "eval_results.json", list(kept.values()))
+        write_json(folder / EVAL_RESULTS, list(kept.values()))
         write_card(folder)
         stale = unshown_pictures(folder) if files else []  # deleted last: the card before this one may show them
         for name in stale:

@@ -2,7 +2,7 @@
 
 Seconds of a forward and backward pass an image (bf16 where the machine has it) and the memory that is kept for the
 backward pass, with and without activation checkpointing, of each kind of masked image model. One of depth, width and
-side grows, the others stay. The figures go to `evaluation/scaling.json`, and the plot of them to `docs/scaling.png`.
+side grows, the others stay. The figures go to `evaluation/results/scaling.json`, their plot to `docs/scaling.png`.
 """
 
 import argparse
@@ -16,15 +16,16 @@ import torch
 from matplotlib import pyplot as plt
 from tqdm import tqdm
 
-from evaluation.timing import step
+from evaluation.benchmarks.timing import step
+from evaluation.results import SCALING
 from hub_models import MODELS
-from hub_models.base import write_bytes, write_json
 from hub_models.causal_conv import CausalConvModel
 from hub_models.environment import prepare_console
+from hub_models.files import write_bytes, write_json
 from training.figures.dashboard import figure_bytes
 from training.machine import hardware, has_bf16
 
-RESULTS, PICTURE = Path(__file__).with_name("scaling.json"), Path(__file__).parents[1] / "docs" / "scaling.png"
+RESULTS, PICTURE = SCALING, Path(__file__).parents[1] / "docs" / "scaling.png"
 BASE = {"layers": 4, "hidden": 64, "side": 32}
 GROWN = {"layers": (2, 4, 8, 16), "hidden": (32, 64, 128, 256), "side": (16, 32, 48, 64)}
 NAMES = {"layers": "layers", "hidden": "h", "side": "pixels a side"}

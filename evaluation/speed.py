@@ -1,18 +1,16 @@
 """Ratios of ours to the plain way, measured in one run: `python -m evaluation.speed`.
 
 Each pair is timed in turn, several rounds, and its ratio is that of the medians: this machine's noise hits both alike.
-The results go to `evaluation/speed.json`, from which the README's table is made.
+The results go to `evaluation/results/speed.json`, from which the README's table is made.
 """
 
 import copy
 import math
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
-from evaluation.reference import (
+from evaluation.benchmarks.reference import (
     ShuffledWindows,
     pillow_batches,
     plain_generation,
@@ -20,13 +18,14 @@ from evaluation.reference import (
     plain_sampling,
     shuffled_loss,
 )
-from evaluation.timing import asked, bandwidth, fastest_products, measured, plainly, ratio, step
+from evaluation.benchmarks.timing import asked, bandwidth, fastest_products, measured, plainly, ratio, step
+from evaluation.benchmarks.training import classifier_training
+from evaluation.results import SPEED
 from hub_models import (
     CNN,
     CharLSTM,
     CharLSTMConfig,
     CNNConfig,
-    ConvClassifier,
     DiagonalBiLSTM,
     DiagonalBiLSTMConfig,
     FastCNN,
@@ -47,8 +46,6 @@ from hub_models.layers.spatial import DiagonalLayer
 from training.augment import alternately, mirrored_and_shifted
 from training.data import ImageData, Windows
 from training.machine import hardware, has_bf16
-
-RESULTS = Path(__file__).with_name("speed.json")
 
 
 def sampling(model: PixelPredictor, count: int, rounds: int) -> dict[str, float]:
@@ -145,40 +142,6 @@ def products(size: int, rounds: int) -> dict[str, float]:
         product[0, 0].item()  # a GPU is waited for
 
     return ratio(lambda: multiply(narrow), lambda: multiply(wide), rounds)
-
-
-def classifier_training(model: ConvClassifier, data: ImageData, shift: int, batch: int, rounds: int) -> dict:
-    """An epoch of `training.train`'s own trainer (bf16 where the machine has it) against the usual loop.
-
-    The usual: a DataLoader that prepares each image in Pillow, channels first, float32, and SGD.
-    """
-    from transformers import PrinterCallback, TrainingArguments  # 4 s to import
-
-    from training.trainer import HubTrainer
-
-    plain = copy.deepcopy(model)  # Trainer may move the other to a GPU
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    optimizer = torch.optim.SGD([p for p in plain.to(device).parameters() if p.requires_grad], 1e-3)
-
-    def ours() -> None:
-        quiet = {"report_to": "none", "save_strategy": "no", "logging_strategy": "no", "disable_tqdm": True}
-        size = {"per_device_train_batch_size": batch, "num_train_epochs": 1, "max_grad_norm": 0.0}
-        how = {"bf16": has_bf16(), "remove_unused_columns": False, "use_cpu": device.type == "cpu"}
-        with tempfile.TemporaryDirectory() as folder:
-            trainer = HubTrainer(
-                model, TrainingArguments(folder, **quiet, **size, **how), flip=True, shift=shift, train_dataset=data
-            )
-            trainer.remove_callback(PrinterCallback)
-            trainer.train()
-
-    def usual() -> None:
-        for images, labels in pillow_batches(data, shift, plain.config.mean, plain.config.std, batch):
-            logits = plain.head(plain.body(images.to(device)))
-            torch.nn.functional.cross_entropy(logits, labels.to(device)).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-
-    return ratio(ours, usual, rounds) | {"images": len(data)}
 
 
 def augmentation(data: ImageData, shift: int, batch: int, rounds: int) -> dict[str, float]:
@@ -325,7 +288,7 @@ def main() -> None:
         near = f", {row['of_bound']:.1f} times the bound of {row['bound_seconds']:.3f} s" if "of_bound" in row else ""
         return f"{row['seconds']:.3f} s{near}"
 
-    measured(RESULTS, known, chosen, ran, told)
+    measured(SPEED, known, chosen, ran, told)
 
 
 if __name__ == "__main__":

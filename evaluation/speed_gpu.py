@@ -1,25 +1,24 @@
 """What a GPU gains, and what our ways gain on it, measured in one run: `python -m evaluation.speed_gpu`.
 
 As in `evaluation.speed` two ways are timed in turn, and a ratio is that of their medians; here it is of images a
-second, since the fast way takes more of them at a time. The results go to `evaluation/speed_gpu.json`.
+second, since the fast way takes more of them at a time. The results go to `evaluation/results/speed_gpu.json`.
 """
 
 import copy
 import math
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
-from evaluation.reference import plain_loss
-from evaluation.speed import classifier_training
-from evaluation.timing import asked, measured, plainly, ratio, step
+from evaluation.benchmarks.reference import plain_loss
+from evaluation.benchmarks.timing import asked, measured, plainly, ratio, step
+from evaluation.benchmarks.training import classifier_training
+from evaluation.results import SPEED_GPU
 from hub_models import DiagonalBiLSTM, FastCNN, FastCNNConfig, GatedPixelCNN, PixelCNN, RowLSTM
 from hub_models.causal_conv import CausalConvModel
 from training.data import ImageData
 from training.machine import hardware
 
-RESULTS = Path(__file__).with_name("speed_gpu.json")
 LARGE, USUAL = 128, 16  # images in a batch
 EPOCH = 51_200  # images that a classifier is trained on
 SIZE = {"channels": 3, "height": 32, "width": 32, "levels": 256, "layers": 4, "hidden": 128, "head": 256}
@@ -117,7 +116,7 @@ def main() -> None:
     card = hardware(torch.device("cuda")) if there else ""
     refused = "" if there else "there is no CUDA device: run it on a machine with one"
     known, chosen, ran = asked("speed_gpu", __doc__, pairs, card, refused)
-    measured(RESULTS, known, chosen, ran, lambda row: f"{row['images_per_second']:,.1f} images/s")
+    measured(SPEED_GPU, known, chosen, ran, lambda row: f"{row['images_per_second']:,.1f} images/s")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ import re
 import torch
 from tqdm import tqdm
 
-from evaluation.metrics import bootstrap_intervals, t_interval
+from evaluation.metrics.scores import bootstrap_intervals, t_interval
+from evaluation.metrics.text import bleu, distinct_n, known_words, longest_copied_span, repetition
+from evaluation.reports.texts import in_a_cell, sections
 from evaluation.runner import Measures, advice, command, training_text
-from evaluation.text_metrics import bleu, distinct_n, known_words, longest_copied_span, repetition
 from hub_models import HubModel, TextModel
 from training.data import TextData, load_split
 
@@ -135,7 +136,7 @@ def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measur
 def report(
     model: HubModel, data: TextData, args: argparse.Namespace, results: Measures
 ) -> tuple[dict, dict[str, bytes]]:
-    """The figures beside those of true text, and the study's prompts as the model goes on with them."""
+    """Return the figures beside those of true text and the study's prompts as the model continues them; no pictures."""
     training, text = read(args), "".join(data.texts)
     texts, length = from_nothing(model, args.seed), CONTINUED[kind(model)]
     size, apart = max(map(len, texts)), len(text) // TEXTS
@@ -147,26 +148,20 @@ def report(
         for name, (unit, values) in true.items()
     ]
     prompts = [
-        {"prompt": prompt, "temperature": temperature, "text": _in_a_cell(prompt + continued)}
+        {"prompt": prompt, "temperature": temperature, "text": in_a_cell(prompt + continued)}
         for prompt, own in PROMPTS.items()
         for temperature in sorted({*TEMPERATURES, own})
         for continued in [write(model, prompt, length, temperature, args.seed)]
     ]
     corpus = [statistics(model, load_split(data.name, split, args.data)) for split in ("train", "validation", "test")]
-    shown = {
+    found = {
         "corpus": corpus,
         "n": len(data),
         "written": WRITTEN[kind(model)],
         "temperature": TEMPERATURE,
     }
-    return shown | {"rows": rows, "texts": texts, "prompts": prompts}, {}
-
-
-def _in_a_cell(text: str) -> str:
-    """A text for a cell of a Markdown table."""
-    for sign in "\\`*_<>[]|~#":
-        text = text.replace(sign, f"\\{sign}")
-    return " / ".join(line.strip() for line in text.splitlines())
+    found |= {"rows": rows, "texts": texts, "prompts": prompts}
+    return found | {"sections": sections(found, args.split)}, {}
 
 
 if __name__ == "__main__":

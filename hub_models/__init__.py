@@ -1,8 +1,9 @@
 """Scanline's models: all that is needed to load and use one."""
 
 from .autoregressive import AutoregressiveImageModel
-from .base import HubModel, locate, shipped
+from .base import HubModel
 from .char_lstm import CharLSTM, CharLSTMConfig
+from .checkpoints import locate, shipped
 from .cnn import CNN, CNNConfig
 from .conv_classifier import ConvClassifier
 from .fast_cnn import FastCNN, FastCNNConfig

@@ -2,211 +2,26 @@
 
 import contextlib
 import dataclasses
-import hashlib
-import json
-import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from huggingface_hub import PyTorchModelHubMixin
+from safetensors.torch import save
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from .config import ModelConfig, nearest, renamed
-from .environment import client_fault, read_text
+from .checkpoints import Stored, fetch, open_checkpoint
+from .config import ModelConfig
+from .files import read_weights, write_bytes, write_text
+from .run_folder import CONFIG, WEIGHTS
 from .shared import forbid_tf32, set_all, shared
-
-PRETRAINED = Path(__file__).parent / "pretrained"
-WEIGHTS = "model.safetensors"
-HUB_ARGUMENTS = ("revision", "token", "cache_dir", "force_download", "local_files_only")
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file aside, then rename it: a reader never sees half, and a full disk loses nothing that was there."""
-    aside = path.with_name(f"{path.name}.{os.getpid()}.writing")
-    try:
-        with aside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut may leave the name with nothing behind it
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """`write_bytes` of a text in UTF-8."""
-    write_bytes(path, text.encode())
-
-
-def write_json(path: Path, value: dict | list) -> None:
-    """`write_text` of a value as indented JSON, the form of all our files."""
-    write_text(path, json.dumps(value, indent=2) + "\n")
-
-
-def read_json(path: Path) -> dict | list:
-    """What `write_json` wrote.
-
-    Raises:
-        FileNotFoundError: there is no such file. ValueError: it is damaged.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: it comes with a finished run; train anew, or download it again")
-    try:
-        return json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not valid JSON: delete it, or download it again") from error
-
-
-def read_recipe(path: Path) -> dict:
-    """Read a `recipe.json` of any age, with today's names of all fields.
-
-    Raises:
-        FileNotFoundError: there is no such file. ValueError: it is damaged.
-    """
-    recipe = read_json(path)
-    if not (isinstance(recipe, dict) and isinstance(recipe.get("model"), dict)):
-        raise ValueError(f"{path} is damaged: download it again")
-    return renamed(recipe) | {"model": renamed(recipe["model"])}
 
 
 def at_least_float32(tensor: torch.Tensor) -> torch.Tensor:
     """In float32 what is narrower, else as it is: for probabilities and sums of them."""
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
-
-
-def shipped() -> list[str]:
-    """Names of the checkpoints that come with the package."""
-    return sorted(path.parent.name for path in PRETRAINED.glob("*/config.json"))
-
-
-def locate(name: str | Path) -> str:
-    """Turn a shipped name, a folder or a Hub repository id into a folder path or a repository id.
-
-    An existing folder comes first; a name without a slash is a shipped one; `owner/name` is on the Hub.
-    What is written as a path (`runs/x`, `./x`, `/x`, `x/y/z`) never goes to the Hub.
-
-    Raises:
-        FileNotFoundError: no such folder or shipped name.
-    """
-    text = str(name)
-    if os.path.isdir(text):
-        return text
-    if "/" not in text:
-        if text in shipped():
-            return str(PRETRAINED / text)
-        raise FileNotFoundError(f"no folder and no shipped checkpoint is called {text!r}: {nearest(text, shipped())}")
-    if isinstance(name, Path) or text.startswith(("/", "./", "../", "~", "runs/")) or text.count("/") != 1:
-        raise FileNotFoundError(f"there is no folder {text!r}: give a run folder, a shipped name or owner/name")
-    return text
-
-
-def fetch(source: str, filename: str, **hub) -> Path:
-    """Path of one file of a located folder or repository; `hub` goes to `hf_hub_download`.
-
-    Raises:
-        FileNotFoundError: the folder, the repository, the revision or the file is not there or not reachable.
-    """
-    if os.path.isdir(source):
-        path = Path(source, filename)
-        if not path.is_file():
-            pickles = [p.name for pattern in ("*.bin", "*.pt", "*.pth", "*.pkl") for p in Path(source).glob(pattern)]
-            hint = (
-                f"; it holds {pickles[0]}, a pickle, and Scanline reads safetensors only"
-                if pickles
-                else "; if a training run made it, finish that with --resume"
-            )
-            raise FileNotFoundError(f"{source} has no {filename}{hint}")
-        return path
-    try:
-        return Path(hf_hub_download(source, filename, **hub))
-    except LocalEntryNotFoundError as error:
-        why = "is not in the local cache and the Hub cannot be reached"
-        raise FileNotFoundError(f"{source} {why}: check the id, the revision and the network") from error
-    except EntryNotFoundError as error:
-        raise FileNotFoundError(f"{source} has no {filename}: check the id and the revision") from error
-    except Exception as error:  # no valid id, refused, cut off: the client and its HTTP library have a dozen types
-        reason = client_fault() or str(error).strip().partition("\n")[0]
-        raise FileNotFoundError(f"{source} cannot be read from the Hub: {reason}") from error
-
-
-class Stored(NamedTuple):
-    """A located checkpoint of which only the config has been read."""
-
-    source: str  # folder or repository id
-    config: dict  # parsed config.json, with a model_type
-    hub: dict  # arguments for `fetch` with which its other files are of the same commit
-    device: str | torch.device  # where the weights go
-
-
-def open_checkpoint(name: str | Path, **kwargs) -> Stored:
-    """Locate a checkpoint and read its `config.json`; the arguments are those of `HubModel.from_pretrained`.
-
-    Raises:
-        FileNotFoundError: there is none. ValueError: it is not a JSON object with a `model_type`.
-    """
-    unknown = sorted(set(kwargs) - {*HUB_ARGUMENTS, "map_location", "strict"})
-    if unknown:
-        raise TypeError(f"there is no argument {unknown[0]!r}: {nearest(unknown[0], [*HUB_ARGUMENTS, 'map_location'])}")
-    if kwargs.get("strict", True) is not True:
-        raise ValueError("strict=False would leave random weights: Scanline always loads strictly")
-    source = locate(name)
-    if kwargs.get("revision") and os.path.isdir(source):
-        raise ValueError(f"{source} is a folder, which has no revisions: leave revision out, or give owner/name")
-    hub = {key: kwargs[key] for key in HUB_ARGUMENTS if key in kwargs}
-    path = fetch(source, "config.json", **hub)
-    try:
-        config = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{source}: config.json is not valid JSON ({error}): download or save it again") from error
-    valid = isinstance(config, dict) and isinstance(config.get("model_type"), str)
-    if not valid:
-        raise ValueError(f"{source}: config.json names no model_type, so this is no Scanline checkpoint")
-    commit = path.parent.name  # of the Hub's cache; a publish between two requests must not mix two checkpoints
-    if not os.path.isdir(source) and re.fullmatch("[0-9a-f]{40}", commit):
-        hub["revision"] = commit
-    device = kwargs.get("map_location", "cpu")
-    check_device(device, "map_location")
-    return Stored(source, renamed(config), hub, device)
-
-
-def check_device(device: str | torch.device, name: str) -> None:
-    """Refuse a device that holds no numbers here; `name` is the argument's.
-
-    Raises:
-        ValueError: with what was given.
-    """
-    try:
-        torch.zeros(1, device=device).item()  # "meta" has tensors, but no numbers
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise ValueError(f"{name} is {device!r}, which is not to be had here: give cpu or leave it out") from error
-
-
-def fingerprint(path: Path) -> str:
-    """SHA-256 of a file, in hex: by it results know the weights that they are of."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """All tensors of a safetensors file, as wide as they are stored.
-
-    Raises:
-        ValueError: the file is truncated, a pickle, or something else.
-    """
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        with path.open("rb") as file:
-            head = file.read(2)
-        pickled = head == b"PK" or head[:1] == b"\x80"  # what torch.save and pickle write
-        why = "is a pickle, and Scanline reads safetensors only" if pickled else f"is damaged or cut short ({error})"
-        raise ValueError(f"{path} {why}: download or save it again") from error
 
 
 class Bounded(TorchFunctionMode):
@@ -371,7 +186,7 @@ class HubModel(
         return model.to(device).eval()
 
     def save_pretrained(self, save_directory: str | Path, **kwargs) -> None:
-        """Write `model.safetensors` and `config.json`; `card.write_card` makes the card from a folder's files.
+        """Write `model.safetensors` and `config.json`; `hub.card.write_card` makes the card from a folder's files.
 
         Args:
             save_directory: made where there is none.
@@ -387,7 +202,7 @@ class HubModel(
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         write_bytes(folder / WEIGHTS, save({name: tensor.contiguous() for name, tensor in self.state_dict().items()}))
-        write_text(folder / "config.json", self.config.to_json_string())
+        write_text(folder / CONFIG, self.config.to_json_string())
 
 
 def check_images(images: torch.Tensor, shape: tuple[int, int, int], name: str = "images") -> torch.Tensor:

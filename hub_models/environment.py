@@ -5,22 +5,9 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 from huggingface_hub import constants
 from huggingface_hub.utils import get_session
-
-
-def read_text(path: Path) -> str:
-    """Read a text file in UTF-8, whatever the locale's encoding is.
-
-    Raises:
-        ValueError: it is not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8") from error
 
 
 def prepare_console() -> None:

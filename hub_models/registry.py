@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from .base import HubModel, open_checkpoint
+from .base import HubModel
 from .char_lstm import CharLSTM
+from .checkpoints import open_checkpoint
 from .cnn import CNN
 from .config import nearest
 from .fast_cnn import FastCNN

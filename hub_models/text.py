@@ -17,13 +17,15 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from .autoregressive import check_generator, draw
-from .base import HubModel, Stored, at_least_float32, fetch, read_text, write_text
+from .base import HubModel, at_least_float32
+from .checkpoints import Stored, fetch
 from .chunks import chunk_size
 from .config import ModelConfig
+from .files import read_text, write_text
 from .layers.cross_entropy import CrossEntropy
 from .layers.recurrent import CELLS, RecurrentStack, State, dropped
+from .run_folder import TOKENIZER
 
-TOKENIZER = "tokenizer.json"
 LARGEST_VOCABULARY = 1_000_000
 
 

@@ -16,17 +16,18 @@ from huggingface_hub import RepoCard
 
 import hub_models
 from hub_models import shipped
-from hub_models.base import PRETRAINED, read_text, write_text
-from hub_models.card import PUBLISHED
+from hub_models.checkpoints import PRETRAINED
 from hub_models.config import nearest
 from hub_models.environment import prepare_console
-from hub_models.privacy import check_public
-from hub_models.upload import check_card, check_id, connect, listing, upload
+from hub_models.files import read_text, write_text
+from hub_models.hub.privacy import check_public
+from hub_models.hub.upload import check_card, check_id, connect, listing, upload
+from hub_models.run_folder import PUBLISHED
 
 SPACES = Path(__file__).resolve().parent
 BUILD = SPACES.parent / "build" / "spaces"
 OWN = ("app.py", "README.md", "requirements.txt", "tabs/*.py", "examples/*.png")  # of a theme: all else stays here
-CODE = ("*.py", "*.md", "layers/*.py")  # of hub_models
+CODE = ("*.py", "layers/*.py", "hub/*.py", "hub/*.md")  # of hub_models
 MUST = {"sdk": "gradio", "app_file": "app.py"}
 STATED = ("title", "emoji", "colorFrom", "colorTo", "sdk_version", "python_version", "models", "datasets")
 

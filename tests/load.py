@@ -39,7 +39,7 @@ from gradio_client import Client
 from PIL import Image, ImageDraw
 
 import hub_models
-from hub_models.base import read_json, write_json
+from hub_models.files import read_json, write_json
 from hub_models.images import to_sheet
 from training.machine import hardware
 

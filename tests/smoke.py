@@ -129,7 +129,7 @@ def installed(work: Path) -> None:
     target = work / "site"
     python("-m", "pip", "install", "-q", "--no-deps", "--target", str(target), str(ROOT), cwd=work, alone=True)
     script = f"import sys; sys.path.insert(0, {str(target)!r}); "
-    script += "import hub_models, training.recipes, evaluation.metrics as m; "
+    script += "import hub_models, training.recipes, evaluation.metrics.scores as m; "
     script += f"assert hub_models.__file__.startswith({str(target)!r}); "
     script += "assert hub_models.shipped(); [hub_models.load(name) for name in hub_models.shipped()]"
     python("-c", script, cwd=work, alone=True)

@@ -12,7 +12,7 @@ import torch
 from conftest import IMAGE_MODELS, TINY, build, enliven, random_images
 from fields import sees
 
-from evaluation.reference import plain_sampling
+from evaluation.benchmarks.reference import plain_sampling
 from hub_models import AutoregressiveImageModel
 from hub_models.autoregressive import draw
 from hub_models.config import ModelConfig

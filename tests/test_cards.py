@@ -4,43 +4,33 @@ import hashlib
 import json
 import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from huggingface_hub import ModelCard, constants, parse_eval_result_entries
 
-from evaluation import accuracy, bits_per_dim
+from evaluation import accuracy, bits_per_dim, migrate
+from evaluation.reports import section
 from evaluation.runner import record, run
-from evaluation.table import HERE
 from hub_models import MODELS, TextModel, load, shipped
-from hub_models.base import PRETRAINED, WEIGHTS
-from hub_models.card import (
-    LEADERBOARD,
-    PUBLISHED,
-    REPORT,
-    REPORT_PICTURES,
-    SPLITS,
-    format_value,
-    read_report,
-    read_results,
-    render_card,
-    write_card,
-)
 from hub_models.causal_conv import CausalConvModel
-from hub_models.upload import check_card
+from hub_models.checkpoints import PRETRAINED
+from hub_models.hub.card import format_value, read_report, read_results, render_card, write_card
+from hub_models.hub.upload import check_card
+from hub_models.run_folder import LEADERBOARD, PUBLISHED, SPLITS, WEIGHTS, picture_names, report_name
 from training.arguments import parse
 from training.data import ImageData
-from training.migrate import recorded as recorded_recipe
 from training.publish import SOURCES
 from training.recipe import standards
-from training.recipes import expected, find
+from training.recipes import UNSHIPPED, expected, find
 from training.record import description
+from training.record import recorded as recorded_recipe
 
-UNSHIPPED = HERE / "unshipped"
-FACTS, PICTURE, MISTAKES, TILES, NEIGHBOURS = (name.format("test") for name in (REPORT, *REPORT_PICTURES))
+FACTS, PICTURE, MISTAKES, TILES, NEIGHBOURS = report_name("test"), *picture_names("test")
 OF_ANSWERS, OF_SAMPLES = {FACTS, PICTURE, MISTAKES, TILES}, {FACTS, PICTURE, NEIGHBOURS}  # reports of the two kinds
-OF_REPORTS = {name.format(split) for name in (REPORT, *REPORT_PICTURES) for split in SPLITS}
+OF_REPORTS = {name for split in SPLITS for name in (report_name(split), *picture_names(split))}
 FILES = set(PUBLISHED) - {"tokenizer.json", "stages.webp"} - OF_REPORTS
 
 
@@ -84,7 +74,7 @@ def test_a_shipped_folder_is_whole_and_its_own_cards_source(folder, tmp_path, mo
     shutil.copytree(folder, copy)
     (copy / "README.md").unlink(), (copy / LEADERBOARD).unlink(missing_ok=True)
     assert f'load("runs/{folder.name}")' in write_card(copy).read_text()
-    monkeypatch.setattr("hub_models.card.PRETRAINED", copy.parent)
+    monkeypatch.setattr("hub_models.hub.card.PRETRAINED", copy.parent)
     assert write_card(copy).read_text() == (folder / "README.md").read_text(), "run an evaluation: the card is stale"
     if LEADERBOARD in wanted:
         assert (copy / LEADERBOARD).read_text() == (folder / LEADERBOARD).read_text(), "run an evaluation"
@@ -162,7 +152,7 @@ def test_what_is_not_shipped_has_all_but_weights_and_pictures(folder):
     wanted = {name for name in files_of(folder) - {WEIGHTS} if not name.endswith(".webp")}
     assert found in (wanted, wanted | {"report-validation.json"})
     (card, tested), results = render_card(folder), read_results(folder)
-    assert (folder / "README.md").read_text() == card, "run hub_models.card.write_card: the card is stale"
+    assert (folder / "README.md").read_text() == card, "run hub_models.hub.card.write_card: the card is stale"
     assert (folder / LEADERBOARD).read_text() == tested
     assert find(folder.name).about in card and len({entry["weights"] for entry in results}) == 1
     assert "The weights are not in this folder." in card and f'load("runs/{folder.name}")' in card
@@ -367,6 +357,65 @@ def test_a_report_agrees_with_the_figures_and_is_shown_only_beside_its_own_weigh
     assert read_report(copy, "test") is None
     (copy / "eval_results.json").unlink()
     assert "report-test" not in write_card(copy).read_text()
+
+
+def aged(folder: Path) -> list[str]:
+    """Make a folder's reports as they were before they had sections, and return their names."""
+    names = [name for name in map(report_name, SPLITS) if (folder / name).is_file()]
+    for name in names:
+        found = json.loads((folder / name).read_text())
+        old = {key: value for key, value in found.items() if key not in ("sections", "mirrored")}
+        (folder / name).write_text(json.dumps(old) + "\n")
+    return names
+
+
+@pytest.mark.parametrize("name", ["cifar10-fast", "row-lstm-cifar10", "word-lstm-plays", "pixelcnn-mnist"])
+def test_old_reports_get_their_sections_by_a_command(name, tmp_path, monkeypatch, capsys):
+    copy = shutil.copytree(PRETRAINED / name, tmp_path / name)
+    monkeypatch.setattr("hub_models.hub.card.PRETRAINED", tmp_path)
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    old = aged(copy)
+    if old:
+        with pytest.raises(ValueError, match=r"of an older version: run python -m evaluation\.migrate"):
+            write_card(copy)
+    monkeypatch.setattr("sys.argv", ["migrate", str(copy)])
+    migrate.main()
+    assert capsys.readouterr().out == f"{copy}: {', '.join(old) or 'nothing to do'}\n"
+    assert before == {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    migrate.main()
+    assert capsys.readouterr().out == f"{copy}: nothing to do\n"
+
+
+def test_a_damaged_report_is_refused_by_the_command_and_left(tmp_path, monkeypatch):
+    copy = shutil.copytree(PRETRAINED / "cifar10-fast", tmp_path / "cifar10-fast")
+    (copy / FACTS).write_text('{"weights": "x"}')
+    for path, error in ((copy, f"error: {copy / FACTS} is damaged"), (tmp_path / "no", "error: there is no folder")):
+        monkeypatch.setattr("sys.argv", ["migrate", str(path)])
+        with pytest.raises(SystemExit, match=error):
+            migrate.main()
+    assert (copy / FACTS).read_text() == '{"weights": "x"}' and not (copy / ".lock").exists()
+
+
+def test_a_card_shows_the_sections_of_a_report_of_any_kind(tmp_path):
+    copy = shutil.copytree(PRETRAINED / "pixelcnn-mnist", tmp_path / "pixelcnn-mnist")
+    shared = {key: read_results(copy)[0][key] for key in ("weights", "dataset")} | {"split": "test"}
+    shown = [
+        section("Of another kind", "A sentence.", ("who", "how many"), [["some", "1,234"], ["others", ""]]),
+        section("A picture", "Its caption.", picture=PICTURE),
+        section("Both", "", ("one",), [["two"]], picture=NEIGHBOURS),
+    ]
+    (copy / FACTS).write_text(json.dumps(shared | {"sections": shown}))
+    table = "| who | how many |\n| --- | --- |\n| some | 1,234 |\n| others |  |\n"
+    card = write_card(copy).read_text()
+    assert f"#### Of another kind\n\nA sentence.\n\n{table}\n#### Both\n\n| one |\n| --- |\n| two |\n\n## " in card
+    assert "Its caption." not in card and "![Both]" not in card
+    for name in (PICTURE, NEIGHBOURS):
+        shutil.copy(copy / "curves.webp", copy / name)
+    card = write_card(copy).read_text()
+    assert (
+        f"#### A picture\n\n![A picture]({PICTURE})\n\nIts caption.\n\n#### Both\n\n![Both]({NEIGHBOURS})\n\n| one |"
+        in card
+    )
 
 
 def test_the_hubs_leaderboards_get_the_test_figures(folder):

@@ -27,10 +27,11 @@ from environment import sampled
 from PIL import Image
 
 from hub_models import load
-from hub_models.base import WEIGHTS, write_json
-from hub_models.card import read_results
+from hub_models.files import write_json
+from hub_models.hub.card import read_results
+from hub_models.run_folder import WEIGHTS
 from training.machine import locked
-from training.train import replaced
+from training.run import replaced
 from training.trainer import best_of, checkpoints, newest_checkpoint
 
 # Chains of 15, 40 and 20 kills of three kinds, of which each commit takes one of each kind.

@@ -27,8 +27,8 @@ from packaging.requirements import Requirement
 from smoke import connect
 
 from hub_models import hosted, load, shipped
-from hub_models.base import PRETRAINED
-from hub_models.card import PUBLISHED
+from hub_models.checkpoints import PRETRAINED
+from hub_models.run_folder import PUBLISHED
 
 ROOT = Path(__file__).parents[1]
 SPACES = ROOT / "spaces"

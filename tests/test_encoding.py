@@ -15,7 +15,8 @@ from conftest import absent
 from test_structure import PACKAGES, files
 from test_text_training import TOY, write_plays
 
-from hub_models.environment import prepare_console, read_text
+from hub_models.environment import prepare_console
+from hub_models.files import read_text
 from training.figures.dashboard import write_history
 
 ROOT = Path(__file__).parents[1]
@@ -90,7 +91,7 @@ def test_the_check_of_the_source_passes_what_does_not(code):
 
 def test_the_source_reads_and_writes_utf8():
     for path in [*(path for package in PACKAGES for path in files(package)), *HELPERS]:
-        assert not faults(read_text(path)), f"{path}: use hub_models.base.read_text, write_text or encoding='utf-8'"
+        assert not faults(read_text(path)), f"{path}: use hub_models.files.read_text, write_text or encoding='utf-8'"
 
 
 def test_every_command_prepares_its_console():
@@ -168,9 +169,10 @@ def clone(tmp_path_factory) -> Path:
     """The repository under a name that is not ASCII, its README without one of the tables' rows; and a CSV of plays."""
     clone = tmp_path_factory.mktemp("clone") / "é夜"
     clone.mkdir()
-    for name in ("hub_models", "training", "evaluation", "docs", "pyproject.toml", "LICENSE"):
+    for name in ("hub_models", "training", "evaluation", "pyproject.toml", "LICENSE"):
         (clone / name).symlink_to(ROOT / name)
-    shutil.copytree(ROOT / "spaces", clone / "spaces")
+    for name in ("docs", "spaces"):
+        shutil.copytree(ROOT / name, clone / name)
     plays = write_plays(clone / "plays.csv")
     text = read_text(plays).replace("sword", "épée").replace("night", "夜")
     plays.write_text(text, encoding="utf-8", newline="\n")
@@ -178,10 +180,11 @@ def clone(tmp_path_factory) -> Path:
 
 
 def spoil(clone: Path) -> None:
-    """Give the clone a README with one row of a table missing."""
+    """Give the clone a README with one row of a table missing, and no pages of results."""
     text = re.sub(r"(<!-- results -->\n.*\n.*\n).*\n", r"\1", read_text(ROOT / "README.md"))
     assert text != read_text(ROOT / "README.md")
     (clone / "README.md").write_text(text, encoding="utf-8", newline="\n")
+    shutil.rmtree(clone / "docs" / "results")
 
 
 def run(clone: Path, commands: list[list[str]], **locale: str) -> tuple[str, dict, str]:
@@ -198,7 +201,10 @@ def run(clone: Path, commands: list[list[str]], **locale: str) -> tuple[str, dic
 
 def check_written(clone: Path) -> None:
     """Hold what `evaluation.table` and `spaces/deploy.py` wrote to the repository's own files."""
-    assert (clone / "README.md").read_bytes() == (ROOT / "README.md").read_bytes()
+    pages = [ROOT / "README.md", *(ROOT / "docs" / "results").glob("*.md")]
+    assert len(pages) > 5
+    for page in pages:
+        assert (clone / page.relative_to(ROOT)).read_bytes() == page.read_bytes(), page
     written = read_text(clone / "build" / "spaces" / "ns" / "text" / "README.md")
     assert written == read_text(ROOT / "spaces" / "text" / "README.md").replace("scanline/", "ns/")
 

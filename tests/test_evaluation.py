@@ -12,13 +12,15 @@ import pytest
 import torch
 from PIL import Image
 
-from evaluation import accuracy, bits_per_dim, inpainting, reference, speed, speed_gpu
-from evaluation.corruptions import SEVERITIES, corrupt
-from evaluation.reference import pillow_batches, plain_logits, plain_sampling
-from evaluation.report import TILE_COLUMNS, draw_tiles, most_confident
+from evaluation import accuracy, bits_per_dim, inpainting, speed, speed_gpu
+from evaluation.benchmarks import reference, training
+from evaluation.benchmarks.reference import pillow_batches, plain_logits, plain_sampling
+from evaluation.benchmarks.timing import ratio
+from evaluation.metrics.corruptions import SEVERITIES, corrupt
+from evaluation.reports.answers import TILE_COLUMNS, draw_tiles, most_confident
+from evaluation.results import SPEED, SPEED_GPU
 from evaluation.runner import run
 from evaluation.speed import deep_training, weights_read, weights_used
-from evaluation.timing import ratio
 from hub_models import (
     CNN,
     CNNConfig,
@@ -35,8 +37,8 @@ from hub_models import (
     RowLSTM,
     RowLSTMConfig,
 )
-from hub_models.base import PRETRAINED
-from hub_models.card import SPLITS as REPORTED
+from hub_models.checkpoints import PRETRAINED
+from hub_models.run_folder import SPLITS as REPORTED
 from training.data import ImageData, describe, load_split
 from training.train import train
 
@@ -145,7 +147,7 @@ def test_everything_about_a_net_that_always_says_the_same():
     assert [row["support"] for row in report["per_class"]] == [5, 3, 2]
     assert [row["precision"] for row in report["per_class"]] == pytest.approx([0, 30, 0])
     assert len(report["corruptions"]) == 12 and len(report["tiles"]) == 10
-    assert set(pictures) == {"report.webp", "mistakes.webp", "tiles.webp"}
+    assert set(pictures) == {"report", "mistakes", "tiles"}
     for content in pictures.values():
         with Image.open(io.BytesIO(content)) as picture:
             assert picture.format == "WEBP"
@@ -205,7 +207,8 @@ def test_reports_lie_beside_the_checkpoint_and_on_its_card(cifar10, tmp_path, ca
     assert (folder / "tiles-validation.webp").is_file()
     assert report["part"] == results[0]["part"] == f"first 15 of {len(cifar10):,}"
     part = f"first 15 of {len(cifar10):,}"
-    assert f"15 ({part})" in card and f"Of 15 images (the {part})" in card
+    assert f"15 ({part})" in card and f"validation (the {part}); all of it as numbers" in card
+    assert "Of 15 images." in card
     run(accuracy.measure, accuracy.__doc__, [*argv[:-1], "12"], accuracy.report)
     assert json.loads((folder / "report-validation.json").read_text()) == report  # of more images than now
     run(accuracy.measure, accuracy.__doc__, [str(folder), "--split", "train", "--limit", "5"], accuracy.report)
@@ -246,7 +249,7 @@ def test_pictures_are_of_one_split_and_take_the_place_of_older_ones(cifar10, tmp
 def test_a_report_of_a_net_that_is_always_or_never_right_is_drawn():
     for label in 0, 1:
         data = ImageData(torch.randint(256, (10, 3, 32, 32), dtype=torch.uint8), torch.full((10,), label))
-        args = argparse.Namespace(name="x", batch_size=10, seed=0)
+        args = argparse.Namespace(name="x", split="test", batch_size=10, seed=0)
         found, pictures = accuracy.report(constant(), data, args, accuracy.measure(constant(), data, args))
         assert found["n"] == 10 and all(pictures.values())
 
@@ -359,7 +362,7 @@ def test_the_usual_way_prepares_the_same_images():
 
 
 def test_speed_results_are_of_every_pair_and_the_samplers_are_fast():
-    rows = {row["pair"]: row for row in json.loads(speed.RESULTS.read_text())}
+    rows = {row["pair"]: row for row in json.loads(SPEED.read_text())}
     assert list(rows) == list(speed.pairs())
     for count, least in (
         ("1 image", 75),
@@ -383,7 +386,7 @@ def test_the_gains_of_a_gpu_are_rates_of_every_pair(monkeypatch, capsys):
         return {"seconds": 2.0, "plain_seconds": 3.0}
 
     monkeypatch.setattr(speed_gpu, "ratio", ratio)
-    monkeypatch.setattr(speed, "ratio", ratio)
+    monkeypatch.setattr(training, "ratio", ratio)
     ratios = {
         "one by one": 1.5,
         "usual way": (4 / 2) / (2 / 3),
@@ -396,7 +399,7 @@ def test_the_gains_of_a_gpu_are_rates_of_every_pair(monkeypatch, capsys):
         wanted = next(value for told, value in ratios.items() if name.endswith(told))
         assert measure(1)["ratio"] == pytest.approx(wanted), name
         assert len(compiled) == 4 * (", compiled" in name), name
-    rows = [row["pair"] for row in json.loads(speed_gpu.RESULTS.read_text())]
+    rows = [row["pair"] for row in json.loads(SPEED_GPU.read_text())]
     assert rows and set(rows) <= set(speed_gpu.pairs())
     monkeypatch.setattr("sys.argv", ["speed_gpu"])
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -421,7 +424,7 @@ def test_the_plain_way_of_a_deep_sampler_is_timed_for_some_sub_pixels_and_scaled
         slow()
         return {"seconds": 2.0, "plain_seconds": 3.0, "ratio": 1.5}
 
-    monkeypatch.setattr(speed, "ratio", ratio)
+    monkeypatch.setattr(training, "ratio", ratio)
     found = speed.deep_sampling(model, 2, 1, steps=6)
     assert len(calls) == 6 and all(len(images) == 2 for images in calls)
     assert (found["seconds"], found["plain_seconds"], found["ratio"]) == (2, 30, 15)  # 60 sub-pixels, 6 timed

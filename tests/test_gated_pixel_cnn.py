@@ -13,7 +13,7 @@ from fields import sees
 from PIL import Image
 
 from evaluation import bits_per_dim, inpainting
-from evaluation.reference import plain_sampling
+from evaluation.benchmarks.reference import plain_sampling
 from hub_models import GatedPixelCNN, GatedPixelCNNConfig
 from training.data import ImageData
 from training.figures.pictures import draw_generated, draw_stage, draw_stages

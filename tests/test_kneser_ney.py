@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from evaluation.kneser_ney import KneserNey, discounts
+from evaluation.metrics.kneser_ney import KneserNey, discounts
 
 
 def skewed(length: int, vocabulary: int, seed: int) -> np.ndarray:

@@ -19,7 +19,7 @@ import torch
 from conftest import build
 from safetensors.torch import load_file, save, save_file
 
-from hub_models import MODELS, AutoregressiveImageModel, ConvClassifier, HubModel, TextModel, base, load, shipped
+from hub_models import MODELS, AutoregressiveImageModel, ConvClassifier, HubModel, TextModel, checkpoints, load, shipped
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def no_hub(monkeypatch):
     def refuse(source, filename, **_):
         pytest.fail(f"the Hub was asked for {filename} of {source}")
 
-    monkeypatch.setattr(base, "hf_hub_download", refuse)
+    monkeypatch.setattr(checkpoints, "hf_hub_download", refuse)
 
 
 def refused(error: type[Exception], call, *said: str) -> str:
@@ -355,7 +355,7 @@ def test_whatever_the_hub_answers_the_user_gets_one_sentence(said, monkeypatch):
     def fail(*_, **__):
         raise HUB[said]
 
-    monkeypatch.setattr(base, "hf_hub_download", fail)
+    monkeypatch.setattr(checkpoints, "hf_hub_download", fail)
     refused(FileNotFoundError, lambda: load("owner/name"), "owner/name", said)
 
 
@@ -366,7 +366,7 @@ def test_a_repository_is_read_at_its_revision_with_the_callers_token(model, fold
         calls.append((source, filename, arguments))
         return str(folder / filename)
 
-    monkeypatch.setattr(base, "hf_hub_download", download)
+    monkeypatch.setattr(checkpoints, "hf_hub_download", download)
     arguments = {"revision": "v1", "token": "hf_x", "cache_dir": "c", "local_files_only": True}
     assert load("owner/name", map_location="cpu", **arguments).config == model.config
     assert {filename for _, filename, _ in calls} == {path.name for path in folder.iterdir()}
@@ -439,10 +439,10 @@ def test_the_hub_is_given_its_own_arguments_only(model, folder, monkeypatch):
         asked.append((repo_id, filename, hub))
         return str(folder / filename)
 
-    monkeypatch.setattr(base, "hf_hub_download", download)
+    monkeypatch.setattr(checkpoints, "hf_hub_download", download)
     assert type(load("owner/net", strict=True, map_location="cpu", revision="v1")) is type(model)
     assert {source for source, _, _ in asked} == {"owner/net"}
-    assert all(hub["revision"] == "v1" and set(hub) <= set(base.HUB_ARGUMENTS) for _, _, hub in asked), asked
+    assert all(hub["revision"] == "v1" and set(hub) <= set(checkpoints.HUB_ARGUMENTS) for _, _, hub in asked), asked
 
 
 GREEDY = """

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from evaluation import metrics
+from evaluation.metrics import scores as metrics
 
 
 def test_a_uniform_model_over_256_levels_has_8_bits_per_dim():

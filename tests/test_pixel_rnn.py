@@ -8,7 +8,7 @@ import torch
 from conftest import build, enliven, random_images
 from fields import residual, sees, sub_pixels
 
-from evaluation.reference import plain_diagonal_lstm, plain_loss, plain_row_lstm, skew, unskew
+from evaluation.benchmarks.reference import plain_diagonal_lstm, plain_loss, plain_row_lstm, skew, unskew
 from hub_models import MODELS, DiagonalBiLSTM
 from hub_models.causal_conv import CausalConvModel
 from hub_models.layers.masked import MaskedConv2d

@@ -21,7 +21,8 @@ from smoke import connect
 from evaluation.bits_per_dim import measure
 from evaluation.runner import run as evaluate
 from hub_models import load, public
-from hub_models.environment import client_fault, read_text, without_proxies
+from hub_models.environment import client_fault, without_proxies
+from hub_models.files import read_text
 from training import publish
 from training.data import load_split, text
 

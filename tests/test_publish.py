@@ -17,10 +17,11 @@ from hub import StandIn
 from huggingface_hub import ModelCard
 
 from hub_models import load, shipped
-from hub_models.base import PRETRAINED
-from hub_models.card import PUBLISHED, read_results
-from hub_models.upload import check_card, check_id
-from training.publish import CODE
+from hub_models.checkpoints import PRETRAINED
+from hub_models.hub.card import read_results
+from hub_models.hub.publish import CODE
+from hub_models.hub.upload import check_card, check_id
+from hub_models.run_folder import PUBLISHED
 
 ROOT = Path(__file__).parents[1]
 NAME = "gru128-mnist-classify"
@@ -221,7 +222,12 @@ def test_the_wheels_measuring_needs_what_its_extras_bring(hub, sh, run, tmp_path
         names = set(file.namelist())
         sources = [file.read(name).decode() for name in names if name.endswith(".py")]
     assert not any("pretrained" in name for name in names)
-    assert {"hub_models/card.md", "evaluation/accuracy.py", "training/train.py", "evaluation/published.json"} <= names
+    assert {
+        "hub_models/hub/card.md",
+        "evaluation/accuracy.py",
+        "training/train.py",
+        "evaluation/results/published.json",
+    } <= names
     wanted = {re.split(r"[<>=! ;]", line)[0].lower() for line in re.findall(r"Requires-Dist: (.*)", metadata)}
     modules = {name for source in sources for name in re.findall(r"^(?:from|import) (\w+)", source, re.M)}
     known = {"PIL": "pillow", "yaml": "pyyaml", "pyarrow": "datasets", "sklearn": "scikit-learn"}
@@ -409,7 +415,9 @@ def few(tmp_path):
     return clone
 
 
-BRIEFLY = "from hub_models import upload; upload.WAITS = (1,); from training.publish import main; main()"  # not 15 s
+BRIEFLY = (
+    "from hub_models.hub import upload; upload.WAITS = (1,); from training.publish import main; main()"  # not 15 s
+)
 
 
 def test_all_is_safe_to_repeat_and_mends_what_a_broken_line_left(hub, sh, few, data):
@@ -439,17 +447,17 @@ with StandIn() as hub:
     home, run = Path(sys.argv[2]), Path(sys.argv[3])
     os.environ.clear(), os.environ.update(hub.environment(home))
     import training.publish as publishing
-    from hub_models import upload
+    from hub_models.hub import upload
     logging.disable()
     upload.WAITS, time.sleep = (0, 0), lambda seconds: None
     repo = ("model", f"ns/{run.name}")
     told, staged, stage_model = [], {}, publishing.stage_model
 
-    def stage_once(folder, stage, repo_id):  # for each history: it asks nobody, so no fault comes near it
+    def stage_once(folder, stage, repo_id, sources):  # for each history: it asks nobody, so no fault comes near it
         made = staged.setdefault((folder / "history.csv").read_text(), home.with_name(f"staged-{len(staged)}"))
         if not made.exists():
             before = len(hub.requests)
-            stage_model(folder, made, repo_id)
+            stage_model(folder, made, repo_id, sources)
             assert len(hub.requests) == before
         shutil.copytree(made, stage, dirs_exist_ok=True)
 

@@ -10,8 +10,9 @@ import pytest
 
 from evaluation import table
 from hub_models import shipped
-from hub_models.base import PRETRAINED
-from hub_models.card import PUBLISHED, SPLITS
+from hub_models.checkpoints import PRETRAINED
+from hub_models.run_folder import PUBLISHED, SPLITS
+from training.recipes import UNSHIPPED
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -22,6 +23,40 @@ COMMANDS = sorted(set(re.findall(r"^python -m (\S+)", README, re.M)))
 
 def test_the_tables_are_those_of_the_results_files():
     assert "| **" in README and table.filled(README) == README, "run python -m evaluation.table"
+    pages = {path for path in table.written() if path != table.README}
+    assert pages == {*(ROOT / "docs" / "results").iterdir()} and len(pages) == len(table.PAGES) > 5
+    for path, text in table.written().items():
+        assert path.read_text() == text, "run python -m evaluation.table"
+
+
+@pytest.mark.parametrize("name", table.PAGES)
+def test_a_page_of_results_has_its_tables_links_and_commands(name):
+    path, page = table.RESULTS / f"{name}.md", table.PAGES[name]
+    text = path.read_text()
+    assert text.startswith(f"# {page.title}\n\n{page.text}\n\n## {page.tables[0].title}\n\n{page.tables[0].text}\n\n")
+    assert sum(line.startswith("| --- |") for line in text.splitlines()) == len(page.tables)
+    for link in re.findall(r"\]\(([^)#]+)\)", text):
+        assert (path.parent / link).exists(), link
+    assert re.findall(r"```\n(.*?)\n```", text, re.S) == ["\n".join(page.commands)]
+    for command in page.commands:
+        module, script = re.match(r"python (?:-m ([\w.]+)|([\w/]+\.py))", command).groups()
+        assert importlib.util.find_spec(module) if module else (ROOT / script).is_file(), command
+
+
+def test_check_names_the_pages_that_are_out_of_date(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "ROOT", tmp_path)
+    monkeypatch.setattr(table, "RESULTS", tmp_path / "docs" / "results")
+    monkeypatch.setattr(table, "written", lambda: {tmp_path / "README.md": "new", table.RESULTS / "text.md": "page"})
+    (tmp_path / "README.md").write_text("new")
+    monkeypatch.setattr("sys.argv", ["table", "--check"])
+    with pytest.raises(SystemExit, match="^error: docs/results/text.md: out of date, run python -m evaluation.table$"):
+        table.main()
+    assert not table.RESULTS.exists()
+    monkeypatch.setattr("sys.argv", ["table"])
+    table.main()
+    assert (table.RESULTS / "text.md").read_text() == "page"
+    monkeypatch.setattr("sys.argv", ["table", "--check"])
+    table.main()
 
 
 @pytest.mark.parametrize("cut", ["<!-- depth -->\n", "<!-- end -->"])
@@ -50,7 +85,7 @@ def test_every_snippet_runs(tmp_path):
 
 
 def test_every_picture_and_link_is_there():
-    cards = [*PRETRAINED.glob("*/README.md"), *(table.HERE / "unshipped").glob("*/README.md")]
+    cards = [*PRETRAINED.glob("*/README.md"), *UNSHIPPED.glob("*/README.md")]
     for page in *(ROOT / name for name in PAGES), *cards:
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             if not link.startswith("https://"):

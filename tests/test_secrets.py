@@ -21,13 +21,15 @@ from transformers import TrainingArguments
 from evaluation import accuracy, sweep
 from evaluation.runner import run as evaluate
 from hub_models import shipped
-from hub_models.base import PRETRAINED
-from hub_models.card import PUBLISHED, write_card
-from hub_models.privacy import check_public, find_in_json, find_private, without_place
+from hub_models.checkpoints import PRETRAINED
+from hub_models.hub.card import write_card
+from hub_models.hub.privacy import check_public, find_in_json, find_private, without_place
+from hub_models.hub.publish import stage_model
+from hub_models.run_folder import PUBLISHED
 from training.arguments import parse
 from training.data import ImageData
-from training.publish import publish, stage_model
-from training.recipes import RECIPES
+from training.publish import SOURCES, publish
+from training.recipes import RECIPES, UNSHIPPED
 from training.record import DECISIVE, description, recorded_options
 from training.train import train
 
@@ -109,7 +111,7 @@ def test_values_of_secret_variables_are_found_however_they_are_quoted(monkeypatc
 
 def test_the_token_that_a_user_is_logged_in_with_is_found(monkeypatch):
     monkeypatch.delenv("HF_TOKEN")
-    monkeypatch.setattr("hub_models.privacy.get_token", lambda: "hf_writer")
+    monkeypatch.setattr("hub_models.hub.privacy.get_token", lambda: "hf_writer")
     assert find_private("by hf_writer").startswith("the token that you are logged in with")
 
 
@@ -225,7 +227,7 @@ def test_trainers_own_way_to_the_hub_is_refused(tmp_path):
 def staged(folder: Path, stage: Path) -> dict[str, bytes]:
     """What would be published of a run, the wheel apart."""
     stage.mkdir()
-    stage_model(folder, stage, "ns/net")
+    stage_model(folder, stage, "ns/net", SOURCES)
     files = {path.relative_to(stage).as_posix(): path.read_bytes() for path in stage.rglob("*") if path.is_file()}
     assert {"recipe.json", "README.md", "model.safetensors"} <= {*files}
     return {name: data for name, data in files.items() if not name.endswith(".whl")}
@@ -310,7 +312,7 @@ def with_metadata(folder: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     weights = json.loads((folder / "eval_results.json").read_text())[0]["weights"]
     save_file(tensors, folder / "model.safetensors", {"from": f"{HOME}/x"})
-    from hub_models.base import fingerprint
+    from hub_models.files import fingerprint
 
     for name in ("eval_results.json", "report-test.json"):
         text = (folder / name).read_text().replace(weights, fingerprint(folder / "model.safetensors"))
@@ -376,7 +378,7 @@ def test_what_is_refused_asks_no_hub(old, tmp_path):
 
 
 def test_a_wheel_of_code_that_holds_one_is_refused(old, monkeypatch, tmp_path):
-    from training.publish import CODE, build_wheel
+    from hub_models.hub.publish import CODE, build_wheel
 
     clone = tmp_path / "clone"
     for name in CODE:
@@ -384,7 +386,7 @@ def test_a_wheel_of_code_that_holds_one_is_refused(old, monkeypatch, tmp_path):
         (clone / name).parent.mkdir(exist_ok=True)
         copy(ROOT / name, clone / name)
     (clone / "training" / "mine.py").write_text(f'KEY = "{WANDB}"\n')
-    monkeypatch.setattr("training.publish.hub_models.__file__", str(clone / "hub_models" / "__init__.py"))
+    monkeypatch.setattr("hub_models.hub.publish.ROOT", clone)
     build_wheel.cache_clear()
     with pytest.raises(ValueError, match=r"\.whl/training/mine\.py holds the value of .* WANDB_API_KEY"):
         publish(str(old), "ns", dry_run=True)
@@ -455,13 +457,14 @@ def test_a_space_that_is_refused_asks_no_hub(spaces, tmp_path):
 
 
 def test_a_sweep_records_no_place(cifar10, tmp_path, monkeypatch):
-    monkeypatch.setitem(sweep.SWEEPS, "depth", ("row-lstm-cifar10", lambda run, seeds, data: []))
-    monkeypatch.setattr(sweep, "draw", lambda *_: None)
+    without_runs = sweep.Sweep("row-lstm-cifar10", lambda run, seeds, data: [], lambda found: None)
+    monkeypatch.setitem(sweep.SWEEPS, "depth", without_runs)
+    monkeypatch.setattr(sweep, "save_figure", lambda *_: None)
     argv = ["depth", "--epochs", "1", "--lim", "64", "--runs", HOME, "--overwrite", "--results", str(tmp_path)]
     assert sweep.main(argv)["command"] == "python -m evaluation.sweep depth --epochs 1 --limit 64"
 
 
-FOLDERS = [*(PRETRAINED / name for name in shipped()), *sorted((ROOT / "evaluation" / "unshipped").iterdir())]
+FOLDERS = [*(PRETRAINED / name for name in shipped()), *sorted(UNSHIPPED.iterdir())]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

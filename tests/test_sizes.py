@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 import pytest
 
-from evaluation.table import HERE
 from hub_models import MODELS, ConvClassifier, PixelClassifier, PixelPredictor, TextModel, shipped
-from hub_models.base import PRETRAINED, WEIGHTS
-from hub_models.card import REPORT_PICTURES, RUN_PICTURES, shown_split
 from hub_models.causal_conv import CausalConvModel
+from hub_models.checkpoints import PRETRAINED
+from hub_models.hub.card import shown_split
+from hub_models.run_folder import RUN_PICTURES, WEIGHTS, picture_names
+from training.recipes import UNSHIPPED
 
 ROOT = Path(__file__).parents[1]
 MIB = 2**20
@@ -85,12 +86,12 @@ def test_the_weights_of_a_family_are_small_together(family):
 def test_a_cards_pictures_are_webp_and_of_one_split(name):
     folder = PRETRAINED / name
     split = shown_split(folder)
-    known = {*RUN_PICTURES, *(picture.format(split) for picture in REPORT_PICTURES)}
+    known = {*RUN_PICTURES, *picture_names(split)}
     found = {path.name for path in folder.rglob("*") if path.suffix.lower() in PICTURES}
     assert "curves.webp" in found and found <= known
     assert all((folder / picture).read_bytes()[8:12] == b"WEBP" for picture in found)
 
 
 def test_what_is_not_shipped_has_no_weights_and_no_pictures():
-    files = [path for path in (HERE / "unshipped").rglob("*") if path.is_file()]
+    files = [path for path in UNSHIPPED.rglob("*") if path.is_file()]
     assert files and not [path for path in files if path.suffix.lower() in {*PICTURES, ".safetensors"}]

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from evaluation import sweep
-from evaluation.metrics import t_interval
+from evaluation.metrics.scores import t_interval
+from evaluation.results import sweep_file
+from evaluation.sweeps import ablation, depth, tricks
 from training.data import ImageData
 
 DATA = ImageData(torch.zeros(100, 3, 32, 32, dtype=torch.uint8), torch.zeros(100, dtype=torch.long))
@@ -30,7 +32,7 @@ def test_the_cumulative_ablation_keeps_each_winner_and_trains_nothing_twice():
     best = {"--learning_rate": "0.01", "--per_device_train_batch_size": "16"}
     best |= {"--model.filters": "64", "--model.num_layers": "3"}
     run, asked = scored(lambda changes, seed: 0.5 + 0.1 * sum(changes[k] == v for k, v in best.items()))
-    rows = sweep.ablation(run, 2, DATA)
+    rows = ablation.ablation(run, 2, DATA)
     cumulative = [row for row in rows if row["kind"] == "cumulative"]
     kept = [row for row in cumulative if row["kept"]]
     assert [row["stage"] for row in kept] == ["learning_rate 0.01", "batch 16", "filters 64", "layers 3"]
@@ -39,10 +41,10 @@ def test_the_cumulative_ablation_keeps_each_winner_and_trains_nothing_twice():
     single = [row for row in rows if row["kind"] == "one at a time"]
     assert len(cumulative) == len(single) == 12
     for row in single:
-        assert sum(row["settings"][key] != sweep.BASELINE[key] for key in row["settings"]) <= 1
+        assert sum(row["settings"][key] != ablation.BASELINE[key] for key in row["settings"]) <= 1
     assert len(asked) == len(set(asked)) and {seed for _, seed in asked} == {0, 1}
     assert all(row["interval"] == [row["accuracy"]] * 2 for row in rows)  # Student's, of two equal seeds
-    single = sweep.ablation(run, 1, DATA)
+    single = ablation.ablation(run, 1, DATA)
     assert all(row["interval"][0] < row["accuracy"] < row["interval"][1] for row in single)  # of the images
     assert {row["stage"]: row["published"] for row in rows if "published" in row} == {
         "learning_rate 0.001": 72.56,
@@ -53,16 +55,16 @@ def test_the_cumulative_ablation_keeps_each_winner_and_trains_nothing_twice():
 
 
 def test_the_published_table_has_all_tricks_of_today():
-    rows = json.loads((sweep.ROOT / "evaluation" / "sweeps" / "tricks.json").read_text())["rows"]
-    assert [row["trick"] for row in rows] == ["all", *sweep.TRICKS, *sweep.ADDED, *sweep.VIEWS.values()]
+    rows = json.loads(sweep_file("tricks").read_text())["rows"]
+    assert [row["trick"] for row in rows] == ["all", *tricks.TRICKS, *tricks.ADDED, *tricks.VIEWS.values()]
 
 
 def test_a_tricks_gain_is_the_mean_difference_over_the_same_seeds(monkeypatch):
-    monkeypatch.setattr(sweep, "load", lambda folder: folder)
-    monkeypatch.setattr(sweep, "share_right", lambda model, data, views: 50.0 + views)
+    monkeypatch.setattr(tricks, "load", lambda folder: folder)
+    monkeypatch.setattr(tricks, "share_right", lambda model, data, views: 50.0 + views)
     loss = {"--model.whitening": 0.02, "--model.dirac": -0.01, "--ema": -0.03}
     run, _ = scored(lambda changes, seed: 0.5 + 0.1 * seed - sum(loss.get(k, 0) for k in changes))
-    rows = {row["trick"]: row for row in sweep.tricks(run, 3, DATA)}
+    rows = {row["trick"]: row for row in tricks.tricks(run, 3, DATA)}
     assert rows["whitening first layer"]["gain"] == pytest.approx(2)
     assert rows["convolutions start as the identity"]["gain"] == pytest.approx(-1)
     assert rows["average of weights, decay 0.99"]["gain"] == pytest.approx(3)  # added, not taken away
@@ -74,17 +76,17 @@ def test_a_tricks_gain_is_the_mean_difference_over_the_same_seeds(monkeypatch):
     def slower(variant, changes, seed):
         return run(variant, changes, seed) | {"minutes": {"--muon": 2.0, "--ema": 3.0}.get((*changes, "")[0], 4.0)}
 
-    times = {row["trick"]: row.get("time") for row in sweep.tricks(slower, 3, DATA)}
+    times = {row["trick"]: row.get("time") for row in tricks.tricks(slower, 3, DATA)}
     assert times["kernels turned by Muon"] == 2 and times["average of weights, decay 0.99"] == 0.75
     assert times["small images first"] == 1 and times["six views at test"] is None
 
     def diverging(variant, changes, seed):
-        return run(variant, changes, seed) | {"minutes": 0.0 if (changes, seed) == (sweep.SGD, 1) else 4.0}
+        return run(variant, changes, seed) | {"minutes": 0.0 if (changes, seed) == (tricks.SGD, 1) else 4.0}
 
-    times = {row["trick"]: row.get("time") for row in sweep.tricks(diverging, 3, DATA)}
+    times = {row["trick"]: row.get("time") for row in tricks.tricks(diverging, 3, DATA)}
     assert times["kernels turned by Muon"] is None and times["small images first"] == 1
     with pytest.raises(ValueError, match="--seeds is 1: give at least 2"):
-        sweep.tricks(run, 1, DATA)
+        tricks.tricks(run, 1, DATA)
 
 
 def test_each_depth_is_trained_alike_and_stands_beside_the_papers():
@@ -95,26 +97,26 @@ def test_each_depth_is_trained_alike_and_stands_beside_the_papers():
         loss = math.log(2) * (4 - 0.1 * int(asked[-1]["--model.layers"]) + 0.02 * seed)
         return {"best_validation": {"eval_loss": loss}, "parameters": 7, "minutes": 1.0}
 
-    rows = sweep.depth(run, 2, DATA)
+    rows = depth.depth(run, 2, DATA)
     ours = {row["layers"]: row for row in rows if "bits_per_dim" in row}
     assert {n: row["bits_per_dim"] for n, row in ours.items()} == pytest.approx({1: 3.91, 2: 3.81, 4: 3.61, 8: 3.21})
     assert all(row["interval"][0] < row["bits_per_dim"] < row["interval"][1] for row in ours.values())
     theirs = {row["layers"]: row["published"] for row in rows if "published" in row}
     assert theirs == {1: 3.30, 2: 3.20, 3: 3.17, 6: 3.09, 9: 3.08, 12: 3.06}
     assert len({tuple(sorted((changes | {"--model.layers": ""}).items())) for changes in asked}) == 1
-    assert all("interval" not in row for row in sweep.depth(run, 1, DATA))
+    assert all("interval" not in row for row in depth.depth(run, 1, DATA))
 
 
 def test_what_diverged_counts_as_nothing_and_is_told(cifar10, tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "FACTORS", {"learning_rate": ("--learning_rate", (1e38, 0.001))})
-    monkeypatch.setattr(sweep, "BASELINE", {"learning_rate": 0.001})
+    monkeypatch.setattr(ablation, "FACTORS", {"learning_rate": ("--learning_rate", (1e38, 0.001))})
+    monkeypatch.setattr(ablation, "BASELINE", {"learning_rate": 0.001})
     argv = ["ablation", "--epochs", "6", "--limit", "64", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path)]
     rows = {row["stage"]: row for row in sweep.main(argv)["rows"] if row["kind"] == "cumulative"}
     assert rows["learning_rate 1e+38"]["accuracy"] == 0 and rows["learning_rate 1e+38"]["parameters"] is None
     assert rows["learning_rate 0.001"]["kept"]
     with pytest.raises(ValueError, match="the recipe itself diverged"):
         lost = {"best_validation": {"eval_accuracy": 0.0}, "parameters": None, "minutes": 0.0}
-        sweep.tricks(lambda *_: lost, 2, DATA)
+        tricks.tricks(lambda *_: lost, 2, DATA)
 
 
 def test_students_interval_of_three_values():
@@ -124,12 +126,12 @@ def test_students_interval_of_three_values():
 
 def test_a_sweep_at_toy_size_writes_its_table_and_goes_on_where_it_was(cifar10, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        sweep, "FACTORS", {"layers": ("--model.num_layers", (3, 5)), "filters": ("--model.filters", (4,))}
+        ablation, "FACTORS", {"layers": ("--model.num_layers", (3, 5)), "filters": ("--model.filters", (4,))}
     )
-    monkeypatch.setattr(sweep, "BASELINE", {"layers": 5, "filters": 4})
+    monkeypatch.setattr(ablation, "BASELINE", {"layers": 5, "filters": 4})
     argv = ["ablation", "--epochs", "1", "--limit", "64", "--runs", str(tmp_path / "runs"), "--results", str(tmp_path)]
     found = sweep.main(argv)
-    assert found == json.loads((tmp_path / "evaluation" / "sweeps" / "ablation.json").read_text())
+    assert found == json.loads((tmp_path / "evaluation" / "results" / "sweeps" / "ablation.json").read_text())
     assert found["budget"].startswith("1 epoch of 64 training images, 1 seed")
     assert (tmp_path / "docs" / "sweep-ablation.png").stat().st_size > 1000
     weights = sorted((tmp_path / "runs").rglob("model.safetensors"))

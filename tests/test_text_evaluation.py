@@ -9,10 +9,11 @@ import pytest
 import torch
 from conftest import build, from_config
 
-from evaluation import perplexity, runner, sweep, text_sweeps, writing
-from evaluation.kneser_ney import KneserNey
-from evaluation.reference import ShuffledWindows, plain_generation, shuffled_loss
+from evaluation import perplexity, runner, sweep, writing
+from evaluation.benchmarks.reference import ShuffledWindows, plain_generation, shuffled_loss
+from evaluation.metrics.kneser_ney import KneserNey
 from evaluation.runner import run
+from evaluation.sweeps import text as text_sweeps
 from hub_models import CharLSTMConfig, WordLSTMConfig, load
 from training.data import TextData, load_split
 from training.train import DivergedError, train
@@ -181,7 +182,7 @@ def test_what_is_written_is_counted_and_always_the_same(plays):
     assert found["repetition"][1][0].item() == pytest.approx(100 * 11 / 18)
     assert writing.write(model, "to", 30, 0.8, 1) == writing.write(model, "to", 30, 0.8, 1)
     assert writing.words_of("O, 'tis (I) -- nay!") == ["o", "tis", "i", "nay"]
-    assert writing._in_a_cell("a|b\n*c*") == "a\\|b / \\*c\\*"
+    assert writing.in_a_cell("a|b\n*c*") == "a\\|b / \\*c\\*"
     with pytest.raises(ValueError, match="a text of 8 characters has 2 whole words, too few to be told of: train"):
         writing.facts(model, ["to be no"], TEXT)
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from evaluation.text_metrics import bleu, distinct_n, known_words, longest_copied_span, repetition
+from evaluation.metrics.text import bleu, distinct_n, known_words, longest_copied_span, repetition
 
 
 def test_distinct_n_by_hand():

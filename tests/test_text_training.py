@@ -18,7 +18,7 @@ from test_training import log_without_times
 from transformers import TrainerCallback, TrainingArguments
 
 from hub_models import TextModel, load
-from hub_models.base import fingerprint
+from hub_models.files import fingerprint
 from training import train as command
 from training.data import DATASETS, TEXTS, TextData, Windows, describe, load_split, text
 from training.data.text import read_plays

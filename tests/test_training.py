@@ -15,17 +15,18 @@ from safetensors.torch import load_file
 from transformers import Trainer, TrainingArguments
 
 from hub_models import MODELS, PixelPredictorConfig, TextModel, load
-from hub_models.base import PRETRAINED
-from hub_models.card import RUN_PICTURES, render_card, write_card
+from hub_models.checkpoints import PRETRAINED
 from hub_models.config import RENAMED, ModelConfig
+from hub_models.hub.card import render_card, write_card
+from hub_models.run_folder import RUN_PICTURES
 from training.arguments import RunArguments, parse
 from training.data import TEXTS
-from training.recipes import RECIPES
+from training.recipes import RECIPES, UNSHIPPED
+from training.run import claim
 from training.tasks import Pixels
-from training.train import claim, train
+from training.train import train
 from training.trainer import HubTrainer, checkpoints, newest_checkpoint
 
-UNSHIPPED = Path(__file__).parents[1] / "evaluation" / "unshipped"
 TOY = [
     "--use_cpu",
     "True",

@@ -12,8 +12,9 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from test_spaces import SPACES, all_tabs, served, tabs_of
 
-from hub_models import card, locate
+from hub_models import locate
 from hub_models.conv_classifier import CIFAR10
+from hub_models.hub import card
 from hub_models.images import to_photo
 
 EXAMPLES = sorted((SPACES / "vision" / "examples").glob("*.png"))

@@ -15,10 +15,9 @@ from accelerate import PartialState
 from accelerate.utils import gather_object
 from filelock import FileLock, Timeout
 
-from hub_models.base import read_text
+from hub_models.files import read_text
+from hub_models.run_folder import LEADERBOARD, LOCK, STAGES_FOLDER, WRITING
 from hub_models.shared import mallopt
-
-LOCK = ".lock"
 
 
 def hardware(device: torch.device, processes: int = 1) -> str:
@@ -106,11 +105,11 @@ def locked(folder: Path, wait: float = 60) -> Iterator[None]:
         told = f"{folder} is no folder that can be written to ({error.strerror}): mend that, or give another"
         raise ValueError(told) from error
     try:
-        places = (folder, folder / "stages", folder / ".eval_results")
-        for path in [path for place in places for path in place.glob("*.writing")]:
-            if path.name == ".writing":
+        places = (folder, folder / STAGES_FOLDER, (folder / LEADERBOARD).parent)
+        for path in [path for place in places for path in place.glob(f"*{WRITING}")]:
+            if path.name == WRITING:
                 shutil.rmtree(path)
-            elif re.search(r"\.\d+\.writing$", path.name):
+            elif re.search(rf"\.\d+{re.escape(WRITING)}$", path.name):
                 path.unlink()
         yield
     finally:

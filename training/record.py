@@ -9,11 +9,13 @@ from importlib.metadata import version
 
 from transformers import TrainingArguments
 
-from hub_models.privacy import find_in_json, without_place
+from hub_models import MODELS
+from hub_models.hub.privacy import find_in_json, without_place
 from training.arguments import RunArguments
 from training.data import ImageData, TextData, describe
 from training.machine import hardware, launcher
 from training.recipe import Recipe
+from training.recipes import find
 
 # Fields of TrainingArguments that decide the weights or which of them are kept. No other is recorded, since recipe.json
 # is published: the others say where a run runs, what it prints, and under which account.
@@ -53,6 +55,18 @@ def recorded_options(words: list[str], options: Collection[str]) -> list[str]:
         if keep:
             kept.append(option + equals + without_place(value))
     return kept
+
+
+def recorded(recipe: dict) -> Recipe:
+    """The recipe of a run with its options and model as `recipe.json` holds them.
+
+    Raises:
+        ValueError: there is no such recipe any longer, or the file is damaged.
+    """
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in recipe.items()}
+    config = MODELS[recipe["model"]["model_type"]].config_class(**recipe["model"])
+    found = find(recipe["recipe"]).with_options(given)
+    return Recipe(**{**vars(found), "model": config})
 
 
 def description(

@@ -21,7 +21,8 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, TrainOutput
 
 from hub_models import HubModel
-from hub_models.base import WEIGHTS, read_text, read_weights, write_bytes
+from hub_models.files import read_text, read_weights, write_bytes
+from hub_models.run_folder import CONFIG, WEIGHTS
 from training.machine import interleave, peak_memory_mib
 from training.muon import Muon, UnitMuon
 from training.tasks import Progress, Task
@@ -312,7 +313,7 @@ def is_complete(checkpoint: Path, processes: int = 1) -> bool:
                 if file.testzip():  # a part of it does not fit its checksum
                     return False
         for path in checkpoint, best_of(checkpoint):
-            json.loads(read_text(path / "config.json"))
+            json.loads(read_text(path / CONFIG))
             for weights in path / WEIGHTS, path / RAW:
                 if weights.name == WEIGHTS or weights.exists():  # only a run that averages has raw ones
                     with safe_open(weights, "pt"):

@@ -15,7 +15,7 @@ import pyarrow
 import pyarrow.parquet
 from huggingface_hub import snapshot_download
 
-from hub_models.base import write_text
+from hub_models.files import write_text
 from training.data.images import DATASETS
 from training.data.text import PLAYS, TINY
 

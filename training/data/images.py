@@ -10,8 +10,8 @@ from huggingface_hub import constants, snapshot_download
 from safetensors.torch import load_file, save
 
 from hub_models import AutoregressiveImageModel
-from hub_models.base import write_bytes
 from hub_models.environment import client_fault
+from hub_models.files import write_bytes
 from training.machine import locked
 
 logger = logging.getLogger(__name__)

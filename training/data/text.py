@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from huggingface_hub import constants, snapshot_download
 
-from hub_models.base import fingerprint
 from hub_models.environment import client_fault
+from hub_models.files import fingerprint
 
 SPLIT_SEED = 0
 TINY = ("karpathy/tiny_shakespeare", "refs/convert/parquet")  # repository, revision

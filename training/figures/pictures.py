@@ -8,12 +8,11 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 from hub_models import AutoregressiveImageModel, ConvClassifier, HubModel
-from hub_models.base import write_bytes
+from hub_models.files import write_bytes
 from hub_models.images import to_sheet
 from training.data import ImageData
 from training.figures.dashboard import picture_bytes, save_figure
 
-SAMPLES, STAGES = "samples.webp", "stages.webp"  # files that the card shows
 STAGE = 10  # samples of a stage
 MAX_STAGES = 8  # rows at most
 

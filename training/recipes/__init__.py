@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from hub_models.base import PRETRAINED, read_json, read_recipe
-from hub_models.card import changed_options, format_value, read_results, widest
+from hub_models.checkpoints import PRETRAINED
 from hub_models.config import nearest
+from hub_models.files import read_json, read_recipe
+from hub_models.hub.card import changed_options, format_value, read_results, widest
+from hub_models.run_folder import RECIPE, TRAIN_RESULTS
 from training.recipe import Recipe
 
 from . import cifar10_cnn, cifar10_pixelrnn, mnist_pixelrnn, mnist_recurrent, shakespeare
@@ -16,7 +18,8 @@ RECIPES: dict[str, Recipe] = {
     **mnist_recurrent.RECIPES,
     **shakespeare.RECIPES,
 }
-UNSHIPPED = Path(__file__).parents[2] / "evaluation" / "unshipped"  # figures without weights, in a clone only
+# Folders as in hub_models/pretrained, without weights and pictures; in a clone only.
+UNSHIPPED = Path(__file__).parents[2] / "evaluation" / "results" / "unshipped"
 HEADLINES = ("accuracy", "bits_per_dim", "nats_per_image", "perplexity")
 
 
@@ -34,8 +37,8 @@ def find(name: str) -> Recipe:
 def expected(name: str) -> str:
     """Return what a recipe gave when it was run and evaluated: test figures, minutes, hardware, changed options.
 
-    It reads the results files of the recipe's folder in `hub_models/pretrained` or `evaluation/unshipped`, and returns
-    "" if there is no such folder.
+    It reads the results files of the recipe's folder in `hub_models/pretrained` or `evaluation/results/unshipped`, and
+    returns "" if there is no such folder.
 
     Raises:
         FileNotFoundError: a file is missing. ValueError: one is damaged.
@@ -45,7 +48,7 @@ def expected(name: str) -> str:
         return ""
     found = {result["metric"]: result["value"] for result in widest(read_results(folder)) if result["split"] == "test"}
     figures = ", ".join(f"{metric} {format_value(found[metric])}" for metric in HEADLINES if metric in found)
-    recipe, minutes = read_recipe(folder / "recipe.json"), read_json(folder / "train_results.json")["minutes"]
+    recipe, minutes = read_recipe(folder / RECIPE), read_json(folder / TRAIN_RESULTS)["minutes"]
     changed = changed_options(recipe["command"])
     return (
         f"{figures} (test) after {minutes:.3g} minutes on {recipe['machine']['hardware']}"

@@ -8,9 +8,10 @@ import torch
 
 from hub_models import MODELS, ConvClassifier, HubModel, PixelClassifier
 from hub_models.config import ModelConfig
+from hub_models.run_folder import SAMPLES
 from training.augment import cut_mix, cut_out, resized
 from training.data import ImageData
-from training.figures.pictures import SAMPLES, draw_guesses, draw_reading
+from training.figures.pictures import draw_guesses, draw_reading
 from training.options import option
 from training.tasks.base import Progress, accuracy
 from training.tasks.images import ImageTask

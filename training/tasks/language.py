@@ -8,9 +8,9 @@ from tokenizers import Tokenizer
 from transformers import TrainingArguments
 
 from hub_models import MODELS, HubModel, TextModel
-from hub_models.base import read_text, write_text
 from hub_models.config import ModelConfig
-from hub_models.text import TOKENIZER
+from hub_models.files import read_text, write_text
+from hub_models.run_folder import TOKENIZER
 from training.data import TextData, Windows
 from training.options import option
 from training.tasks.base import Progress, Task

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub_models import AutoregressiveImageModel, HubModel
+from hub_models.run_folder import SAMPLES, STAGES
 from training.data import ImageData
-from training.figures.pictures import SAMPLES, STAGES, draw_generated, draw_stage, draw_stages
+from training.figures.pictures import draw_generated, draw_stage, draw_stages
 from training.tasks.images import ImageTask
 
 

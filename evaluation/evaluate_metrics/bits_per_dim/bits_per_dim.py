@@ -18,6 +18,6 @@ class BitsPerDim(evaluate.Metric):
     def _compute(self, nats, dims):
         from statistics import fmean
 
-        from evaluation.metrics import bits_per_dim
+        from evaluation.metrics.scores import bits_per_dim
 
         return {"bits_per_dim": fmean(map(bits_per_dim, nats, dims))}

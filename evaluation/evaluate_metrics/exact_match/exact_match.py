@@ -18,6 +18,6 @@ class ExactMatch(evaluate.Metric):
         )
 
     def _compute(self, predictions, references):
-        from evaluation.metrics import exact_match
+        from evaluation.metrics.scores import exact_match
 
         return {"exact_match": exact_match(predictions, references)}

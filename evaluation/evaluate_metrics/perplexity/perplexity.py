@@ -18,6 +18,6 @@ class Perplexity(evaluate.Metric):
     def _compute(self, nats, tokens):
         from math import fsum
 
-        from evaluation.metrics import perplexity
+        from evaluation.metrics.scores import perplexity
 
         return {"perplexity": perplexity(fsum(nats) / sum(tokens))}

@@ -11,7 +11,8 @@ from pandas.io.formats.style import Styler
 from PIL import Image
 
 from hub_models import locate
-from hub_models.card import TILES, read_report, shown_split
+from hub_models.hub.card import read_report, shown_split
+from hub_models.run_folder import picture_name
 
 from ._photo import SCALE, SIDE, kept
 
@@ -40,7 +41,7 @@ def report() -> Report:
     split = shown_split(folder)
     if not split:
         raise FileNotFoundError(f"{folder} has no report of its weights: run python -m evaluation.accuracy {NAME}")
-    return Report(read_report(folder, split), Image.open(folder / TILES.format(split)).convert("RGB"))
+    return Report(read_report(folder, split), Image.open(folder / picture_name("tiles", split)).convert("RGB"))
 
 
 def matrix() -> Styler:

@@ -1,0 +1,1 @@
+"""What the commands that time things share: timing, the plain way of each fast thing."""

@@ -1,0 +1,1 @@
+"""Metrics as pure functions: of scores and images, of text, a language model to compare with, corruptions."""
