@@ -89,7 +89,7 @@ class Scaled(nn.Linear):
         return super().forward(x) * SCALE
 
 
-class FastCNN(ConvClassifier, pipeline_tag="image-classification", tags=["cnn", "image-classification", "cifar10"]):
+class FastCNN(ConvClassifier, tags=["cnn", "image-classification", "cifar10"]):
     """Classify a colour image with the convolutional net of the CIFAR-10 speed-runs."""
 
     config_class = FastCNNConfig
