@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin, hf_hub_download
@@ -252,6 +252,7 @@ class HubModel(
     limits: str
     citation: str
     usage: str
+    muon: ClassVar[bool] = False  # whether the optimizer Muon suits the class (`--muon` of training.train)
     _keys_to_ignore_on_save = None  # transformers.Trainer asks for it when it loads the best checkpoint
 
     def __init_subclass__(cls, **kwargs):
@@ -287,6 +288,13 @@ class HubModel(
         dtype = next(self.parameters()).dtype
         if dtype.itemsize < 4:
             raise ValueError(f"the weights are {dtype}, too coarse for a likelihood: call model.float() first")
+
+    def parameter_groups(self, learning_rate: float, weight_decay: float, muon: bool = False) -> list[dict] | None:
+        """Return the optimizer's parameter groups, for a model that brings its own; None: the trainer's own optimizer.
+
+        Groups are for SGD, or with `muon` for `training.muon.UnitMuon`; each has all the options of its parameters.
+        """
+        return None
 
     def evaluating(self) -> contextlib.AbstractContextManager[None]:
         """A context in `eval()` mode; each part's mode comes back when the last thread is out."""

@@ -104,6 +104,7 @@ class CausalConvModel(AutoregressiveImageModel):
     """A stack of masked layers, R before G before B in each, and a head: a subclass gives `features` and `head`."""
 
     abstract = True
+    muon = True
     checkpointing = False
 
     def activation_checkpointing_enable(
