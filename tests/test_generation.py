@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 import torch
-from conftest import build, enliven, random_images
+from asking import random_images
+from conftest import build, enliven
 
 from evaluation import bits_per_dim, generation
 from evaluation.runner import run
