@@ -60,11 +60,12 @@ class TextModelConfig(ModelConfig):
 class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-generation"]):
     """p(text) as a product over its tokens.
 
-    A subclass gives `fit` and `tokenizer_of` and may put a `head` of its own before the softmax. `tokenizer` is None
-    until `fitted`, loading or you set it; all that takes or gives text needs it.
+    A subclass gives `unit`, `fit` and `tokenizer_of` and may put a `head` of its own before the softmax. `tokenizer` is
+    None until `fitted`, loading or you set it; all that takes or gives text needs it.
     """
 
     abstract = True
+    unit: str  # what a token is: "character", "word"
     predicts_unknown = True  # the symbol for what the vocabulary lacks is one of the tokens that it predicts
     tokenizer: Tokenizer | None = None
 
