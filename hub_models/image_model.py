@@ -99,7 +99,7 @@ class ImageGenerator(ImageModel, pipeline_tag="unconditional-image-generation"):
         check_generator(generator)
         self._check_label(label, n)
         with self.exact(), self.evaluating():
-            return self._sample(n, label, temperature, generator, progress)
+            return self._sample(n, label, float(temperature), generator, progress)
 
     def _sample(
         self,
