@@ -32,7 +32,7 @@ from evaluation.reports.answers import (
     sections,
 )
 from evaluation.runner import Measures, advice, command, spread
-from hub_models import ConvClassifier, HubModel
+from hub_models import Classifier, ConvClassifier, HubModel
 from training.data import ImageData
 
 AVERAGES = ("macro", "weighted")
@@ -64,9 +64,9 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
     The averages are over the classes that the images show (the weighted recall is the accuracy), their intervals and
     that of the calibration error by resampling the images.
     """
-    if not hasattr(model, "predict"):
+    if not isinstance(model, Classifier):
         raise ValueError(f"{args.name} is no classifier: {advice(model)}")
-    data.check_labels(getattr(model.config, "classes", None))
+    data.check_labels(model.classes)
     log_p, n = log_probabilities(model, data.images, args.batch_size), len(data)
     predicted = log_p.argmax(-1)
     confidence = log_p.exp().gather(1, predicted[:, None])[:, 0]
@@ -122,7 +122,7 @@ def report(
     log_p = log_probabilities(model, data.images, args.batch_size)
     confidence, predicted = log_p.exp().max(-1)
     classes = log_p.shape[1]
-    names = list(getattr(model.config, "names", map(str, range(classes))))
+    names = list(model.class_names)
     by_class = zip(names, *scores(data.labels, predicted, list(range(classes)), None), strict=True)
     cells = most_confident(data.labels, predicted, confidence)
     wrong = [i for i in confidence.argsort(descending=True, stable=True).tolist() if data.labels[i] != predicted[i]]

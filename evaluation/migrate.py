@@ -1,7 +1,7 @@
 """Bring older run folders up to date: `python -m evaluation.migrate FOLDER ...`.
 
-`recipe.json` gets the descriptions of its options for the card. A report from before reports had `sections` gets them, made from its numbers by the functions of today's commands, and
-the card is rendered again. No figure changes; a report that has sections already is left as it is.
+`recipe.json` gets the descriptions of its options for the card. A report from before reports had `sections` gets them,
+made from its numbers by the functions of today's commands. The card is rendered again; no figure changes.
 """
 
 import argparse

@@ -17,7 +17,7 @@ import torch
 from accelerate import PartialState
 from tqdm import tqdm
 
-from hub_models import AutoregressiveImageModel, HubModel, TextModel, load, locate
+from hub_models import AutoregressiveImageModel, HubModel, ImageModel, TextModel, load, locate
 from hub_models.checkpoints import check_device, fetch
 from hub_models.environment import prepare_console
 from hub_models.files import fingerprint, read_text, write_bytes, write_json
@@ -96,8 +96,9 @@ def run(
         if Path(source).is_dir():
             render_card(source)  # what else is missing or damaged is told before hours of work
         data = load_split(source_data["name"], args.split, args.data).first(args.limit)
-        same = isinstance(model, TextModel) == isinstance(data, TextData)
-        same = same and (isinstance(model, TextModel) or tuple(data.images.shape[1:]) == model.shape)
+        same = isinstance(model, TextModel) and isinstance(data, TextData)
+        if isinstance(model, ImageModel) and isinstance(data, ImageData):
+            same = tuple(data.images.shape[1:]) == model.shape
         told = f"{source}: recipe.json names {source_data['name']}, which {type(model).__name__} does not fit"
         if not same:
             raise ValueError(f"{told}: download it again, or train anew")

@@ -29,16 +29,11 @@ PROMPTS = {  # the study's, and the temperatures at which it tried them
 TEMPERATURES = (0.5, 0.8, 1.0)
 TEMPERATURE = 0.8
 TEXTS = 10
-WRITTEN = {"characters": 1000, "words": 200}  # tokens of a text from nothing
-CONTINUED = {"characters": 120, "words": 25}  # tokens of a continuation
+WRITTEN = {"character": 1000, "word": 200}  # tokens of a text from nothing
+CONTINUED = {"character": 120, "word": 25}  # tokens of a continuation
 PLACES = 100  # at which the split's text is continued
 BEFORE = 400  # characters before each such place that the model reads
 WINDOW = 64  # tokens among which a repetition counts
-
-
-def kind(model: TextModel) -> str:
-    """What its tokens are."""
-    return "words" if model.predicts_unknown else "characters"
 
 
 def words_of(text: str) -> list[str]:
@@ -98,7 +93,7 @@ def statistics(model: TextModel, data: TextData) -> dict:
 @functools.lru_cache(maxsize=1)
 def from_nothing(model: TextModel, seed: int) -> list[str]:
     """Texts that the model writes without a prompt; kept, since the report shows those that were measured."""
-    length = WRITTEN[kind(model)]
+    length = WRITTEN[model.unit]
     return [write(model, "", length, TEMPERATURE, seed + i) for i in tqdm(range(TEXTS), "writing")]
 
 
@@ -112,7 +107,7 @@ def measure(model: HubModel, data: TextData, args: argparse.Namespace) -> Measur
         value, *ends = t_interval(values.tolist())
         ends = [max(0.0, ends[0]), min(100.0, ends[1])] if unit == "%" else ends
         entries.append({"metric": name, "value": value, "unit": unit, "n": TEXTS, "of": "texts", "interval": ends})
-    length = CONTINUED[kind(model)]
+    length = CONTINUED[model.unit]
     candidates, references = [], []
     for i in tqdm(range(PLACES), "continuing"):
         place = BEFORE + i * max(1, (len(text) - 3 * BEFORE) // PLACES)
@@ -138,7 +133,7 @@ def report(
 ) -> tuple[dict, dict[str, bytes]]:
     """Return the figures beside those of true text and the study's prompts as the model continues them; no pictures."""
     training, text = read(args), "".join(data.texts)
-    texts, length = from_nothing(model, args.seed), CONTINUED[kind(model)]
+    texts, length = from_nothing(model, args.seed), CONTINUED[model.unit]
     size, apart = max(map(len, texts)), len(text) // TEXTS
     passages = [re.sub(r"^\S*\s", "", text[i * apart :][:size]) for i in range(TEXTS)]  # from a word's beginning
     true = facts(model, passages, training)
@@ -157,7 +152,7 @@ def report(
     found = {
         "corpus": corpus,
         "n": len(data),
-        "written": WRITTEN[kind(model)],
+        "written": WRITTEN[model.unit],
         "temperature": TEMPERATURE,
     }
     found |= {"rows": rows, "texts": texts, "prompts": prompts}

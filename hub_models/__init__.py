@@ -8,6 +8,7 @@ from .cnn import CNN, CNNConfig
 from .conv_classifier import ConvClassifier
 from .fast_cnn import FastCNN, FastCNNConfig
 from .gated_pixel_cnn import GatedPixelCNN, GatedPixelCNNConfig
+from .image_model import Classifier, ImageGenerator, ImageModel
 from .pixel_classifier import PixelClassifier, PixelClassifierConfig
 from .pixel_predictor import PixelPredictor, PixelPredictorConfig
 from .pixel_rnn import DiagonalBiLSTM, DiagonalBiLSTMConfig, PixelCNN, PixelCNNConfig, RowLSTM, RowLSTMConfig
@@ -22,6 +23,8 @@ __all__ = [
     "CNNConfig",
     "CharLSTM",
     "CharLSTMConfig",
+    "Classifier",
+    "ConvClassifier",
     "DiagonalBiLSTM",
     "DiagonalBiLSTMConfig",
     "FastCNN",
@@ -29,7 +32,8 @@ __all__ = [
     "GatedPixelCNN",
     "GatedPixelCNNConfig",
     "HubModel",
-    "ConvClassifier",
+    "ImageGenerator",
+    "ImageModel",
     "PixelCNN",
     "PixelCNNConfig",
     "PixelClassifier",

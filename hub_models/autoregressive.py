@@ -1,21 +1,16 @@
 """Autoregressive image models: likelihood, sampling and completion, written once for all of them."""
 
-import math
-import numbers
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import nn
 
-from .base import HubModel, at_least_float32, check_images
+from .base import at_least_float32, check_images
 from .chunks import in_chunks
-from .config import ModelConfig, is_integer
+from .config import ModelConfig
+from .image_model import ImageGenerator
 from .layers.cross_entropy import CrossEntropy
-
-Progress = Callable[[torch.Tensor, int, int], None]
-MAX_IMAGES = 1_000_000  # images at once
-OVERFLOWN = "the model's outputs are not finite: its weights are broken, or too large for their dtype"
+from .sampling import OVERFLOWN, Progress, check_count, check_generator, check_temperature, draw, uniform
 
 
 def check_known(known: torch.Tensor, count: int, shape: tuple[int, int, int]) -> None:
@@ -33,47 +28,14 @@ def check_known(known: torch.Tensor, count: int, shape: tuple[int, int, int]) ->
         raise ValueError(f"known is {known.dtype} {tuple(known.shape)}: give {wanted}")
 
 
-def check_count(n: int, what: str) -> None:
-    """Refuse an n that is no whole number of at least 1, or more than any memory holds.
-
-    Raises:
-        ValueError: with what was given.
-    """
-    if not (is_integer(n) and 1 <= n <= MAX_IMAGES):
-        raise ValueError(f"n is {n!r}: ask for at least one {what}, and at most {MAX_IMAGES:,}")
-
-
-def check_generator(generator: torch.Generator | None) -> None:
-    """Refuse a source of noise that is not on the CPU.
-
-    Raises:
-        ValueError: with what was given.
-    """
-    on_cpu = generator is None or (isinstance(generator, torch.Generator) and generator.device.type == "cpu")
-    if not on_cpu:
-        raise ValueError(
-            f"generator is {generator!r}: give a torch.Generator on the CPU; every device then draws alike"
-        )
-
-
-class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-generation"):
+class AutoregressiveImageModel(ImageGenerator):
     """p(image) as a product over sub-pixels in raster order, R before G before B within a pixel.
 
-    A subclass has `config.channels`, `.height`, `.width`, `.levels` and gives `activation_size`, `quantise`, `logits`
-    and `_stream`; likelihood, sampling and completion are written once, here, and cost what the stream costs.
+    A subclass has `config.levels` and gives `activation_size`, `quantise`, `logits` and `_stream`; likelihood,
+    sampling and completion are written once, here, and cost what the stream costs.
     """
 
     abstract = True
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of the model's images."""
-        return self.config.channels, self.config.height, self.config.width
-
-    @property
-    def classes(self) -> int:
-        """How many classes a conditional model knows; 0 of one that takes no label."""
-        return getattr(self.config, "classes", 0)
 
     @property
     def activation_size(self) -> int:
@@ -103,11 +65,6 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         part of `levels` int64 (B, C, H, W) before `start` is read.
         """
         raise NotImplementedError
-
-    def _check_label(self, label: torch.Tensor | None, count: int) -> None:
-        """Refuse a label on a model that takes none; conditional models override it."""
-        if label is not None:
-            raise ValueError(f"{type(self).__name__} is unconditional: leave label out")
 
     def forward(self, images: torch.Tensor, return_loss: bool = True) -> dict:
         """uint8 (B, C, H, W) -> `loss`, nats a sub-pixel, and `logits` (B, C, H, W, levels).
@@ -151,29 +108,15 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         """uint8 (B, C, H, W) -> log p of each whole image in nats, (B,), as `sub_pixel_log_prob`'s sum."""
         return self.sub_pixel_log_prob(images, label).sum((1, 2, 3))
 
-    def sample(
+    def _sample(
         self,
         n: int,
-        *,
-        label: torch.Tensor | None = None,
-        temperature: float = 1.0,
-        generator: torch.Generator | None = None,
-        progress: Progress | None = None,
+        label: torch.Tensor | None,
+        temperature: float,
+        generator: torch.Generator | None,
+        progress: Progress | None,
     ) -> torch.Tensor:
-        """Draw n images, uint8 (n, C, H, W).
-
-        Args:
-            n: how many, at least 1.
-            label: int64 (n,), for class-conditional models.
-            temperature: 0 is greedy, 1 the model's own distribution.
-            generator: source of the noise, on the CPU; the same state draws the same images.
-            progress: called as progress(images so far, done, total) with images of the shape that is returned, to look
-                at during the call and not to keep; raising inside it cancels.
-
-        Raises:
-            ValueError: n, label or temperature out of range.
-        """
-        check_count(n, "image")
+        """Complete images of which nothing is known."""
         blank = torch.zeros(n, *self.shape, dtype=torch.uint8)
         known = torch.zeros(1, 1, *self.shape[1:], dtype=torch.bool)
         report = progress and (lambda images, done, total: progress(images.squeeze(1), done, total))
@@ -212,10 +155,7 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
         channels, height, width = self.shape
         check_known(known, len(images), self.shape)
         check_count(n, "completion")
-        number = isinstance(temperature, numbers.Real) and not isinstance(temperature, bool)
-        number = number and 0 <= temperature < math.inf and int(temperature) <= sys.float_info.max
-        if not number:
-            raise ValueError(f"temperature is {temperature!r}: give a number of at least 0 (0 is greedy)")
+        check_temperature(temperature)
         check_generator(generator)
         self._check_label(label, len(images))
 
@@ -237,7 +177,7 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
             since = []  # the levels of the sub-pixels since the last logits
             views = (row[start:stop].unbind() for row in rows)  # at once: one by one they take as long as what is drawn
             for done, (level, kept, pixel) in enumerate(zip(*views, strict=True), 1):
-                noise = torch.rand(len(pixel), generator=generator, dtype=torch.float64)  # used or not: of each its own
+                noise = uniform(len(pixel), generator)  # used or not: of each its own
                 if not settled[start + done - 1]:
                     logits = stream.send(torch.stack(since, 1).to(self.device)) if since else next(stream)
                     level = torch.where(kept, level, draw(logits.cpu(), temperature, noise))
@@ -299,22 +239,3 @@ class AutoregressiveImageModel(HubModel, pipeline_tag="unconditional-image-gener
 def in_order(images: torch.Tensor) -> torch.Tensor:
     """(B, C, H, W) -> (H*W*C, B), contiguous: a row a sub-pixel, in order of generation."""
     return images.permute(2, 3, 1, 0).flatten(0, 2).contiguous()
-
-
-def draw(logits: torch.Tensor, temperature: float, noise: torch.Tensor) -> torch.Tensor:
-    """Invert the cumulative distribution: logits (B, levels) and uniform noise (B,) in [0, 1) -> levels int64 (B,).
-
-    One number a sub-pixel decides, so that two ways of computing the same logits can be held to the same draws.
-
-    Raises:
-        ValueError: logits with a NaN or infinity among them; -inf is a level that is not drawn.
-    """
-    logits = logits.double()
-    peak = logits.amax(-1, keepdim=True)  # of a row with a NaN this is one
-    if not math.isfinite(peak.sum()):
-        raise ValueError(OVERFLOWN)
-    if temperature == 0:
-        return logits.argmax(-1)
-    logits = (logits - peak).div_(temperature)  # the maximum first: a tiny one is no NaN
-    edges = logits.exp_().cumsum(-1)  # not normalised: the noise is stretched instead
-    return (noise[:, None] * edges[:, -1:] >= edges[:, :-1]).sum(-1)

@@ -111,9 +111,6 @@ class HubModel(
         """
         return None
 
-    def prepare(self, images: torch.Tensor) -> None:
-        pass
-
     def evaluating(self) -> contextlib.AbstractContextManager[None]:
         """A context in `eval()` mode; each part's mode comes back when the last thread is out."""
 

@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .autoregressive import AutoregressiveImageModel, in_order
 from .base import check_images
-from .config import ModelConfig, is_integer
+from .config import ImageShape, ModelConfig, is_integer
 from .layers.masked import MaskedConv2d
 from .layers.spatial import RELU
 from .layers.walk import Walk, ones_first, pointwise, slices
@@ -19,7 +19,7 @@ PROBES = 16  # images by which a receptive field is measured: so many that no Re
 
 
 @dataclass
-class CausalConvConfig(ModelConfig):
+class CausalConvConfig(ImageShape, ModelConfig):
     """Architecture and preprocessing of a masked image model; the defaults are the paper's for binarised MNIST."""
 
     channels: int = 1
@@ -33,9 +33,6 @@ class CausalConvConfig(ModelConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        self.check_int("channels", 1, 4)
-        self.check_int("height", 1, 4096)
-        self.check_int("width", 1, 4096)
         self.check_int("levels", 2, 256)
         self.check_int("threshold", 0, 254)
         self.check_int("layers", 1, 256)

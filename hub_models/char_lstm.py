@@ -28,6 +28,7 @@ class CharLSTM(TextModel):
     """A language model over characters."""
 
     config_class = CharLSTMConfig
+    unit = "character"
     predicts_unknown = False
     title = "recurrent language model over characters"
     about = (

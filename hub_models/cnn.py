@@ -41,7 +41,7 @@ class CNNConfig(ConvClassifierConfig):
         return 2 ** (self.num_layers // 2)
 
 
-class CNN(ConvClassifier, pipeline_tag="image-classification", tags=["cnn", "image-classification", "cifar10"]):
+class CNN(ConvClassifier, tags=["cnn", "image-classification", "cifar10"]):
     """Classify a colour image with a plain stack of convolutions."""
 
     config_class = CNNConfig

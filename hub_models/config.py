@@ -103,3 +103,22 @@ class ModelConfig:
         value = getattr(self, name)
         if value not in choices:
             raise ValueError(f"{name} is {value!r}: give one of {', '.join(choices)}")
+
+
+class ImageShape:
+    """A mixin for configs of image models, before `ModelConfig`: each declares the three as fields or as constants."""
+
+    channels: int
+    height: int
+    width: int
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.check_int("channels", 1, 4)
+        self.check_int("height", 1, 4096)
+        self.check_int("width", 1, 4096)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the images."""
+        return self.channels, self.height, self.width

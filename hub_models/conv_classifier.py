@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .base import HubModel, at_least_float32, check_images
+from .base import at_least_float32, check_images
 from .chunks import in_chunks
-from .config import ModelConfig, is_integer
+from .config import ImageShape, ModelConfig, is_integer
+from .image_model import Classifier
 from .images import reflected
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -16,8 +17,8 @@ SHIFTS = {1: ((1, 0),), 2: ((1, 0),), 6: ((0.5, 0), (0.25, -1), (0.25, 1))}
 
 
 @dataclass
-class ConvClassifierConfig(ModelConfig):
-    """Preprocessing and classes of an ConvClassifier."""
+class ConvClassifierConfig(ImageShape, ModelConfig):
+    """Preprocessing and classes of a ConvClassifier."""
 
     names: tuple = CIFAR10  # of the classes, in the order of the labels
     mean: tuple = (0.4914, 0.4822, 0.4465)  # of the training images' red, green and blue, in 0..1
@@ -25,6 +26,8 @@ class ConvClassifierConfig(ModelConfig):
     height: int = 32
     width: int = 32
     smoothing: float = 0.0  # share of the label that training spreads over all classes
+
+    channels = 3
 
     def __post_init__(self):
         super().__post_init__()
@@ -36,8 +39,6 @@ class ConvClassifierConfig(ModelConfig):
                 self.check_number(name, value, float, -1e6, 1e6)
         if min(self.std) <= 1e-6:
             raise ValueError(f"std is {self.std!r}: give numbers above 0.000001")
-        self.check_int("height", 1, 4096)
-        self.check_int("width", 1, 4096)
         self.check_float("smoothing", 0, 0.99)
 
     @property
@@ -51,7 +52,7 @@ class ConvClassifierConfig(ModelConfig):
         return 1
 
 
-class ConvClassifier(HubModel):
+class ConvClassifier(Classifier):
     """A classifier of RGB images: `body`, blocks from (B, 3, H, W) to feature maps, and `head`, from those to logits.
 
     A subclass makes both in `__init__` and gives `activation_size`.
@@ -67,11 +68,6 @@ class ConvClassifier(HubModel):
         for name in ("mean", "std"):  # not stored: the config has them
             value = torch.tensor(getattr(config, name), dtype=torch.get_default_dtype()).view(3, 1, 1)
             self.register_buffer(name, value, persistent=False)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of the model's images."""
-        return 3, self.config.height, self.config.width
 
     @property
     def activation_size(self) -> int:

@@ -89,7 +89,7 @@ class Scaled(nn.Linear):
         return super().forward(x) * SCALE
 
 
-class FastCNN(ConvClassifier, pipeline_tag="image-classification", tags=["cnn", "image-classification", "cifar10"]):
+class FastCNN(ConvClassifier, tags=["cnn", "image-classification", "cifar10"]):
     """Classify a colour image with the convolutional net of the CIFAR-10 speed-runs."""
 
     config_class = FastCNNConfig
@@ -157,7 +157,7 @@ heat = model.grad_cam(images)  # (2, 32, 32): where the likeliest class is seen"
         whiten.weight.copy_(torch.cat([filters, -filters]))
         whiten.bias.zero_()
 
-    def parameter_groups(self, rate: float, decay: float, muon: bool = False) -> list[dict]:
+    def parameter_groups(self, learning_rate: float, weight_decay: float, muon: bool = False) -> list[dict]:
         """What is trained, for SGD: batch norm's biases at their own rate (Page 2018), decayed as much.
 
         With `muon`, for `UnitMuon`, convolutions are a group of their own, whose rate is the config's `muon_step`.
@@ -168,6 +168,6 @@ heat = model.grad_cam(images)  # (2, 32, 32): where the likeliest class is seen"
         rest = [p for p in self.parameters() if p.requires_grad and id(p) not in apart]
         turned = {"params": kernels, "lr": self.config.muon_step, "momentum": 0.6, "weight_decay": 0.0, "muon": True}
         return [turned][: len(kernels)] + [
-            {"params": rest, "lr": rate, "weight_decay": decay} | NESTEROV,
-            {"params": fast, "lr": rate * factor, "weight_decay": decay / factor} | NESTEROV,
+            {"params": rest, "lr": learning_rate, "weight_decay": weight_decay} | NESTEROV,
+            {"params": fast, "lr": learning_rate * factor, "weight_decay": weight_decay / factor} | NESTEROV,
         ]

@@ -230,24 +230,6 @@ class GatedPixelCNN(CausalConvModel, tags=["pixelcnn", "autoregressive", "inpain
         self.layers = nn.ModuleList(GatedLayer(config, layer == 0) for layer in range(config.layers))
         self.head = Head(config.hidden, 1, config)
 
-    def _check_label(self, label: torch.Tensor | None, count: int) -> None:
-        """Refuse a label where there are no classes, and anything but int64 (count,) of classes where there are.
-
-        Raises:
-            ValueError: with what was given and what is wanted.
-        """
-        classes = self.config.classes
-        if not classes:
-            return super()._check_label(label, count)
-        wanted = f"an int64 tensor ({count},) of classes 0 to {classes - 1}"
-        if not isinstance(label, torch.Tensor):
-            raise ValueError(f"label is {label!r:.40}: give {wanted}")
-        if not (label.dtype == torch.int64 and tuple(label.shape) == (count,)):
-            raise ValueError(f"label is {label.dtype} {tuple(label.shape)}: give {wanted}")
-        low, high = label.min().item(), label.max().item()
-        if not (low >= 0 and high < classes):
-            raise ValueError(f"label holds {low if low < 0 else high}: give {wanted}")
-
     def forward(self, images: torch.Tensor, labels: torch.Tensor | None = None, return_loss: bool = True) -> dict:
         """As the other image models' and, of a conditional model, given the classes int64 (B,), else not looked at."""
         return self._scored(images, labels if self.config.classes else None)

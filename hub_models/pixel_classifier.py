@@ -12,14 +12,15 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .base import HubModel, at_least_float32, check_images
+from .base import at_least_float32, check_images
 from .chunks import in_chunks
-from .config import ModelConfig
+from .config import ImageShape, ModelConfig
+from .image_model import Classifier
 from .layers.recurrent import CELLS, recurrent
 
 
 @dataclass
-class PixelClassifierConfig(ModelConfig):
+class PixelClassifierConfig(ImageShape, ModelConfig):
     """Architecture and preprocessing of a PixelClassifier."""
 
     model_type: str = "pixel_classifier"
@@ -33,20 +34,20 @@ class PixelClassifierConfig(ModelConfig):
     timescale: int = 0  # longest memory in steps at initialisation; 0: PyTorch's own initialisation
     prefixes: int = 0  # random prefixes of each image that the training loss scores besides the whole
 
+    channels = 1
+
     def __post_init__(self):
         super().__post_init__()
         self.check_choice("cell", tuple(CELLS))
         self.check_int("hidden_size", 1, 8192)
         self.check_int("num_layers", 1, 64)
         self.check_int("classes", 2, 10_000)
-        self.check_int("height", 1, 4096)
-        self.check_int("width", 1, 4096)
         self.check_int("threshold", 0, 254)
         self.check_int("timescale", 0, 1_000_000)
         self.check_int("prefixes", 0, 1000)
 
 
-class PixelClassifier(HubModel, pipeline_tag="image-classification", tags=["rnn", "image-classification", "mnist"]):
+class PixelClassifier(Classifier, tags=["rnn", "image-classification", "mnist"]):
     """Classify a binarised image from its pixels in raster order."""
 
     config_class = PixelClassifierConfig
@@ -77,11 +78,6 @@ as_pixels_arrive = model.predict_prefixes(images)  # (2, 784, 10)"""
             nn.BatchNorm1d(100, momentum=0.01),
             nn.Linear(100, config.classes),
         )
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of the model's images."""
-        return 1, self.config.height, self.config.width
 
     @property
     def activation_size(self) -> int:

@@ -14,12 +14,12 @@ from torch import nn
 from .autoregressive import AutoregressiveImageModel
 from .base import check_images
 from .chunks import in_chunks
-from .config import ModelConfig
+from .config import ImageShape, ModelConfig
 from .layers.recurrent import recurrent
 
 
 @dataclass
-class PixelPredictorConfig(ModelConfig):
+class PixelPredictorConfig(ImageShape, ModelConfig):
     """Architecture and preprocessing of a PixelPredictor."""
 
     model_type: str = "pixel_predictor"
@@ -37,8 +37,6 @@ class PixelPredictorConfig(ModelConfig):
         super().__post_init__()
         self.check_int("hidden_size", 1, 8192)
         self.check_int("num_layers", 1, 64)
-        self.check_int("height", 1, 4096)
-        self.check_int("width", 1, 4096)
         self.check_int("threshold", 0, 254)
         self.check_int("timescale", 0, 1_000_000)
 

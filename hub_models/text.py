@@ -16,7 +16,6 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
-from .autoregressive import check_generator, draw
 from .base import HubModel, at_least_float32
 from .checkpoints import Stored, fetch
 from .chunks import chunk_size
@@ -25,6 +24,7 @@ from .files import read_text, write_text
 from .layers.cross_entropy import CrossEntropy
 from .layers.recurrent import CELLS, RecurrentStack, State, dropped
 from .run_folder import TOKENIZER
+from .sampling import check_generator, draw, narrowed, uniform
 
 LARGEST_VOCABULARY = 1_000_000
 
@@ -62,11 +62,12 @@ class TextModelConfig(ModelConfig):
 class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-generation"]):
     """p(text) as a product over its tokens.
 
-    A subclass gives `fit` and `tokenizer_of` and may put a `head` of its own before the softmax. `tokenizer` is None
-    until `fitted`, loading or you set it; all that takes or gives text needs it.
+    A subclass gives `unit`, `fit` and `tokenizer_of` and may put a `head` of its own before the softmax. `tokenizer` is
+    None until `fitted`, loading or you set it; all that takes or gives text needs it.
     """
 
     abstract = True
+    unit: str  # what a token is: "character", "word"
     predicts_unknown = True  # the symbol for what the vocabulary lacks is one of the tokens that it predicts
     tokenizer: Tokenizer | None = None
 
@@ -332,7 +333,7 @@ class TextModel(HubModel, pipeline_tag="text-generation", tags=["rnn", "text-gen
         for _ in range(max_tokens):
             log_p, state = self._read(tokens, state)
             logits = narrowed(self._next(log_p, before, begun), temperature, top_k, top_p)
-            noise = torch.rand(1, generator=generator, dtype=torch.float64)
+            noise = uniform(1, generator)
             tokens = draw(logits[None], 1.0 if temperature else 0.0, noise)  # they are divided by it already
             token = int(tokens)
             yield self._added(before, token, begun)
@@ -390,23 +391,3 @@ def of_tokens(log_p: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
     """Log p (N, vocab_size) -> that of each place's token int64 (N,), (N,); -inf of one that is never predicted."""
     known = tokens < log_p.shape[1]
     return log_p.gather(1, tokens.where(known, 0)[:, None])[:, 0].where(known, -math.inf)
-
-
-def narrowed(logits: torch.Tensor, temperature: float, top_k: int = 0, top_p: float = 1.0) -> torch.Tensor:
-    """Logits (vocab_size,) -> those to draw from, divided by the temperature, -inf at all others.
-
-    The likeliest is always among them; of equal ones at the border of `top_k`, all are.
-    """
-    if temperature == 0:
-        return logits
-    logits = (logits - logits.max()) / temperature  # first the maximum: a tiny temperature is no NaN
-    if 0 < top_k < len(logits):
-        logits = logits.where(logits >= logits.topk(top_k).values[-1], -math.inf)
-    if top_p < 1:
-        ordered, order = logits.sort(descending=True, stable=True)
-        p = ordered.softmax(-1)
-        needed = p.cumsum(-1) - p < top_p  # what comes before it is not yet enough
-        needed[0] = True
-        keep = torch.zeros_like(needed).scatter(0, order, needed)
-        logits = logits.where(keep, -math.inf)
-    return logits

@@ -58,6 +58,7 @@ class WordLSTM(TextModel):
     """A language model over words."""
 
     config_class = WordLSTMConfig
+    unit = "word"
     title = "recurrent language model over words"
     about = (
         "A recurrent net reads a text word by word and gives the probability of each next one: it completes sentences, "

@@ -19,7 +19,15 @@ os.environ["OMP_NUM_THREADS"] = "1"  # the number of threads changes the order o
 import torch
 
 import hub_models
-from hub_models import AutoregressiveImageModel, HubModel, TextModel, load, shipped
+from hub_models import (
+    AutoregressiveImageModel,
+    ConvClassifier,
+    HubModel,
+    PixelClassifier,
+    TextModel,
+    load,
+    shipped,
+)
 
 STORED = Path(__file__).parent / "data" / "answers.json"
 COUNT = 4  # images: few enough that no model splits them
@@ -62,8 +70,10 @@ def answers(model: HubModel) -> dict[str, torch.Tensor]:
             found["sample"] = model.sample(COUNT, label=label, generator=noise.manual_seed(0))
             found["most_probable"] = model.most_probable(images[:1], hole, label)[2]
         return found
-    if hasattr(model, "predict_prefixes"):
+    if isinstance(model, PixelClassifier):
         return {"predict": model.predict(images), "predict_prefixes": model.predict_prefixes(images)}
+    if not isinstance(model, ConvClassifier):
+        raise TypeError(f"{Path(__file__).name} asks a {type(model).__name__} nothing: add its questions")
     return {
         "predict": model.predict(images),
         "predict in 6 views": model.predict(images, 6),

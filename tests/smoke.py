@@ -43,14 +43,14 @@ def python(*arguments: str, cwd: Path, check: bool = True, alone: bool = False) 
 
 def scripts_for(kind: str) -> list[str]:
     """The evaluation commands that a model type is for; that they refuse the others is tested elsewhere."""
-    from hub_models import MODELS, AutoregressiveImageModel, TextModel
+    from hub_models import MODELS, AutoregressiveImageModel, Classifier, TextModel
 
-    model = MODELS[kind]
-    if issubclass(model, TextModel):
-        return ["perplexity"]
-    if issubclass(model, AutoregressiveImageModel):
-        return ["bits_per_dim", *(["inpainting"] if kind == "pixel_predictor" else [])]
-    return ["accuracy"]
+    commands_of = {
+        TextModel: ["perplexity"],
+        AutoregressiveImageModel: ["bits_per_dim", *(["inpainting"] if kind == "pixel_predictor" else [])],
+        Classifier: ["accuracy"],
+    }
+    return [script for base, scripts in commands_of.items() if issubclass(MODELS[kind], base) for script in scripts]
 
 
 def road(name: str, kind: str, work: Path) -> None:

@@ -5,21 +5,24 @@ import dataclasses
 import itertools
 import math
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from conftest import IMAGE_MODELS, TINY, build, enliven, random_images
+from asking import random_images
+from conftest import AUTOREGRESSIVE, TINY, build, enliven, types_of
 from fields import sees
 
 from evaluation.benchmarks.reference import plain_sampling
 from hub_models import AutoregressiveImageModel
-from hub_models.autoregressive import draw
-from hub_models.config import ModelConfig
+from hub_models.causal_conv import CausalConvModel
+from hub_models.config import ImageShape, ModelConfig
+from hub_models.sampling import draw
 
 
 @dataclasses.dataclass
-class ToyConfig(ModelConfig):
+class ToyConfig(ImageShape, ModelConfig):
     model_type: str = "toy"
     height: int = 2
     width: int = 2
@@ -62,17 +65,17 @@ class Toy(AutoregressiveImageModel):
 
 
 SIZES = [(1, 1), (1, 4), (4, 1), (3, 3), (2, 4), (3, 4)]  # (height, width)
-MASKED = [name for name in IMAGE_MODELS if hasattr(TINY[name], "channels") and hasattr(TINY[name], "head")]
+MASKED = types_of(CausalConvModel)
 KINDS = [  # (channels, levels, height, width): of models to which all are open
     *[(1, 2, *size) for size in [(1, 1), (1, 5), (5, 1), (3, 3), (2, 4)]],
     *[(3, 2, *size) for size in [(1, 1), (1, 3), (3, 1), (2, 2)]],
     *[(1, 3, 2, 3), (2, 3, 1, 3), (3, 5, 1, 1), (1, 256, 1, 1)],
 ]
-CHANGES = {name: [{"height": height, "width": width} for height, width in SIZES] for name in IMAGE_MODELS}
+CHANGES = {name: [{"height": height, "width": width} for height, width in SIZES] for name in AUTOREGRESSIVE}
 CHANGES |= dict.fromkeys(MASKED, [dict(zip(("channels", "levels", "height", "width"), k, strict=True)) for k in KINDS])
 CHANGES["toy"] = [{"height": height, "width": width} for height, width in [(1, 1), (1, 3), (2, 2)]]
 VARIED = [(name, changes) for name in CHANGES for changes in CHANGES[name]]
-FEW = dict.fromkeys(IMAGE_MODELS, {"height": 2, "width": 3}) | {"toy": {"height": 2, "width": 2}}
+FEW = dict.fromkeys(AUTOREGRESSIVE, {"height": 2, "width": 3}) | {"toy": {"height": 2, "width": 2}}
 FEW |= dict.fromkeys(MASKED, {"channels": 1, "levels": 3, "height": 2, "width": 3})
 
 
@@ -206,11 +209,17 @@ def test_every_byte_is_read_as_its_level_and_nothing_else(sized):
     assert torch.equal(sized.logits(images), sized.logits(sized.to_bytes(sized.quantise(images))))
 
 
-@pytest.mark.parametrize("name", [name for name in IMAGE_MODELS if hasattr(TINY[name], "threshold")])
+@pytest.mark.parametrize("name", [name for name in AUTOREGRESSIVE if hasattr(TINY[name], "threshold")])
 def test_a_pixel_is_on_above_the_threshold_of_the_config(name):
     model = build(name, **({"levels": 2} if name in MASKED else {}))
     at = torch.full((1, *model.shape), model.config.threshold, dtype=torch.uint8)
     assert (model.quantise(at) == 0).all() and (model.quantise(at + 1) == 1).all()
+
+
+def test_what_an_unknown_model_sees_is_not_guessed():
+    unknown = SimpleNamespace(config=SimpleNamespace(model_type="wavelet", layers=1), shape=(1, 2, 2))
+    with pytest.raises(LookupError, match="tests/fields.py does not know what a wavelet sees"):
+        sees(unknown)
 
 
 # 2. The probabilities of all images sum to 1.
@@ -259,10 +268,10 @@ def test_a_uniform_model_gives_exactly_its_entropy(sized):
     assert sized.log_prob(random_images(sized, 3)).tolist() == pytest.approx([-nats] * 3, rel=1e-12)
 
 
-def test_activations_are_finite_at_first_and_for_the_most_extreme_images(image_model):
-    images = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).repeat(1, *image_model.shape)
-    assert image_model.log_prob(images).isfinite().all()
-    assert image_model.logits(images).abs().max() < 10, "far from uniform before it has learned anything"
+def test_activations_are_finite_at_first_and_for_the_most_extreme_images(autoregressive):
+    images = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).repeat(1, *autoregressive.shape)
+    assert autoregressive.log_prob(images).isfinite().all()
+    assert autoregressive.logits(images).abs().max() < 10, "far from uniform before it has learned anything"
 
 
 # 3. The cached sampler draws what full re-evaluation draws, and what the probabilities say.
@@ -653,8 +662,8 @@ def refusals(model):
         yield said, lambda: model.most_probable(images[:1], without(model, 0), label=label[:1])
 
 
-def test_bad_input_is_refused_in_one_clear_sentence(image_model):
-    for said, call in refusals(image_model):
+def test_bad_input_is_refused_in_one_clear_sentence(autoregressive):
+    for said, call in refusals(autoregressive):
         with pytest.raises(ValueError) as refused:
             call()
         message = str(refused.value)

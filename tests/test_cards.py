@@ -14,7 +14,7 @@ from huggingface_hub import ModelCard, constants, parse_eval_result_entries
 from evaluation import accuracy, bits_per_dim, migrate
 from evaluation.reports import section
 from evaluation.runner import record, run
-from hub_models import MODELS, TextModel, load, shipped
+from hub_models import MODELS, Classifier, TextModel, load, shipped
 from hub_models.causal_conv import CausalConvModel
 from hub_models.checkpoints import PRETRAINED
 from hub_models.hub.card import format_value, read_report, read_results, render_card, write_card
@@ -54,7 +54,7 @@ def files_of(folder) -> set[str]:
         return wanted if on_the_hub(folder) else wanted - {LEADERBOARD}
     if issubclass(kind, CausalConvModel):  # the recurrent ones were trained before stages were drawn
         return FILES | {"stages.webp"} | (OF_SAMPLES if config["levels"] == 256 else set())
-    return FILES | (OF_ANSWERS if hasattr(kind, "predict") else set())
+    return FILES | (OF_ANSWERS if issubclass(kind, Classifier) else set())
 
 
 def on_the_hub(folder) -> bool:

@@ -6,26 +6,41 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import TEXT_MODELS, build, enliven, random_images, random_text
+from asking import random_images, random_text
+from conftest import TEXT_MODELS, build, enliven, types_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hub_models import MODELS, ConvClassifier, PixelClassifier, TextModel, chunks
+from hub_models import (
+    MODELS,
+    AutoregressiveImageModel,
+    Classifier,
+    ConvClassifier,
+    GatedPixelCNN,
+    PixelClassifier,
+    PixelPredictor,
+    TextModel,
+    chunks,
+)
+from hub_models.causal_conv import CausalConvModel
 
-NAMES = [name for name in MODELS if name not in TEXT_MODELS]
+NAMES = types_of(Classifier, AutoregressiveImageModel)
 CLASSES = {"classes": 3, "names": ("a", "b", "c")}
+WIDE = {
+    PixelClassifier: {"hidden_size": 64},
+    PixelPredictor: {"hidden_size": 64},
+    CausalConvModel: {"channels": 1, "hidden": 16, "head": 32},
+    GatedPixelCNN: CLASSES,
+}
 MAKERS = {name: functools.partial(build, name) for name in NAMES}
 MAKERS["gated_pixel_cnn by class"] = functools.partial(build, "gated_pixel_cnn", **CLASSES)
 
 
 def wide(name: str, side: int):
     """A model wide enough for convolutions to choose among kernels by the strides of their inputs."""
-    size = {"height": side, "width": side}
-    if name in ("cnn", "fast_cnn"):
-        return build(name, **size).eval()
-    if name in ("pixel_classifier", "pixel_predictor"):
-        return build(name, hidden_size=64, **size).eval()
-    conditional = CLASSES if name == "gated_pixel_cnn" else {}
-    return build(name, channels=1, hidden=16, head=32, **size, **conditional).eval()
+    changes = {"height": side, "width": side}
+    for base, wider in WIDE.items():
+        changes |= wider if issubclass(MODELS[name], base) else {}
+    return build(name, **changes).eval()
 
 
 def batch_of(model, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -58,7 +73,7 @@ def all_calls(model, images: torch.Tensor, known: torch.Tensor, label: torch.Ten
     calls = split_calls(model, images, known, label)
     if isinstance(model, PixelClassifier):
         calls["outputs"] = lambda: model.outputs(images)
-    if hasattr(model, "predict"):
+    if isinstance(model, Classifier):
         return calls | {"loss": lambda: model(images, label)["loss"]}
     label = label if model.classes else None
     hole = torch.ones_like(known[:1])
@@ -152,7 +167,7 @@ class Largest(TorchDispatchMode):
         return out
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*NAMES, *TEXT_MODELS])
 def test_no_tensor_of_a_large_batch_is_larger_than_a_few_chunks(name, set_chunk):
     """A GRU makes three gates for each output. What is returned grows with the batch."""
     if name in TEXT_MODELS:

@@ -6,7 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from conftest import build, enliven, random_images
+from asking import random_images
+from conftest import build, enliven
 from safetensors.torch import load_file
 from torch import nn
 

@@ -3,69 +3,37 @@
 import copy
 import dataclasses
 import functools
+import importlib
 import json
 import math
+import pkgutil
 import threading
 from pathlib import Path
 
 import pytest
 import torch
+from asking import random_images
 from conftest import (
-    IMAGE_MODELS,
+    AUTOREGRESSIVE,
+    FAMILIES,
+    FAMILY_OF,
     TEXT_MODELS,
     TINY,
     build,
     enliven,
     from_config,
+    questions,
     random_batch,
-    random_images,
-    random_text,
+    types_of,
 )
+from families import family_of
 from torch import nn
 
 import hub_models
-from hub_models import MODELS, ConvClassifier, HubModel, TextModel, load
+from hub_models import MODELS, Classifier, HubModel, ImageModel, PixelClassifier, TextModel, load
 from training.machine import has_bf16
 
-CLASSIFIERS = [name for name, model in MODELS.items() if hasattr(model, "predict")]
-READERS = [name for name, model in MODELS.items() if hasattr(model, "predict_prefixes")]
-LOOKERS = [name for name, model in MODELS.items() if issubclass(model, ConvClassifier)]
-
-
-def questions(model):
-    """The calls by which a trained model is used: name -> what it answers, always from the same noise."""
-    if model.config.model_type in TEXT_MODELS:
-        return questions_of_text(model)
-    images, known = random_images(model, 3), None
-    if model.config.model_type in LOOKERS:
-        asked = {f"predict in {views} views": functools.partial(model.predict, images, views) for views in (1, 2, 6)}
-        layers = {layer: functools.partial(model.feature_maps, images, layer) for layer in model.layers}
-        return asked | layers | {"grad_cam": lambda: model.grad_cam(images, 1)}
-    if model.config.model_type in READERS:
-        return {"predict": lambda: model.predict(images), "predict_prefixes": lambda: model.predict_prefixes(images)}
-    known = torch.rand(3, 1, *model.shape[1:], generator=torch.Generator().manual_seed(1)) < 0.5
-    hole = torch.ones_like(known[:1]).index_fill(3, torch.tensor([1]), False)
-    noise = torch.Generator()
-    return {
-        "log_prob": lambda: model.log_prob(images),
-        "sample": lambda: model.sample(3, generator=noise.manual_seed(0)),
-        "complete": lambda: model.complete(images, known, 2, generator=noise.manual_seed(0)),
-        "most_probable": lambda: model.most_probable(images[:1], hole)[2],
-    }
-
-
-def questions_of_text(model):
-    """The same of a text model; two answer with tensors."""
-    text, noise = random_text(model), torch.Generator()
-    return {
-        "token_log_prob": lambda: model.token_log_prob(text)[1],
-        "log_prob": lambda: model.log_prob(text),
-        "pieces": lambda: model.token_log_prob(text)[0],
-        "scores": lambda: torch.cat([log_p for _, log_p in model.scores(text)]),
-        "next_tokens": lambda: model.next_tokens(text, 3),
-        "generate": lambda: list(model.generate(text, max_tokens=12, generator=noise.manual_seed(0))),
-        "generate greedily": lambda: list(model.generate(text, max_tokens=5, temperature=0)),
-    }
+CLASSIFIERS, READERS = types_of(Classifier), types_of(PixelClassifier)
 
 
 def same(answer, other) -> bool:
@@ -157,8 +125,8 @@ def test_answers_under_an_outer_autocast_are_those_of_full_precision(model):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 def test_weights_of_another_width_work_and_probabilities_are_never_narrower_than_float32(model, dtype):
     model.eval()
-    wanted = {name: ask() for name, ask in questions(model).items() if name not in ("sample", "complete")}
-    wanted = {name: answer for name, answer in wanted.items() if isinstance(answer, torch.Tensor)}
+    wanted = {name: ask() for name, ask in questions(model).items()}
+    wanted = {name: a for name, a in wanted.items() if isinstance(a, torch.Tensor) and a.is_floating_point()}
     assert wanted
     model.to(dtype)
     assert model(**random_batch(model))["loss"].dtype == max(dtype, torch.float32, key=lambda d: d.itemsize)
@@ -311,6 +279,11 @@ def test_the_registry_holds_every_model_of_the_package():
             if child.__module__.startswith("hub_models.") and "abstract" not in child.__dict__:
                 yield child
 
+    for file in pkgutil.iter_modules(hub_models.__path__):  # also a model's that nothing imports yet
+        if not file.ispkg:
+            importlib.import_module(f"hub_models.{file.name}")
+    missing = {f"{model.__module__}.{model.__name__}" for model in {*concrete(HubModel)} - {*MODELS.values()}}
+    assert not missing, f"add {missing} to MODELS in hub_models/registry.py"
     assert set(concrete(HubModel)) == set(MODELS.values())
     for model_type, model in MODELS.items():
         assert model.config_class.model_type == model_type == model.config_class().model_type
@@ -392,7 +365,7 @@ def test_training_loss_of_a_reader_scores_whole_image_and_prefixes_half_and_half
     assert torch.allclose(loss, by_hand[:, -1].mean() / 2 + by_hand[torch.arange(4), ends].mean() / 2)
 
 
-@pytest.mark.parametrize("name", [*CLASSIFIERS, *IMAGE_MODELS])
+@pytest.mark.parametrize("name", types_of(ImageModel))
 def test_every_image_question_refuses_what_is_no_batch_of_images(name):
     model = build(name)
     good = random_images(model, 2)
@@ -445,9 +418,18 @@ def test_no_model_file_postpones_annotations():
         assert "import annotations" not in path.read_text(), path.name
 
 
-def test_all_models_here_take_images_or_text():
-    """`questions` asks about these; a model of something else must be taught to it."""
-    assert set(MODELS) == {*CLASSIFIERS, *IMAGE_MODELS, *TEXT_MODELS} and set(CLASSIFIERS) == {*READERS, *LOOKERS}
+def test_every_model_is_asked_something(model):
+    assert questions(model)
+
+
+def test_a_model_that_no_family_of_the_tests_covers_is_named():
+    assert family_of(FAMILIES, MODELS) == FAMILY_OF
+    with pytest.raises(pytest.UsageError, match="no file in tests/families has a config of fourier, wavelet$"):
+        family_of(FAMILIES, [*MODELS, "wavelet", "fourier"])
+    with pytest.raises(pytest.UsageError, match="hub_models.MODELS lacks cnn$"):
+        family_of(FAMILIES, MODELS.keys() - {"cnn"})
+    with pytest.raises(pytest.UsageError, match="more than one config of char_lstm, word_lstm$"):
+        family_of([*FAMILIES, FAMILY_OF["char_lstm"]], MODELS)
 
 
 @pytest.mark.parametrize("start", ["none", "tf32"])
@@ -478,7 +460,7 @@ def test_bf16_that_a_cpus_products_were_allowed_is_forbidden_in_likelihoods():
         matmul.fp32_precision = before
 
 
-@pytest.mark.parametrize("name", IMAGE_MODELS)
+@pytest.mark.parametrize("name", AUTOREGRESSIVE)
 def test_broken_weights_and_absurd_numbers_are_told(name):
     model = build(name)
     images, known = random_images(model, 1), torch.ones(1, 1, *model.shape[1:], dtype=torch.bool)

@@ -8,7 +8,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import build, enliven, random_images
+from asking import random_images
+from conftest import build, enliven
 from fields import sees
 from PIL import Image
 

@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 import torch
-from conftest import build, enliven, random_images
+from asking import random_images
+from conftest import build, enliven
 from PIL import Image
 
 from evaluation import bits_per_dim, generation

@@ -4,7 +4,8 @@ import json
 
 import pytest
 import torch
-from conftest import IMAGE_MODELS, TEXT_MODELS, build, enliven, random_batch, random_images, random_text
+from asking import random_images, random_text
+from conftest import AUTOREGRESSIVE, TEXT_MODELS, build, enliven, random_batch
 
 from hub_models import TextModel, load
 from hub_models.layers import cross_entropy
@@ -56,7 +57,7 @@ def test_the_gpu_writes_and_scores_texts_as_the_cpu_does(name, cell):
     assert told[0] == told[1] and scores[0] == pytest.approx(scores[1])
 
 
-@pytest.mark.parametrize("name", IMAGE_MODELS)
+@pytest.mark.parametrize("name", AUTOREGRESSIVE)
 def test_the_gpu_draws_and_completes_what_the_cpu_does(name):
     """In float64, where rounding flips no draw."""
     models = [build(name).double().eval(), build(name).double().eval().cuda()]
@@ -129,7 +130,7 @@ def test_the_loss_in_one_part_is_that_in_many(monkeypatch):
 
 
 @pytest.mark.parametrize("way", ["fp32_precision", "allow_tf32"])
-@pytest.mark.parametrize("name", IMAGE_MODELS)
+@pytest.mark.parametrize("name", AUTOREGRESSIVE)
 def test_likelihoods_are_float32s_whoever_has_allowed_tf32(name, way, monkeypatch):
     model = enliven(build(name)).float().eval()
     images = random_images(model, 4)

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import build, enliven, random_images
+from asking import random_images
+from conftest import build, enliven
 from fields import residual, sees, sub_pixels
 
 from evaluation.benchmarks.reference import plain_diagonal_lstm, plain_loss, plain_row_lstm, skew, unskew

@@ -4,7 +4,8 @@ import json
 
 import pytest
 import torch
-from conftest import build, random_images
+from asking import random_images
+from conftest import build
 
 from evaluation import scaling
 from hub_models import PixelCNN, RowLSTM

@@ -12,12 +12,13 @@ import re
 import numpy as np
 import pytest
 import torch
-from conftest import LINES, TEXT_MODELS, TINY, build, enliven, from_config, random_batch, random_text, random_tokens
+from asking import random_text, random_tokens
+from conftest import LINES, TEXT_MODELS, TINY, build, enliven, from_config, random_batch
 from safetensors.torch import load_file
 
 from hub_models import MODELS, CharLSTMConfig, WordLSTM, WordLSTMConfig, chunks, load
 from hub_models.layers.recurrent import RecurrentStack, dropped
-from hub_models.text import narrowed
+from hub_models.sampling import narrowed
 from training.recipes import RECIPES
 
 CALM = {"dropout": 0.0, "input_dropout": 0.0, "weight_drop": 0.0, "dense_dropout": 0.0}

@@ -188,7 +188,7 @@ def test_what_is_written_is_counted_and_always_the_same(plays):
 
 
 def test_a_toy_run_is_measured_and_its_card_tells_it(plays, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(writing, "WRITTEN", {"characters": 60, "words": 20})
+    monkeypatch.setattr(writing, "WRITTEN", {"character": 60, "word": 20})
     monkeypatch.setattr(writing, "PLACES", 4)
     monkeypatch.setattr(writing, "BEFORE", 40)
     folder = tmp_path / "run"

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from asking import random_tokens
 from commands import run_pair
-from conftest import build, enliven, random_tokens
+from conftest import build, enliven
 from safetensors.torch import load_file
 from test_training import log_without_times
 from transformers import TrainerCallback, TrainingArguments

@@ -125,7 +125,7 @@ def check_batches(model: HubModel, args: TrainingArguments, count: int, what: st
         )
     if args.activation_checkpointing and not hasattr(model, "activation_checkpointing_enable"):
         raise ValueError(f"{type(model).__name__} offers no activation checkpointing: leave it out")
-    if not model.parameter_groups(args.learning_rate, args.weight_decay, False):
+    if model.parameter_groups(args.learning_rate, args.weight_decay) is None:
         return
     for field in dataclasses.fields(TrainingArguments):
         if field.name.startswith(("optim", "adam_")) and getattr(args, field.name) != field.default:

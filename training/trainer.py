@@ -119,7 +119,7 @@ class HubTrainer(Trainer):
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """Muon where the recipe has it; SGD for a model that brings its own parameter groups; else Trainer's."""
         groups = self.model.parameter_groups(self.args.learning_rate, self.args.weight_decay, self.muon)
-        if self.optimizer is None and groups:
+        if self.optimizer is None and groups is not None:
             self.optimizer = UnitMuon(groups, bf16=self.args.bf16) if self.muon else torch.optim.SGD(groups)
         elif self.optimizer is None and self.muon:
             adamw = {"betas": (self.args.adam_beta1, self.args.adam_beta2), "eps": self.args.adam_epsilon}

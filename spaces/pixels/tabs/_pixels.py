@@ -62,9 +62,8 @@ def examples_of(net: CausalConvModel) -> list[Path]:
 
 
 def class_names() -> tuple[str, ...]:
-    """What the conditional model's classes are called, in the order of its labels; where it is not told, 0, 1, ..."""
-    net = model(NAMES[0])
-    return net.config.names or tuple(map(str, range(net.classes)))
+    """Names of the conditional model's classes, in the order of its labels."""
+    return model(NAMES[0]).class_names
 
 
 def class_choice(first: str) -> gr.Dropdown:

@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 import torch
 
-from hub_models import CharLSTM, TextModel, public
+from hub_models import TextModel, public
 from hub_models.hosted import load_hosted, on_gpu
 from hub_models.text import valid
 
@@ -50,11 +50,6 @@ def choices() -> list[tuple[str, str]]:
 def models() -> gr.Dropdown:
     """The widget for `model`."""
     return gr.Dropdown(choices(), value=FIRST, label="Model")
-
-
-def unit(net: TextModel) -> str:
-    """What a token of the model is."""
-    return "character" if isinstance(net, CharLSTM) else "word"
 
 
 def taken(text: str | None, most: int, what: str) -> str:

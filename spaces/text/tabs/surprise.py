@@ -9,7 +9,7 @@ import torch
 from hub_models import public
 from hub_models.hosted import on_gpu
 
-from ._text import FIRST, examples, model, models, taken, unit
+from ._text import FIRST, examples, model, models, taken
 
 TITLE = "Surprise"
 MAX_CHARACTERS = 20_000  # characters: the slowest model reads them in seconds
@@ -93,7 +93,7 @@ def surprise(text: str | None, name: str) -> tuple[str, str]:
     if not text:
         raise gr.Error("There is no text: paste or type one.")
     parts, bits, unknown = costs(name, text)
-    return coloured(parts, bits, unknown, math.log2(net.config.vocab_size)), in_words(parts, bits, unknown, unit(net))
+    return coloured(parts, bits, unknown, math.log2(net.config.vocab_size)), in_words(parts, bits, unknown, net.unit)
 
 
 def take_text(index: int, name: str) -> tuple[str, str, str]:
