@@ -4,6 +4,7 @@ from pathlib import Path
 
 from matplotlib import pyplot as plt
 
+from hub_models.run_folder import HISTORY
 from training.figures.dashboard import PARTS, read_history, save_figure, scale
 
 
@@ -20,7 +21,7 @@ def draw_runs(runs: dict[str, Path], metrics: tuple[str, ...], unit: str, path: 
     for axis, metric in zip(axes[0], metrics, strict=True):
         factor, own_unit = (1, unit) if metric == "loss" else scale(metric)
         for number, (name, folder) in enumerate(runs.items()):
-            history = read_history(folder / "history.csv")
+            history = read_history(folder / HISTORY)
             for label, part in PARTS.items():
                 key = f"{part}_{metric}"
                 points = [(row["epoch"], factor * row[key]) for row in history if row.get(key) is not None]
