@@ -17,7 +17,7 @@ import torch
 from accelerate import PartialState
 from tqdm import tqdm
 
-from hub_models import AutoregressiveImageModel, HubModel, ImageModel, TextModel, load, locate
+from hub_models import HubModel, ImageModel, TextModel, load, locate
 from hub_models.checkpoints import check_device, fetch
 from hub_models.environment import prepare_console
 from hub_models.files import fingerprint, read_text, write_bytes, write_json
@@ -36,6 +36,7 @@ from hub_models.run_folder import EVAL_RESULTS, RECIPE, WEIGHTS, picture_name, r
 from hub_models.run_folder import SPLITS as REPORTED
 from training.data import DATASETS, SPLITS, ImageData, TextData, describe, load_split
 from training.machine import end_processes, hardware, interleave, keep_memory, launcher, locked
+from training.tasks import task_of
 
 GIVEN = ", given the label"  # after the unit of what a conditional model scores: it is no p(image)
 Measures = list[dict]  # each: metric, value, unit, n, interval
@@ -191,11 +192,8 @@ def training_text(args: argparse.Namespace) -> TextData | None:
 
 
 def advice(model: HubModel) -> str:
-    """The end of a refusal: the command that measures such a model."""
-    if isinstance(model, TextModel):
-        return "measure it with evaluation.perplexity"
-    generates = isinstance(model, AutoregressiveImageModel)
-    return f"measure it with evaluation.{'bits_per_dim' if generates else 'accuracy'}"
+    """Name the command that measures such a model, for the end of a refusal."""
+    return f"measure it with evaluation.{task_of(model).evaluations[0]}"
 
 
 def record(folder: Path, results: Measures, files: dict[str, bytes] | None = None) -> None:

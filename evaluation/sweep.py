@@ -10,7 +10,8 @@ characters, words: whole recipes of language models, and what they score on test
 study:    the word study's four networks, and what it claims of the first without figures, at one budget
 
 Each run is one of `training.train`, under runs/sweeps; a sweep that was stopped goes on where it was. The results go
-to `evaluation/results/sweeps/NAME.json` and, as a picture, to `docs/sweep-NAME.png`; `evaluation.table` makes tables.
+to `evaluation/results/sweeps/NAME.json` and, as a picture, to `docs/sweep-NAME.png`, with the
+curves of all runs in `docs/sweep-NAME-curves.webp`; `evaluation.table` makes tables.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from hub_models.environment import prepare_console
 from hub_models.files import read_json, write_json
 from hub_models.run_folder import TRAIN_RESULTS
 from training.data import TEXTS, ImageData, TextData, load_split
+from training.figures.compare import draw_runs
 from training.figures.dashboard import save_figure
 from training.machine import hardware
 from training.recipes import find
@@ -92,7 +94,7 @@ def main(argv: list[str]) -> dict:
     said = options_given(parser, args, ("epochs", "limit", "seeds", "data"))  # not where runs and results lie
     own_data = ["--data", args.data] if args.data else []
     how = "--overwrite" if args.overwrite else "--resume"
-    source = find(recipe).data
+    source, task, folders = find(recipe).data, find(recipe).task, {}
     bar = tqdm(desc=args.name, unit="run")
 
     def run(variant: str, changes: tuple[str, ...] = (), seed: int = 0) -> dict:
@@ -110,6 +112,7 @@ def main(argv: list[str]) -> dict:
             tqdm.write(f"{variant}, seed {seed}, diverged: it counts as 0 %, or as infinitely many bits")
             worst = {"eval_accuracy": 0.0, "eval_loss": math.inf}
             return {"best_validation": worst, "parameters": None, "minutes": 0.0}
+        folders[f"{variant}, seed {seed}"] = folder
         told = read_json(folder / TRAIN_RESULTS)
         return told | {"folder": str(folder), "data": own_data}
 
@@ -132,6 +135,7 @@ def main(argv: list[str]) -> dict:
         path.parent.mkdir(parents=True, exist_ok=True)
     write_json(table, found)
     save_figure(draw(found), picture)
+    draw_runs(folders, task.metrics, task.unit, picture.with_name(f"sweep-{args.name}-curves.webp"))
     return found
 
 

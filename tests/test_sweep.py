@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from PIL import Image
 
 from evaluation import sweep
 from evaluation.metrics.scores import t_interval
@@ -134,6 +135,8 @@ def test_a_sweep_at_toy_size_writes_its_table_and_goes_on_where_it_was(cifar10, 
     assert found == json.loads((tmp_path / "evaluation" / "results" / "sweeps" / "ablation.json").read_text())
     assert found["budget"].startswith("1 epoch of 64 training images, 1 seed")
     assert (tmp_path / "docs" / "sweep-ablation.png").stat().st_size > 1000
+    with Image.open(tmp_path / "docs" / "sweep-ablation-curves.webp") as curves:  # loss and accuracy side by side
+        assert curves.width > 2 * curves.height
     weights = sorted((tmp_path / "runs").rglob("model.safetensors"))
     assert len([path for path in weights if "checkpoint" not in str(path)]) == 2
     assert sweep.main(argv)["rows"] == found["rows"]  # finished runs are taken as they are
