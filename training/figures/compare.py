@@ -9,7 +9,7 @@ from training.figures.dashboard import PARTS, read_history, save_figure, scale
 
 
 def draw_runs(runs: dict[str, Path], metrics: tuple[str, ...], unit: str, path: Path) -> None:
-    """Draw the curves of several runs: one panel per metric, validation as lines and training as dots.
+    """Draw the curves of several runs: one panel per metric, validation solid and training dotted.
 
     Args:
         runs: name of each run -> its folder, which holds a `history.csv`.
@@ -30,5 +30,6 @@ def draw_runs(runs: dict[str, Path], metrics: tuple[str, ...], unit: str, path: 
                     axis.plot(*zip(*points, strict=True), label=f"{name}, {label}", **style)
         axis.set(title=metric, xlabel="epoch", ylabel=own_unit)
         axis.grid(alpha=0.3)
-    axes[0, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    lines = axes[0, 0].get_legend_handles_labels()  # of the loss, which every history has of both
+    axes[0, -1].legend(*lines, loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
     save_figure(figure, path)
