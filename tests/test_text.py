@@ -95,7 +95,9 @@ def test_log_prob_the_loss_and_the_scores_are_one_figure(net, monkeypatch):
     by_hand = out["logits"][0].log_softmax(-1).gather(1, tokens[:, None])[:, 0]
     assert torch.allclose(log_p, by_hand, rtol=0, atol=1e-12)
     assert net.log_prob(written) == pytest.approx(-len(tokens) * out["loss"].item(), rel=1e-9)
-    assert out["right"] == (out["logits"][0].argmax(-1) == tokens).sum() and net.train()(whole)["right"] is None
+    for found in out, net.train()(whole):  # training is scored, too
+        assert found["right"] == (found["logits"][0].argmax(-1) == tokens).sum()
+    net.eval()
     for part in 1, 2, 7:
         monkeypatch.setattr(chunks, "CHUNK", part * net.activation_size)
         parts = list(net.scores(written))

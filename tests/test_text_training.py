@@ -386,6 +386,9 @@ def test_carried_training_is_one_long_pass_anew_in_each_epoch(cell, tmp_path):
         assert out["loss"].item() == pytest.approx(each[:, i % steps * 8 :][:, :8].mean().item(), rel=1e-12)
     logged = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     assert logged == pytest.approx([out["loss"].item() for _, _, out in calls], rel=1e-4)
+    logged = [entry["accuracy"] for entry in trainer.state.log_history if "loss" in entry]
+    right = [(out["logits"].argmax(-1) == tokens[:, 1:]).double().mean().item() for tokens, _, out in calls]
+    assert logged == pytest.approx(right, rel=1e-12)
     found = trainer.evaluate()
     assert found["eval_loss"] == pytest.approx(each.mean().item(), rel=1e-12)
     right = (whole["logits"].argmax(-1) == lanes[:, 1:]).double().mean().item()
