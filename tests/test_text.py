@@ -97,7 +97,6 @@ def test_log_prob_the_loss_and_the_scores_are_one_figure(net, monkeypatch):
     assert net.log_prob(written) == pytest.approx(-len(tokens) * out["loss"].item(), rel=1e-9)
     for found in out, net.train()(whole):  # training is scored, too
         assert found["right"] == (found["logits"][0].argmax(-1) == tokens).sum()
-    net.eval()
     for part in 1, 2, 7:
         monkeypatch.setattr(chunks, "CHUNK", part * net.activation_size)
         parts = list(net.scores(written))
