@@ -366,8 +366,9 @@ def test_averaged_weights_are_kept_and_a_resumed_run_ends_in_them_bit_for_bit(ci
     assert load(broken).config.widths == (4, 6, 8)
     recorded = json.loads((whole / "recipe.json").read_text())
     assert (recorded["ema"], recorded["model"]["widths"]) == (0.9, [4, 6, 8])
-    assert recorded["shift"] == find("cifar10-fast").shift > 0 and (recorded["cutout"], recorded["cutmix"]) == (4, 0.5)
-    assert "in the others a square of 4 pixels made grey" in (whole / "README.md").read_text()
+    assert recorded["shift"] == find("cifar10-fast").task.shift > 0
+    assert (recorded["cutout"], recorded["cutmix"]) == (4, 0.5)
+    assert "CutMix in 50 % of the batches, a grey square of 4 pixels" in (whole / "README.md").read_text()
 
 
 def test_nesterov_s_momentum_is_for_models_with_groups_of_their_own(cifar10, tmp_path):

@@ -118,7 +118,7 @@ def test_tracked_texts_are_utf8_with_plain_ends_of_lines():
 def test_a_history_has_plain_ends_of_lines(tmp_path):
     log = [{"loss": 2.0}, {"eval_loss": 1.0, "epoch": 1, "step": 3, "minutes": 0.1, "peak_memory_mib": 9.0}]
     write_history(log, ("loss",), tmp_path / "history.csv")
-    assert (tmp_path / "history.csv").read_bytes().endswith(b"minutes,peak_memory_mib\n1,3,2.0,1.0,,,,0.1,9.0\n")
+    assert (tmp_path / "history.csv").read_bytes().endswith(b"minutes,peak_memory_mib\n1,3,2.0,1.0,,,0.1,9.0\n")
 
 
 def test_a_file_in_another_encoding_is_named(tmp_path):

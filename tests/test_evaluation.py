@@ -424,7 +424,7 @@ def test_the_plain_way_of_a_deep_sampler_is_timed_for_some_sub_pixels_and_scaled
         slow()
         return {"seconds": 2.0, "plain_seconds": 3.0, "ratio": 1.5}
 
-    monkeypatch.setattr(training, "ratio", ratio)
+    monkeypatch.setattr(speed, "ratio", ratio)
     found = speed.deep_sampling(model, 2, 1, steps=6)
     assert len(calls) == 6 and all(len(images) == 2 for images in calls)
     assert (found["seconds"], found["plain_seconds"], found["ratio"]) == (2, 30, 15)  # 60 sub-pixels, 6 timed

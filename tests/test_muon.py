@@ -190,7 +190,7 @@ def test_a_classifier_of_the_speed_runs_turns_its_kernels_and_resumes_bit_for_bi
         train(["cifar10-fast", *options.split(), "--output_dir", str(folder)])
     state = torch.load(whole / "checkpoint-4" / "optimizer.pt", weights_only=True)
     assert [group.get("muon", False) for group in state["param_groups"]] == [True, False, False]
-    assert "which the curve shows), Nesterov's SGD for the rest" in (whole / "README.md").read_text()
+    assert "Muon for kernels between features, Nesterov's SGD for the rest" in (whole / "README.md").read_text()
     shutil.rmtree(broken / "checkpoint-4")
     (broken / "model.safetensors").unlink()
     train(["cifar10-fast", *options.split(), "--output_dir", str(broken), "--resume"])
@@ -227,8 +227,8 @@ def test_layers_compiled_in_place_train_alike_and_are_let_go(mnist, tmp_path, mo
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["cnn7x64-cifar10"], "is for the PixelRNN family and the net of the speed-runs, cnn is none"),
-        (["char-lstm-shakespeare"], "the net of the speed-runs, char_lstm is none"),
+        (["cnn7x64-cifar10"], "--muon does not suit a cnn: leave it out"),
+        (["char-lstm-shakespeare"], "--muon does not suit a char_lstm: leave it out"),
         (["gated-pixelcnn-mnist", "--optim", "adafactor"], "leave out --optim"),
         (["gated-pixelcnn-mnist", "--optim_args", "a=b"], "leave out --optim"),
         (["cifar10-fast-10min", "--optim", "adafactor"], "brings its own optimiser: leave out --optim"),

@@ -113,7 +113,10 @@ def served(app: types.ModuleType) -> Iterator[str]:
     """The address of an app while it runs."""
     _, url, _ = app.demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
     yield url
-    app.demo.close()
+    try:
+        app.demo.close()
+    except RuntimeError:  # its event for the end is set while the server waits for another: a race of Gradio's
+        app.demo.server.close()
 
 
 def slowed(model: torch.nn.Module, seconds: float):

@@ -19,6 +19,7 @@ def classifier_training(model: ConvClassifier, data: ImageData, shift: int, batc
     """
     from transformers import PrinterCallback, TrainingArguments  # 4 s to import
 
+    from training.tasks import Classification
     from training.trainer import HubTrainer
 
     plain = copy.deepcopy(model)  # Trainer may move the other to a GPU
@@ -30,9 +31,9 @@ def classifier_training(model: ConvClassifier, data: ImageData, shift: int, batc
         size = {"per_device_train_batch_size": batch, "num_train_epochs": 1, "max_grad_norm": 0.0}
         how = {"bf16": has_bf16(), "remove_unused_columns": False, "use_cpu": device.type == "cpu"}
         with tempfile.TemporaryDirectory() as folder:
-            trainer = HubTrainer(
-                model, TrainingArguments(folder, **quiet, **size, **how), flip=True, shift=shift, train_dataset=data
-            )
+            args = TrainingArguments(folder, **quiet, **size, **how)
+            task = Classification(flip=True, shift=shift)
+            trainer = HubTrainer(model, args, task=task, watch=lambda *_: None, train_dataset=data)
             trainer.remove_callback(PrinterCallback)
             trainer.train()
 
