@@ -351,7 +351,7 @@ def test_a_run_that_diverged_is_no_checkpoint(mnist, tmp_path):
 
 def test_the_best_is_the_lowest_loss_or_the_highest_accuracy(mnist, tmp_path):
     argv = ["gru128-mnist-classify", *TOY, "--max_steps", "6", "--eval_steps", "1", "--save_steps", "1"]
-    argv += ["--learning_rate", "3", "--save_total_limit", "9"]  # a rate at which both go up and down
+    argv += ["--learning_rate", "1", "--save_total_limit", "9"]  # a rate at which both go up and down
     for metric, best in ("loss", min), ("accuracy", max):
         folder = train([*argv, "--metric_for_best_model", metric, "--output_dir", str(tmp_path / metric)])
         log = [e[f"eval_{metric}"] for e in log_without_times(newest_checkpoint(folder)) if "eval_loss" in e]
