@@ -1,5 +1,6 @@
 """Finds what must not be published: tokens, passwords, and paths of a machine."""
 
+import contextlib
 import json
 import os
 import re
@@ -117,7 +118,8 @@ def _secrets() -> dict[str, str]:
     """Values that must not be published, and what each is."""
     named = {name: value.strip() for name, value in os.environ.items() if SECRET_NAME.search(name)}
     values = {value: f"the value of the environment variable {name}" for name, value in named.items()}
-    values |= {get_token() or "": "the token that you are logged in with at the Hugging Face Hub"}
+    with contextlib.suppress(PermissionError):  # another user's home, whose token no file of this process can hold
+        values |= {get_token() or "": "the token that you are logged in with at the Hugging Face Hub"}
     return {value: what for value, what in values.items() if len(value) >= MIN_SECRET}
 
 
