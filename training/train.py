@@ -48,8 +48,6 @@ from training.trainer import HubTrainer, newest_checkpoint
 
 logger = logging.getLogger(__name__)
 
-WRITTEN = 200  # tokens of a text model's sample at each validation
-
 
 class DivergedError(ValueError):
     """No validation of a run gave a finite figure."""
