@@ -78,6 +78,7 @@ def test_two_machines_are_as_two_processes_of_one(pair, tmp_path):
 
 NOISE = """
 import sys, torch
+from pathlib import Path
 from training import train
 
 class Told(train.HubTrainer):
@@ -87,10 +88,12 @@ class Told(train.HubTrainer):
 
 train.HubTrainer = Told
 train.train(sys.argv[1:])
+names = [file.read_text() for file in Path("/proc/self/task").glob("*/comm")]
+print(f"gloo threads: {sum('gloo' in name for name in names)};", flush=True)
 """
 
 
-def test_each_process_draws_noise_of_its_own(tmp_path):
+def test_each_process_draws_noise_of_its_own_and_ends_its_threads(tmp_path):
     script = tmp_path / "noise.py"
     script.write_text(NOISE)
     argv = [*TOY, "--max_steps", "2", "--per_device_train_batch_size", "8", "--output_dir", str(tmp_path / "run")]
@@ -98,6 +101,8 @@ def test_each_process_draws_noise_of_its_own(tmp_path):
     assert done.returncode == 0, done.stderr
     told = re.findall(r"rank \d: \d\d", done.stdout)  # the two write to one pipe, and a line may hold both
     assert set(told) == {"rank 0: 42", "rank 1: 43"}
+    # a thread of the process group that outlives the run can abort the interpreter at its end
+    assert re.findall(r"gloo threads: (\d+);", done.stdout) == ["0", "0"]
 
 
 @pytest.mark.parametrize("script", ["bits_per_dim", "inpainting"])

@@ -1,6 +1,7 @@
 """What ran a command, as every results file tells it; and the lock by which one process at a time writes a folder."""
 
 import contextlib
+import gc
 import os
 import platform
 import re
@@ -37,10 +38,16 @@ def interleave(own: list, count: int) -> list:
 
 
 def end_processes() -> None:
-    """Let several processes end together and in order: one that exits while others still talk to it aborts."""
+    """Let several processes end together and in order: one that exits while others still talk to it aborts.
+
+    The caller holds no Trainer any more: its wrapped model refers to the process group, whose threads would then live on
+    until the interpreter ends, and abort it if they still free a tensor.
+    """
     state = PartialState()
     state.wait_for_everyone()
     state.destroy_process_group()
+    if state.num_processes > 1:
+        gc.collect()  # the wrapped model is part of a cycle
 
 
 def launcher(processes: int) -> str:

@@ -186,6 +186,7 @@ def train(argv: list[str]) -> Path:
                 discard(folder)
             except OSError as error:  # the new run is done all the same
                 logger.warning("%s could not be deleted: %s", replaced(folder), error)
+    del trainer  # it refers to the process group
     end_processes()
     return folder
 
