@@ -40,8 +40,8 @@ def interleave(own: list, count: int) -> list:
 def end_processes() -> None:
     """Let several processes end together and in order: one that exits while others still talk to it aborts.
 
-    The caller holds no Trainer any more: its wrapped model refers to the process group, whose threads would then live on
-    until the interpreter ends, and abort it if they still free a tensor.
+    The caller must hold no Trainer: its wrapped model refers to the process group. Threads of a group that lives until
+    the interpreter ends can abort it.
     """
     state = PartialState()
     state.wait_for_everyone()
