@@ -26,8 +26,9 @@ from hub_models.run_folder import PUBLISHED
 
 SPACES = Path(__file__).resolve().parent
 BUILD = SPACES.parent / "build" / "spaces"
-OWN = ("app.py", "README.md", "requirements.txt", "tabs/*.py", "examples/*.png")  # of a theme: all else stays here
-CODE = ("*.py", "layers/*.py", "hub/*.py", "hub/*.md")  # of hub_models
+OWN = ("app.py", "README.md", "requirements.txt", "tabs/*.py", "start/*.json", "start/*.webp")  # of a theme
+EXAMPLES = ("examples/*/*.png",)  # of all themes
+CODE = ("*.py", "layers/*.py", "hub/*.py", "hub/*.md", "spacekit/*.py", "spacekit/assets/*")  # of hub_models
 MUST = {"sdk": "gradio", "app_file": "app.py"}
 STATED = ("title", "emoji", "colorFrom", "colorTo", "sdk_version", "python_version", "models", "datasets")
 
@@ -82,6 +83,7 @@ def lay_out(theme: str, namespace: str, folder: Path) -> None:
         copy(SPACES / part, OWN, folder / part)
     for readme in (folder / "README.md", *(folder / part / "README.md" for part in parts)):
         write_text(readme, own(read_text(readme), namespace))
+    copy(SPACES, EXAMPLES, folder)
     code = Path(hub_models.__file__).parent
     copy(code, CODE, folder / code.name)
     for model in RepoCard(read_text(folder / "README.md")).data.to_dict()["models"]:

@@ -59,7 +59,8 @@ def give_back(*_):
     print("# given back", file=stacks, flush=True)
 signal.signal(signal.SIGUSR2, give_back)
 runpy.run_path(sys.argv[1], run_name="__main__")"""
-WORK = ("hub_models/live.py", "in work"), ("hub_models/text.py", "in _generated")  # what samples: file, function
+# what samples: file, function
+WORK = ("hub_models/spacekit/live.py", "in work"), ("hub_models/text.py", "in _generated")
 LIMIT = 120  # seconds after which a request counts as hung
 SECRET = "a secret beside the app"
 Row = dict[str, str]
@@ -74,7 +75,7 @@ class Server:
         for name in ("gradio", "tmp", "home", "outside", "visitors"):
             (work / name).mkdir()
         (work / "outside" / "secret.txt").write_text(SECRET, encoding="utf-8", newline="\n")
-        shutil.copy(ROOT / "spaces" / "digits" / "examples" / "3.png", work / "outside" / "secret.png")
+        shutil.copy(ROOT / "spaces" / "examples" / "mnist" / "3.png", work / "outside" / "secret.png")
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
@@ -133,7 +134,7 @@ class Server:
         return told
 
     def samplings(self) -> int:
-        """Threads that sample for `hub_models.live`, or write a text."""
+        """Threads that sample for `hub_models.spacekit.live`, or write a text."""
         told = self.asked(signal.SIGUSR1, "# told\n").splitlines()
         return sum(any(part in line and line.endswith(name) for part, name in WORK) for line in told)
 
@@ -188,7 +189,7 @@ def at_once(n: int, task: Callable[[int], object]) -> list:
 
 def digit(i: int) -> torch.Tensor:
     """uint8 (1, 1, 28, 28), the app's i-th example."""
-    return torch.from_numpy(np.array(Image.open(ROOT / "spaces" / "digits" / "examples" / f"{i}.png")))[None, None]
+    return torch.from_numpy(np.array(Image.open(ROOT / "spaces" / "examples" / "mnist" / f"{i}.png")))[None, None]
 
 
 @functools.cache
@@ -343,7 +344,7 @@ def given_up(server: Server, name: str, i: int) -> None:
 def cancellations(server: Server, name: str, warm: int, n: int, sessions: int, most: float) -> list[Row]:
     """An endpoint's samplings given up midway leave no thread, at most so many MB, and few files.
 
-    Gradio keeps a copy of the page, 0.6 MB, for each of the last visitors, `public.VISITORS`, and the first samplings
+    Gradio keeps a copy of the page, 0.6 MB, for each of the last visitors, `frame.VISITORS`, and the first samplings
     take 100 MB once: `sessions` visitors and `warm` samplings come first, to have that behind us. What is resident
     swings by some 30 MB between lots of six already; sixteen photographs that went on would hold a MB each time.
     """

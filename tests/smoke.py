@@ -80,14 +80,14 @@ def space(work: Path) -> None:
     from gradio_client import Client, handle_file
     from PIL import Image
 
-    digit = Image.open(ROOT / "spaces" / "digits" / "examples" / "3.png").resize((280, 280))
+    digit = Image.open(ROOT / "spaces" / "examples" / "mnist" / "3.png").resize((280, 280))
     digit.save(work / "digit.png")
     mask = Image.new("RGBA", (280, 280))
     mask.paste((255, 255, 255, 255), (0, 140, 280, 280))
     mask.save(work / "mask.png")
     picture = handle_file(work / "digit.png")
     editor = {"background": picture, "layers": [handle_file(work / "mask.png")], "composite": picture, "id": None}
-    Image.open(ROOT / "spaces" / "pixels" / "examples" / "8-ship.png").resize((256, 256)).save(work / "photo.png")
+    Image.open(ROOT / "spaces" / "examples" / "cifar10" / "8-ship.png").resize((256, 256)).save(work / "photo.png")
     mask.resize((256, 256)).save(work / "photo-mask.png")
     photo = editor | {"background": handle_file(work / "photo.png"), "layers": [handle_file(work / "photo-mask.png")]}
     given = {"index": 3, "path": picture, "editor": editor, "photo": photo}  # by parameter; all others have defaults

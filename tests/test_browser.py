@@ -256,7 +256,7 @@ def test_nothing_rubbed_out_is_told(page):
 
 
 def test_cancelled_while_it_fills(page, app, monkeypatch):
-    inpaint = app.themes["digits"][1]
+    inpaint = app.themes["digits"].TABS[1]
     monkeypatch.setattr(inpaint.model(), "complete", slowed(inpaint.model(), 0.02), raising=False)
     page.open("In-paint")
     page.find("button", "Blank the last 300 and fill").click()
@@ -269,7 +269,7 @@ def test_cancelled_while_it_fills(page, app, monkeypatch):
 
 # --- vision
 
-EXAMPLES = sorted((SPACES / "vision" / "examples").glob("*.png"))
+EXAMPLES = sorted((SPACES / "examples" / "cifar10").glob("*.png"))
 
 
 def test_an_example_is_classified(page):
@@ -319,7 +319,7 @@ def test_layers_and_classes_are_looked_at_in_turn(page):
 
 
 def test_a_cell_of_the_confusion_matrix_shows_its_images(page, app):
-    mistakes = next(tab for tab in app.themes["vision"] if tab.TITLE == "Mistakes")
+    mistakes = next(tab for tab in app.themes["vision"].TABS if tab.TITLE == "Mistakes")
     page.open("Mistakes", "Vision")
     for truth, taken in ((6, 6), (8, 0), (0, 6)):
         page.find(f"[data-testid=cell-{truth}-{taken + 1}]").click()
@@ -368,7 +368,7 @@ def pixels(browser):
 
 def tab_of(app, title: str):
     """A tab's module, and the model that its page starts with."""
-    tab = next(tab for tab in app.themes["pixels"] if title == tab.TITLE)
+    tab = next(tab for tab in app.themes["pixels"].TABS if title == tab.TITLE)
     return tab, tab.model("gated-pixelcnn-cifar10")
 
 
@@ -459,7 +459,7 @@ def text(browser):
 
 def text_tab(app, title: str):
     """A tab's module."""
-    return next(tab for tab in app.themes["text"] if title == tab.TITLE)
+    return next(tab for tab in app.themes["text"].TABS if title == tab.TITLE)
 
 
 def bars(page: Page) -> list[str]:

@@ -26,9 +26,10 @@ from hub import StandIn
 from packaging.requirements import Requirement
 from smoke import connect
 
-from hub_models import hosted, load, shipped
+from hub_models import load, shipped
 from hub_models.checkpoints import PRETRAINED
 from hub_models.run_folder import PUBLISHED
+from hub_models.spacekit import weights
 
 ROOT = Path(__file__).parents[1]
 SPACES = ROOT / "spaces"
@@ -198,11 +199,11 @@ def test_the_environment_has_the_package_whose_name_our_folder_bears(python):
 def test_a_gpu_is_asked_for_where_it_is_lent(monkeypatch):
     lent = []
     monkeypatch.setitem(sys.modules, "spaces", types.SimpleNamespace(GPU=lambda f: lent.append(f) or "on a GPU"))
-    assert hosted.on_gpu(len) == "on a GPU" and lent == [len]
+    assert weights.on_gpu(len) == "on a GPU" and lent == [len]
     monkeypatch.setitem(sys.modules, "spaces", types.ModuleType("spaces"))  # a folder of that name
-    assert hosted.on_gpu(len) is len
+    assert weights.on_gpu(len) is len
     monkeypatch.setitem(sys.modules, "spaces", None)
-    assert hosted.on_gpu(len) is len
+    assert weights.on_gpu(len) is len
     methods = ("predict_prefixes(", ".log_prob(", ".complete,", ".predict(", ".feature_maps(", ".grad_cam(")
     methods += (".sample,", ".sub_pixel_log_prob(", ".receptive_field(")
     methods += (".next_tokens(", ".generate(", ".token_log_prob(")
@@ -224,10 +225,10 @@ def test_a_damaged_repository_is_told_and_the_copy_serves(monkeypatch, tmp_path,
             raise ValueError("its weights are damaged")
         return load(source, **kwargs)
 
-    monkeypatch.setattr(hosted, "load", damaged)
-    assert hosted.load_hosted(name, readme).config and asked == [name]
+    monkeypatch.setattr(weights, "load", damaged)
+    assert weights.load_hosted(name, readme).config and asked == [name]
     monkeypatch.setenv("SYSTEM", "spaces")
-    assert hosted.load_hosted(name, readme).config and asked[1:] == [f"ns/{name}", name]
+    assert weights.load_hosted(name, readme).config and asked[1:] == [f"ns/{name}", name]
     assert "its weights are damaged" in caplog.text
 
 
@@ -268,7 +269,14 @@ def test_a_dry_run_lays_out_the_folder_and_asks_nobody(tmp_path):
         done = deploy(hub, tmp_path / "home", "digits", "looked-at", "--dry-run", token=None)
         assert done.returncode == 0 and not hub.requests, done.stderr
     assert "would deploy space looked-at/digits from " in done.stdout
-    for name in ("app.py", "tabs/classify.py", "hub_models/base.py", "requirements.txt", "examples/0.png", "LICENSE"):
+    for name in (
+        "app.py",
+        "tabs/classify.py",
+        "hub_models/base.py",
+        "requirements.txt",
+        "examples/mnist/0.png",
+        "LICENSE",
+    ):
         assert f"\n  {name}  " in done.stdout
     for name in PUBLISHED:
         copied = f"\n  hub_models/pretrained/gru128-mnist-predict/{name}  " in done.stdout
@@ -301,8 +309,8 @@ def test_what_lies_beside_an_app_is_not_published(tmp_path):
     copy = tmp_path / "spaces"
     shutil.copytree(SPACES, copy)
     shutil.copy(ROOT / "LICENSE", tmp_path)
-    for name in (".env", "notes.txt", "tabs/.secret.py~", "examples/private.txt"):
-        (copy / "digits" / name).write_text("SECRET=1")
+    for name in ("digits/.env", "digits/notes.txt", "digits/tabs/.secret.py~", "examples/private.txt"):
+        (copy / name).write_text("SECRET=1")
     for theme in "digits", "scanline":  # its own folder, and all of them together
         done = commands.run(copy / "deploy.py", theme, "ns", "--dry-run")
         assert done.returncode == 0 and "app.py" in done.stdout, done.stderr

@@ -95,7 +95,12 @@ def test_the_source_reads_and_writes_utf8():
 
 
 def test_every_command_prepares_its_console():
-    ways = "prepare_console()", "command(measure, __doc__", "asked(", "public.launch("  # the last three call the first
+    ways = (
+        "prepare_console()",
+        "command(measure, __doc__",
+        "asked(",
+        "spacekit.launch(",
+    )  # the last three call the first
     commands = [
         path for package in PACKAGES for path in files(package) if 'if __name__ == "__main__":' in read_text(path)
     ]

@@ -7,7 +7,7 @@ import gradio as gr
 import load
 import pytest
 
-from hub_models import public
+from hub_models.spacekit import guard
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_an_address_is_not_fetched(server):
     """Gradio itself fetches what a public address holds, of any size."""
     for value in ({"path": "https://example.com/a.png", "meta": {"_type": "gradio.FileData"}}, {"path": "http://a"}):
         reply = server.http.post("/run/read_file", json={"data": [value]})
-        assert reply.json()["error"] == public.ADDRESS
+        assert reply.json()["error"] == guard.ADDRESS
 
 
 def test_a_handlers_own_fault_is_logged_and_its_refusals_are_not(capfd):
@@ -80,7 +80,7 @@ def test_a_handlers_own_fault_is_logged_and_its_refusals_are_not(capfd):
     with gr.Blocks() as demo:
         box = gr.Number()
         box.change(work, box, box, api_name="work")
-    public.guard(demo, gr.Error)
+    guard.guard(demo)
 
     def call(*inputs):
         function = next(iter(demo.fns.values()))
@@ -114,11 +114,11 @@ def test_a_request_that_is_too_long_or_breaks_the_app_is_refused_in_words(capfd)
         async def send(message):
             sent.append(message)
 
-        asyncio.run(public.Civil(app)({"type": "http", "method": "POST", "path": path}, receive, send))
+        asyncio.run(guard.Civil(app)({"type": "http", "method": "POST", "path": path}, receive, send))
         return sent[0]["status"], json.loads(sent[1]["body"])["detail"]
 
-    assert ask(12) == (400, public.REFUSAL)
-    assert ask(13) == (413, public.TOO_LONG)
+    assert ask(12) == (400, guard.REFUSAL)
+    assert ask(13) == (413, guard.TOO_LONG)
     for address in "https://1.2.3.4/x", "HTTP://[::1]:8000/":  # which Gradio would fetch for a visitor
-        assert ask(1, f"/gradio_api/file={address}") == (400, public.ADDRESS)
-    assert ask(1, "/gradio_api/file=/tmp/http.png") == (400, public.REFUSAL)
+        assert ask(1, f"/gradio_api/file={address}") == (400, guard.ADDRESS)
+    assert ask(1, "/gradio_api/file=/tmp/http.png") == (400, guard.REFUSAL)

@@ -355,7 +355,7 @@ def data(tmp_path):
     import datasets
 
     folder = tmp_path / "tiny-digits"
-    examples = sorted((ROOT / "spaces" / "digits" / "examples").glob("*.png"))
+    examples = sorted((ROOT / "spaces" / "examples" / "mnist").glob("*.png"))
     rows = {"image": [{"bytes": path.read_bytes(), "path": path.name} for path in examples]}  # no path of this machine
     rows["label"] = list(range(10))
     features = datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(10))

@@ -435,9 +435,9 @@ def spaces(tmp_path):
     return shutil.copytree(ROOT / "spaces", tmp_path / "spaces")
 
 
-@pytest.mark.parametrize("name", ["app.py", "README.md", "tabs/classify.py", "examples/0.png"])
+@pytest.mark.parametrize("name", ["app.py", "README.md", "tabs/classify.py", "examples/mnist/0.png"])
 def test_a_space_that_holds_one_is_refused(name, spaces, monkeypatch, capsys):
-    with (spaces / "digits" / name).open("ab") as file:
+    with (spaces / ("" if name.startswith("examples") else "digits") / name).open("ab") as file:
         file.write(f"\n# {HF}\n".encode())
     monkeypatch.setattr(sys, "argv", ["deploy.py", "digits", "ns", "--dry-run"])
     with pytest.raises(SystemExit, match=rf"^error: {name} holds a token \(hf_\.\.\.\)") as error:

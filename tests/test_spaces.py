@@ -26,9 +26,9 @@ from gradio_client import Client, handle_file
 from PIL import Image, ImageDraw
 
 import hub_models
-from hub_models import hosted, public
 from hub_models.conv_classifier import CIFAR10
-from hub_models.live import live
+from hub_models.spacekit import pictures, weights
+from hub_models.spacekit.live import live
 
 ROOT = Path(__file__).parents[1]
 SPACES = ROOT / "spaces"
@@ -84,7 +84,7 @@ def tiny_models() -> dict[str, hub_models.HubModel]:
 def load_app(path: Path, monkeypatch: pytest.MonkeyPatch):
     """An app.py as a module, with tiny untrained models in place of the shipped ones."""
     models = tiny_models()
-    monkeypatch.setattr(hosted, "load", lambda name, map_location: models[name].to(map_location))
+    monkeypatch.setattr(weights, "load", lambda name, map_location: models[name].to(map_location))
     for name in [name for name in sys.modules if name.partition(".")[0].endswith("_tabs")]:
         monkeypatch.delitem(sys.modules, name)
     spec = importlib.util.spec_from_file_location("app_under_test", path)
@@ -104,7 +104,7 @@ def all_tabs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[types.ModuleT
 
 def tabs_of(app: types.ModuleType, theme: str, **shared: str) -> types.SimpleNamespace:
     """The modules of a theme's tabs by name, and others of its folder, by the name to call them."""
-    named = {tab.__name__.rpartition(".")[2]: tab for tab in app.themes[theme]}
+    named = {tab.__name__.rpartition(".")[2]: tab for tab in app.themes[theme].TABS}
     return types.SimpleNamespace(**named, **{key: sys.modules[f"{theme}_tabs.{name}"] for key, name in shared.items()})
 
 
@@ -150,19 +150,19 @@ def wait_for(condition, seconds: float = 20):
 def app(tmp_path_factory):
     """The all-tabs app, hurried up."""
     with all_tabs(tmp_path_factory) as app, pytest.MonkeyPatch.context() as monkeypatch:
-        for tab in app.themes["digits"]:
+        for tab in app.themes["digits"].TABS:
             monkeypatch.setattr(tab, "PAUSE", 0.005)
         yield app
 
 
 @pytest.fixture(scope="module")
 def classify(app):
-    return app.themes["digits"][0]
+    return app.themes["digits"].TABS[0]
 
 
 @pytest.fixture(scope="module")
 def inpaint(app):
-    return app.themes["digits"][1]
+    return app.themes["digits"].TABS[1]
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +217,7 @@ HOLE = np.zeros((28, 28), dtype=bool)
 HOLE[12:16, 8:20] = True
 
 
-# --- hub_models.live
+# --- hub_models.spacekit.live
 
 
 def count_to(steps, fail_at=None, seen=None):
@@ -486,7 +486,7 @@ def test_bad_temperatures(inpaint, bad):
 
 @pytest.mark.parametrize("bad", [{"seed": v} for v in (-1, 2**31, 1e300, 0.5, math.nan, None, "0")])
 def test_bad_seeds(inpaint, bad):
-    with pytest.raises(gr.Error, match="seed must be a whole number from 0 to 2147483647"):
+    with pytest.raises(gr.Error, match="random seed must be a whole number from 0 to 2147483647"):
         next(inpaint.fill_last(editor(inpaint.take_example(1)["background"]), 10, **GOOD | bad))
 
 
@@ -643,11 +643,11 @@ def test_digits_boots_as_a_hosted_space_from_the_repository(tmp_path):
 
 def test_scanline_finds_its_themes_in_a_deployed_space(tmp_path, monkeypatch):
     shutil.copy(SPACES / "scanline" / "app.py", tmp_path)
-    for part in ("tabs", "examples"):
-        shutil.copytree(SPACES / "digits" / part, tmp_path / "digits" / part)
+    shutil.copytree(SPACES / "digits" / "tabs", tmp_path / "digits" / "tabs")
+    shutil.copytree(SPACES / "examples", tmp_path / "examples")
     app = load_app(tmp_path / "app.py", monkeypatch)
-    assert [tab.TITLE for tab in app.themes["digits"]] == ["Classify", "In-paint"]
-    assert Path(app.themes["digits"][0].__file__).is_relative_to(tmp_path)
+    assert [tab.TITLE for tab in app.themes["digits"].TABS] == ["Classify", "In-paint"]
+    assert Path(app.themes["digits"].TABS[0].__file__).is_relative_to(tmp_path)
 
 
 def test_spaces_is_no_package():
@@ -656,15 +656,14 @@ def test_spaces_is_no_package():
 
 def test_pictures_are_kept_an_hour_and_those_of_the_page_for_ever(app, monkeypatch):
     """A visitor's frames must not fill the disk: Gradio does not delete what a handler returns as a path."""
-    digit = sys.modules["digits_tabs._digit"]
-    monkeypatch.setattr(public, "_until", {})
+    monkeypatch.setattr(pictures, "_until", {})
     clock = [0.0]
-    monkeypatch.setattr(public.time, "monotonic", lambda: clock[0])
-    frames = [digit.kept(Image.new("L", (9, 9), shade)) for shade in range(5)]
-    page = digit.kept(Image.new("L", (9, 9), 100), math.inf)
+    monkeypatch.setattr(pictures.time, "monotonic", lambda: clock[0])
+    frames = [pictures.kept(Image.new("L", (9, 9), shade)) for shade in range(5)]
+    page = pictures.kept(Image.new("L", (9, 9), 100), math.inf)
     clock[0] = 1800.0
-    digit.kept(Image.new("L", (9, 9), 0))  # shown again: it stays longer
-    digit.kept(Image.new("L", (9, 9), 100))
+    pictures.kept(Image.new("L", (9, 9), 0))  # shown again: it stays longer
+    pictures.kept(Image.new("L", (9, 9), 100))
     clock[0] = 3601.0
-    digit.kept(Image.new("L", (9, 9), 200))
+    pictures.kept(Image.new("L", (9, 9), 200))
     assert [Path(path).exists() for path in (*frames, page)] == [True, False, False, False, False, True]

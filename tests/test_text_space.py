@@ -83,7 +83,7 @@ def slowed(net, seconds: float, drawn: list):
 
 def test_themes_and_endpoints(app, tabs):
     titles = ["Complete a sentence", "Write like Shakespeare", "Surprise", "Compare"]
-    assert [tab.TITLE for tab in app.themes["text"]] == titles
+    assert [tab.TITLE for tab in app.themes["text"].TABS] == titles
     names = [fn.api_name for fn in app.demo.fns.values()]
     assert len(set(names)) == len(names)
     readme = (SPACES / "text" / "README.md").read_text()
@@ -386,7 +386,7 @@ BAD = [
     *(({"top_k": v}, "Top-k must be a whole number from 0 to 50") for v in (-1, 51, 0.5, math.inf, None, "1")),
     *(({"length": v}, "The number of characters must be a whole number from 1 to 2000") for v in (0, 2001, 1.5, None)),
     *(({"top_p": v}, "Top-p must be a number from 0 to 1") for v in (-0.1, 1.1, math.nan, None, "1")),
-    *(({"seed": v}, "The seed must be a whole number from 0 to 2147483647") for v in (-1, 2**31, 0.5, None, "0")),
+    *(({"seed": v}, "seed must be a whole number from 0 to 2147483647") for v in (-1, 2**31, 0.5, None, "0")),
 ]
 
 

@@ -17,7 +17,7 @@ from hub_models.conv_classifier import CIFAR10
 from hub_models.hub import card
 from hub_models.images import to_photo
 
-EXAMPLES = sorted((SPACES / "vision" / "examples").glob("*.png"))
+EXAMPLES = sorted((SPACES / "examples" / "cifar10").glob("*.png"))
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "I", "F")  # that files have
 
 
@@ -61,7 +61,7 @@ def probabilities(net, image: torch.Tensor) -> dict[str, float]:
 
 def test_themes_and_tabs(app, tabs):
     assert list(app.themes) == ["digits", "pixels", "text", "vision"]
-    assert [tab.TITLE for tab in app.themes["vision"]] == ["Classify", "Look inside", "Compare", "Mistakes"]
+    assert [tab.TITLE for tab in app.themes["vision"].TABS] == ["Classify", "Look inside", "Compare", "Mistakes"]
     names = {fn.api_name for fn in app.demo.fns.values()}
     readme = (SPACES / "vision" / "README.md").read_text()
     for name in re.findall(r"`(\w+)`", readme.partition("The endpoints")[2].partition("serve")[0]):
@@ -320,7 +320,7 @@ def test_handlers_through_the_client(client, tabs, tmp_path):
 
 
 def test_a_visitor_looks_again_at_the_own_picture(client, app):
-    layers = app.themes["vision"][0].best().layers
+    layers = app.themes["vision"].TABS[0].best().layers
     client.predict(7, layers[0], "likeliest", api_name="/inside_example")
     *_, note = client.predict(layers[2], "horse", api_name="/look_at_layer")
     assert note.startswith("**horse**") and f"Layer {layers[2]}" in note

@@ -11,10 +11,12 @@ import pandas as pd
 import torch
 
 import hub_models
-from hub_models.hosted import load_hosted, on_gpu
 from hub_models.images import to_picture
+from hub_models.spacekit.pictures import kept
+from hub_models.spacekit.weights import load_hosted, on_gpu
+from hub_models.spacekit.widgets import display
 
-from ._digit import HEADER, display, from_drawing, from_example, from_file, is_touched, kept, pictures, sketchpad
+from ._digit import HEADER, from_drawing, from_example, from_file, is_touched, sketchpad, sources
 
 TITLE = "Classify"
 ABOUT = """A GRU reads the digit one pixel at a time, row by row, and says after each pixel what it takes the digit for.
@@ -103,7 +105,7 @@ def build() -> None:
     gr.Markdown(ABOUT)
     with gr.Row():
         with gr.Column():
-            examples, upload = pictures()
+            examples, upload = sources()
             pad = sketchpad()
             drawn = gr.Button("Read the drawing")
         with gr.Column():

@@ -12,12 +12,15 @@ import torch
 from PIL import Image
 
 import hub_models
-from hub_models import public
-from hub_models.hosted import load_hosted, on_gpu
 from hub_models.images import to_picture, to_sheet
-from hub_models.live import Snapshot, live
+from hub_models.spacekit import checks
+from hub_models.spacekit.live import Snapshot, live
+from hub_models.spacekit.pictures import KEPT, brushed, canvas, kept
+from hub_models.spacekit.runs import seed_input
+from hub_models.spacekit.weights import load_hosted, on_gpu
+from hub_models.spacekit.widgets import display, temperature_slider
 
-from ._digit import HEADER, KEPT, canvas, display, from_drawing, from_example, from_file, kept, pictures, sketchpad
+from ._digit import HEADER, from_drawing, from_example, from_file, sketchpad, sources
 
 TITLE = "In-paint"
 ABOUT = """Rub out any part of a digit, and the next-pixel model fills it in. It goes row by row, pixel by pixel, and
@@ -27,7 +30,6 @@ SIDE, SCALE = 28, 10  # pixels; screen pixels a pixel in the picture to rub out
 LAST = 300  # pixels, in raster order
 FIRST = (1, 10, 28, LAST)
 MAX_COMPLETIONS = 8  # samples a request
-SEEDS = 2**31
 MISSING = 128  # grey: neither on nor off
 PAUSE = 0.05  # seconds a row: slow enough to watch
 
@@ -90,7 +92,7 @@ def truth_of(editor: dict | None) -> torch.Tensor:
 
 def rubbed_out(editor: dict) -> torch.Tensor:
     """The editor's value -> bool (1, 1, 28, 28): pixels of which at least half is under the brush."""
-    return public.brushed(editor, SIDE, SIDE, gr.Error)
+    return brushed(editor, SIDE, SIDE)
 
 
 def fill(truth: torch.Tensor, blank: torch.Tensor, empty: torch.Tensor, n, temperature, seed) -> Iterator[tuple]:
@@ -102,9 +104,9 @@ def fill(truth: torch.Tensor, blank: torch.Tensor, empty: torch.Tensor, n, tempe
         empty: bool (1, 1, 28, 28), those of them to fill; the others stay grey.
         n, temperature, seed: a visitor's, so not to be trusted.
     """
-    n = public.integer(n, 1, MAX_COMPLETIONS, "The number of completions", gr.Error)
-    temperature = public.number(temperature, 0, 2, "The temperature", gr.Error)
-    seed = public.integer(seed, 0, SEEDS - 1, "The seed", gr.Error)
+    n = checks.integer(n, 1, MAX_COMPLETIONS, "The number of completions")
+    temperature = checks.temperature(temperature)
+    seed = checks.seed(seed)
     given = truth.masked_fill(blank, MISSING)
     shown = kept(to_picture(truth[0], SCALE)), kept(to_picture(given[0], SCALE))
     yield *shown, None, "Filling ..."
@@ -142,13 +144,13 @@ def build() -> None:
     gr.Markdown(ABOUT)
     with gr.Row():
         with gr.Column():
-            examples, upload = pictures()
+            examples, upload = sources()
             with gr.Accordion("Draw a digit of your own", open=False):
                 pad = sketchpad()
                 drawn = gr.Button("Use the drawing")
             brush = gr.Brush(default_size=30, colors=["#f97316"], color_mode="fixed")
             eraser = gr.Eraser(default_size=30)
-            editor = canvas(take_example(3), label="Rub out with the brush", brush=brush, eraser=eraser)
+            editor = canvas(take_example(3), SIDE * SCALE, label="Rub out with the brush", brush=brush, eraser=eraser)
             rub = gr.Button("Fill what is rubbed out", variant="primary")
             with gr.Group():
                 first = gr.Radio(
@@ -163,8 +165,8 @@ def build() -> None:
             note = gr.Markdown()
             cancel = gr.Button("Cancel", variant="stop")
             n = gr.Slider(1, MAX_COMPLETIONS, 4, step=1, label="Number of completions")
-            temperature = gr.Slider(0, 2, 1, step=0.05, label="Temperature (at 0 the likelier value, always)")
-            seed = gr.Number(0, minimum=0, maximum=SEEDS - 1, precision=0, label="Seed (the same draws the same)")
+            temperature = temperature_slider()
+            seed = seed_input().number
     for event, source, handler in (
         (examples.click, examples, take_example),
         (upload.upload, upload, take_file),

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import gradio as gr
 import torch
-from gradio.processing_utils import save_file_to_cache
-from gradio.utils import get_upload_folder
 from PIL import Image
 
-from hub_models import public
 from hub_models.causal_conv import CausalConvModel
-from hub_models.hosted import load_hosted, on_gpu
-from hub_models.images import to_digit, to_photo, to_picture, to_sheet
+from hub_models.images import to_digit, to_photo
+from hub_models.spacekit import checks
+from hub_models.spacekit.pictures import SIDE, examples, kept, read_picture
+from hub_models.spacekit.weights import load_hosted, on_gpu
+from hub_models.spacekit.widgets import model_choice
 
 HEADER = Path(__file__).parents[1] / "README.md"  # of the Space: it names the models' repositories
-FOLDER = Path(__file__).parents[1] / "examples"
+EXAMPLES = {name: examples(HEADER.parent, name) for name in ("mnist", "cifar10")}
 NAMES = (
     "gated-pixelcnn-cifar10",
     "row-lstm-cifar10",
@@ -25,8 +25,6 @@ NAMES = (
     "row-lstm-mnist",
     "diagonal-bilstm-mnist",
 )
-SIDE = 256  # screen pixels of an image, at most
-SEEDS = 2**31
 MISSING = 128  # grey: what is not filled
 LIKELIEST = "likeliest"
 
@@ -39,16 +37,18 @@ def loaded(name: str) -> CausalConvModel:
 
 def model(name: str) -> CausalConvModel:
     """The checkpoint of that name, which is a visitor's."""
-    if name not in NAMES:
-        raise gr.Error(f"There is no such model: choose {', '.join(NAMES)}.")
-    return loaded(name)
+    return loaded(checks.choice(name, NAMES, "model"))
+
+
+def title_of(name: str) -> str:
+    """Return what a model is called on the page."""
+    net = model(name)
+    return f"{net.title} on {'MNIST' if is_digit(net) else 'CIFAR-10'}"
 
 
 def models() -> gr.Dropdown:
-    """The widget for `model`."""
-    nets = {name: model(name) for name in NAMES}  # now, not when the first visitor waits
-    choices = [(f"{net.title} on {'MNIST' if is_digit(net) else 'CIFAR-10'}", name) for name, net in nets.items()]
-    return gr.Dropdown(choices, value=NAMES[0], label="Model")
+    """Make the widget for `model`; all models are loaded now, not when the first visitor waits."""
+    return model_choice([(title_of(name), name) for name in NAMES], NAMES[0], HEADER)
 
 
 def is_digit(net: CausalConvModel) -> bool:
@@ -58,7 +58,7 @@ def is_digit(net: CausalConvModel) -> bool:
 
 def examples_of(net: CausalConvModel) -> list[Path]:
     """The pictures to begin with, one of each class."""
-    return sorted(FOLDER.glob("digit-*.png" if is_digit(net) else "[0-9]-*.png"))
+    return EXAMPLES["mnist" if is_digit(net) else "cifar10"]
 
 
 def class_names() -> tuple[str, ...]:
@@ -73,8 +73,7 @@ def class_choice(first: str) -> gr.Dropdown:
 
 def class_of(name: str, first: str) -> int | None:
     """The number of the class of that name, which is a visitor's; None of `first`."""
-    if name != first and name not in class_names():
-        raise gr.Error(f"There is no such class: choose {first}, {', '.join(class_names())}.")
+    checks.choice(name, (first, *class_names()), "class")
     return None if name == first else class_names().index(name)
 
 
@@ -84,29 +83,12 @@ def read(path: str | Path | None, net: CausalConvModel) -> torch.Tensor:
     def prepare(picture: Image.Image) -> torch.Tensor:
         return to_digit(picture) if is_digit(net) else to_photo(picture, *net.shape[1:])
 
-    return net.to_bytes(net.quantise(public.read_picture(path, prepare, gr.Error)))
-
-
-def kept(picture: Image.Image, seconds: float = public.KEPT) -> str:
-    """Path of the picture as a PNG in Gradio's cache, where it stays at least so long."""
-    return public.kept(picture, lambda path: save_file_to_cache(path, get_upload_folder()), seconds)
+    return net.to_bytes(net.quantise(read_picture(path, prepare)))
 
 
 def scale_of(net: CausalConvModel) -> int:
     """Screen pixels a pixel of the model's images."""
     return SIDE // net.shape[2]
-
-
-def enlarged(image: torch.Tensor, seconds: float = public.KEPT) -> str:
-    """uint8 (C, H, W) -> path of a picture of it that shows each pixel."""
-    return kept(to_picture(image, SIDE // image.shape[2]), seconds)
-
-
-def sheet(images: torch.Tensor) -> str:
-    """uint8 (N, C, H, W) -> path of a picture of them, row by row."""
-    few = len(images) <= 4
-    scale = max(1, SIDE // images.shape[3] // (1 if few else 2))
-    return kept(to_sheet(images, columns=min(len(images), 2 if few else 4), scale=scale))
 
 
 @on_gpu
@@ -150,13 +132,6 @@ def offered(name: str) -> dict:
     return {"label": label, "samples": [[kept(Image.open(path), math.inf)] for path in examples_of(net)]}
 
 
-def examples() -> gr.Dataset:
+def example_choice() -> gr.Dataset:
     """The widget for an index into `examples_of` the first model; gr.update(**offered(name)) is for another."""
     return gr.Dataset(components=[gr.Image(visible=False)], type="index", **offered(NAMES[0]))
-
-
-def display(caption: str) -> gr.Image:
-    """A picture under its caption; Gradio's own label would lie on the picture's top."""
-    with gr.Column(min_width=120):
-        gr.Markdown(caption)
-        return gr.Image(label=caption, show_label=False, buttons=[], interactive=False)

@@ -8,27 +8,25 @@ from collections.abc import Iterator
 import gradio as gr
 import numpy as np
 import torch
-from fastapi import HTTPException
 from PIL import Image
 
-from hub_models import public
 from hub_models.causal_conv import CausalConvModel
-from hub_models.hosted import on_gpu
-from hub_models.live import Snapshot, live
+from hub_models.spacekit import checks
+from hub_models.spacekit.live import Snapshot, live
+from hub_models.spacekit.pictures import KEPT, brushed, canvas, enlarged, sheet
+from hub_models.spacekit.runs import seed_input
+from hub_models.spacekit.weights import on_gpu
+from hub_models.spacekit.widgets import display, temperature_slider
 
 from ._pixels import (
     LIKELIEST,
     MISSING,
     NAMES,
-    SEEDS,
-    SIDE,
     class_choice,
     class_names,
     class_of,
     costs,
-    display,
-    enlarged,
-    examples,
+    example_choice,
     examples_of,
     is_digit,
     log_probs,
@@ -37,7 +35,6 @@ from ._pixels import (
     offered,
     read,
     scale_of,
-    sheet,
     under_classes,
     unit,
 )
@@ -69,14 +66,14 @@ def completions(
         yield from snapshots
 
 
-def take(path: str | None, name: str, seconds: float = public.KEPT) -> dict:
+def take(path: str | None, name: str, seconds: float = KEPT) -> dict:
     """A picture's path -> the value of the editor: the image as the model sees it, enlarged, nothing rubbed out."""
     return {"background": enlarged(read(path, model(name))[0], seconds), "layers": [], "composite": None}
 
 
 def rub_example(index: int, name: str) -> tuple[dict, str, None]:
     """Put an example into the editor, with its class; no picture is the visitor's own."""
-    path = public.pick(examples_of(model(name)), index, gr.Error)
+    path = checks.pick(examples_of(model(name)), index)
     named = path.stem.partition("-")[2]
     photo = take(path, name, math.inf)  # for ever: one is in the page itself
     return photo, named if named in class_names() else LIKELIEST, None
@@ -123,15 +120,15 @@ def truth_of(photo: dict | None, net: CausalConvModel) -> torch.Tensor:
 
 def rubbed_out(photo: dict, net: CausalConvModel) -> torch.Tensor:
     """The editor's value -> bool (1, 1, H, W): pixels of which at least half is under the brush."""
-    return public.brushed(photo, *net.shape[1:], gr.Error)
+    return brushed(photo, *net.shape[1:])
 
 
 def complete(photo: dict | None, name: str, n: int, temperature: float, class_name: str, seed: int) -> Iterator[tuple]:
     """Yield the truth, what the model is given, the completions so far and a line of text. All that is a visitor's."""
     net = model(name)
-    n = public.integer(n, 1, MAX_COMPLETIONS, "The number of completions", gr.Error)
-    temperature = public.number(temperature, 0, 2, "The temperature", gr.Error)
-    seed = public.integer(seed, 0, SEEDS - 1, "The seed", gr.Error)
+    n = checks.integer(n, 1, MAX_COMPLETIONS, "The number of completions")
+    temperature = checks.temperature(temperature)
+    seed = checks.seed(seed)
     chosen, label, told = class_of(class_name, LIKELIEST), None, ""
     truth = truth_of(photo, net)
     blank = rubbed_out(photo, net)
@@ -163,15 +160,12 @@ def build() -> None:
     with gr.Row():
         with gr.Column():
             name = models()
-            chosen = examples()
+            chosen = example_choice()
             upload = gr.UploadButton("Upload a picture", file_types=["image"])
             first, named, _ = rub_example(FIRST, NAMES[0])
-            tools = {"brush": gr.Brush(default_size=30, colors=["#f97316"], color_mode="fixed")}
-            tools |= {"eraser": gr.Eraser(default_size=30), "sources": (), "layers": False, "transforms": ()}
-            editor = gr.ImageEditor(
-                first, type="pil", canvas_size=(SIDE, SIDE), label="Rub out with the brush", **tools
-            )
-            public.seal(editor, gr.Error, HTTPException, 4 * SIDE)
+            brush = gr.Brush(default_size=30, colors=["#f97316"], color_mode="fixed")
+            eraser = gr.Eraser(default_size=30)
+            editor = canvas(first, label="Rub out with the brush", brush=brush, eraser=eraser)
             fill = gr.Button("Fill what is rubbed out", variant="primary")
         with gr.Column():
             with gr.Row():
@@ -183,8 +177,8 @@ def build() -> None:
             label = class_choice(LIKELIEST)
             label.value = named
             n = gr.Slider(1, MAX_COMPLETIONS, 4, step=1, label="Number of completions")
-            temperature = gr.Slider(0, 2, 1, step=0.05, label="Temperature (at 0 the likeliest value, always)")
-            seed = gr.Number(0, minimum=0, maximum=SEEDS - 1, precision=0, label="Seed (the same draws the same)")
+            temperature = temperature_slider()
+            seed = seed_input().number
     quietly = {"show_progress": "hidden", "trigger_mode": "always_last"}
     path = gr.State()
     chosen.click(rub_example, [chosen, name], [editor, label, path], api_name="rub_example", **quietly)

@@ -5,23 +5,22 @@ import math
 import gradio as gr
 import torch
 
-from hub_models import public
 from hub_models.images import to_glow
+from hub_models.spacekit import checks
+from hub_models.spacekit.pictures import enlarged, sheet
+from hub_models.spacekit.widgets import display
 
 from ._pixels import (
     LIKELIEST,
     class_choice,
     class_names,
     class_of,
-    display,
-    enlarged,
-    examples,
+    example_choice,
     examples_of,
     model,
     models,
     offered,
     read,
-    sheet,
     under_classes,
 )
 
@@ -72,7 +71,7 @@ def likely(path: str | None, name: str, class_name: str) -> tuple:
 
 def likely_example(index: int, name: str, class_name: str) -> tuple:
     """Score an example, and take away the visitor's own picture; last its path, to score it again."""
-    path = str(public.pick(examples_of(model(name)), index, gr.Error))
+    path = str(checks.pick(examples_of(model(name)), index))
     return None, *likely(path, name, class_name), path
 
 
@@ -104,7 +103,7 @@ def build() -> None:
         with gr.Column():
             name = models()
             label = class_choice(LIKELIEST)
-            chosen = examples()
+            chosen = example_choice()
             picture = gr.Image(label="A picture of your own", sources=["upload", "webcam"], type="filepath", buttons=[])
             # Gradio would open the file with any of Pillow's readers, and tell nothing of a damaged one
             picture.preprocess = lambda file: file and file.path

@@ -3,11 +3,12 @@
 import gradio as gr
 import torch
 
-from hub_models import public
-from hub_models.hosted import on_gpu
 from hub_models.images import to_field, to_picture
+from hub_models.spacekit import checks
+from hub_models.spacekit.pictures import SIDE, kept
+from hub_models.spacekit.weights import on_gpu
 
-from ._pixels import NAMES, SIDE, kept, model, models
+from ._pixels import NAMES, model, models
 
 TITLE = "Receptive field"
 ABOUT = """A model gives each pixel its distribution after the pixels before it: those above, and those to its left.
@@ -61,8 +62,8 @@ def in_words(seen: torch.Tensor, y: int, x: int) -> str:
 def show_field(name: str, y: int, x: int) -> tuple[str, str]:
     """The picture of what a pixel depends on, and that in words. All arguments are a visitor's."""
     _, height, width = model(name).shape
-    y = public.integer(y, 0, height - 1, "The row", gr.Error)
-    x = public.integer(x, 0, width - 1, "The column", gr.Error)
+    y = checks.integer(y, 0, height - 1, "The row")
+    x = checks.integer(x, 0, width - 1, "The column")
     seen = seen_by(name, y, x)
     return grid(to_field(seen, y, x)), in_words(seen, y, x)
 

@@ -7,22 +7,26 @@ from collections.abc import Iterator
 import gradio as gr
 import torch
 
-from hub_models import public
-from hub_models.hosted import on_gpu
-from hub_models.live import Snapshot, live
+from hub_models.spacekit import checks
+from hub_models.spacekit.api import endpoint
+from hub_models.spacekit.live import Snapshot, live
+from hub_models.spacekit.pictures import enlarged, sheet
+from hub_models.spacekit.runs import QUIET, RunButton, seed_input
+from hub_models.spacekit.start import load_start
+from hub_models.spacekit.weights import on_gpu
+from hub_models.spacekit.widgets import clear_when, results, temperature_slider
 
 from ._pixels import (
     MISSING,
-    SEEDS,
+    NAMES,
     class_choice,
     class_names,
     class_of,
     costs,
-    display,
     log_probs,
     model,
     models,
-    sheet,
+    title_of,
     unit,
 )
 
@@ -31,7 +35,8 @@ ABOUT = """A model draws images pixel by pixel, and of each pixel red, then gree
 the distribution that the model gives it after all that came before. The gated PixelCNN on CIFAR-10 can be told what to
 draw. Models as small and as briefly trained as these find colours and textures, and hardly ever a whole thing; most
 digits can be read."""
-EACH = "class after class"
+EACH = "one of each class"
+STARTS_FROM = ("gated-pixelcnn-cifar10",)
 MAX_IMAGES = 16  # images a request
 PAUSE = 0.03  # seconds a row: slow enough to watch where the model is fast
 
@@ -47,53 +52,93 @@ def samples(name: str, n: int, label: torch.Tensor | None, temperature: float, s
         yield from snapshots
 
 
-def sample(name: str, n: int, temperature: float, class_name: str, seed: int) -> Iterator[tuple]:
-    """Yield the sheet of images so far, what is to come grey, and a line of text. All arguments are a visitor's."""
+def draw(name: str, n: int, temperature: float, class_name: str, seed: int) -> Iterator[tuple]:
+    """Yield the sheet of images so far, what is to come grey; the finished images with captions; and a line of text."""
     net = model(name)
-    n = public.integer(n, 1, MAX_IMAGES, "The number of images", gr.Error)
-    temperature = public.number(temperature, 0, 2, "The temperature", gr.Error)
-    seed = public.integer(seed, 0, SEEDS - 1, "The seed", gr.Error)
+    n = checks.integer(n, 1, MAX_IMAGES, "The number of images")
+    temperature = checks.temperature(temperature)
+    seed = checks.seed(seed)
     chosen, label, named = class_of(class_name, EACH), None, [""] * n
     if net.classes:
         label = torch.arange(n) % net.classes if chosen is None else torch.full((n,), chosen)
-        named = [f"{class_names()[i]} " for i in label.tolist()]
+        named = [f"{class_names()[i]}, " for i in label.tolist()]
     channels, height, width = net.shape
     place = torch.arange(height * width).view(height, width)
-    yield None, "Sampling ..."
+    made = f"{title_of(name)}, seed {seed}, temperature {temperature:g}"
+    yield gr.update(value=None, visible=True), gr.update(value=None, visible=False), f"Drawing ... {made}."
     with contextlib.closing(samples(name, n, label, temperature, seed)) as snapshots:
         for images, done, total in snapshots:
             time.sleep(PAUSE)
-            note = f"{done // (channels * width)} of {height} rows are drawn."
-            if done == total:
-                scores = costs(log_probs(name, images, label), net)
-                told = [f"{who}{score}" for who, score in zip(named, scores, strict=True)]
-                note += f" What each costs, row by row, in {unit(net)} (less is likelier): {', '.join(told)}."
-            yield sheet(images.where(place < done // channels, MISSING)), note
+            row = done // (channels * width)
+            note = f"{row} of {height} rows are drawn. {made}."
+            if done < total:
+                yield sheet(images.where(place < row, MISSING)), gr.skip(), note
+    scores = costs(log_probs(name, images, label), net)
+    pictures = [
+        (enlarged(image), f"{who}{score} {unit(net)}") for image, who, score in zip(images, named, scores, strict=True)
+    ]
+    told = f"**{made}.** The captions say how surprising the model finds each image."
+    yield gr.update(visible=False), gr.update(value=pictures, visible=True), told
+
+
+def sample(
+    name: str = NAMES[0], n: int = 4, temperature: float = 1, class_name: str = EACH, seed: int = 0
+) -> tuple[list, str]:
+    """Draw images with a model, pixel by pixel.
+
+    Args:
+        name: the model.
+        n: the number of images, 1 to 16.
+        temperature: 0 to 2; 0 takes the most probable value each time.
+        class_name: a class of CIFAR-10, for the gated PixelCNN on it, or "one of each class".
+        seed: the same seed gives the same images.
+
+    Returns:
+        The images, with the surprise of each as its caption, and how they were made.
+    """
+    *_, (_, pictures, note) = draw(name, n, temperature, class_name, seed)
+    return pictures["value"], note
+
+
+def start() -> tuple[list, str]:
+    """Compute what the tab shows before the first click."""
+    return sample(n=10)
 
 
 def turn_sample(name: str) -> dict:
-    """For another model: the choice of classes, where it knows any."""
+    """Show the choice of classes for a model that knows any."""
     return gr.update(visible=bool(model(name).classes))
 
 
 def build() -> None:
     """Make the widgets, inside a gr.Tab, and wire them."""
     gr.Markdown(ABOUT)
+    pictures, words = load_start(__file__)
     with gr.Row():
         with gr.Column():
             name = models()
             label = class_choice(EACH)
             n = gr.Slider(1, MAX_IMAGES, 4, step=1, label="Number of images")
-            temperature = gr.Slider(0, 2, 1, step=0.05, label="Temperature (at 0 the likeliest value, always)")
-            seed = gr.Number(0, minimum=0, maximum=SEEDS - 1, precision=0, label="Seed (the same draws the same)")
-            with gr.Row():
-                start = gr.Button("Draw images", variant="primary")
-                cancel = gr.Button("Cancel", variant="stop")
-        with gr.Column():
-            drawn = display("Samples")
-            note = gr.Markdown()
-    running = start.click(
-        sample, [name, n, temperature, label, seed], [drawn, note], show_progress="hidden", api_name="sample"
+            with gr.Accordion("Settings", open=False):
+                temperature = temperature_slider()
+                seed = seed_input()
+            run = RunButton("Draw images", "Drawing ...")
+        with gr.Column(scale=2):
+            growing = gr.Image(visible=False, show_label=False, buttons=[], interactive=False)
+            finished = results("Samples", value=pictures)
+            note = gr.Markdown(words)
+    inputs = [name, n, temperature, label, seed.number]
+    run.on_click(draw, inputs, [growing, finished, note], seed)
+    name.input(turn_sample, name, label, **QUIET)
+    clear_when([name.input], [finished, note])
+    endpoint(
+        sample,
+        [
+            gr.Dropdown(list(NAMES), value=NAMES[0], label="Model", render=False),
+            gr.Number(4, precision=0, minimum=1, maximum=MAX_IMAGES, label="Number of images", render=False),
+            gr.Number(1, minimum=0, maximum=2, label="Temperature", render=False),
+            gr.Dropdown([EACH, *class_names()], value=EACH, label="Class", render=False),
+            gr.Number(0, precision=0, minimum=0, label="Random seed", render=False),
+        ],
+        [gr.Gallery(label="Images", format="png", render=False), gr.Textbox(label="How they were made", render=False)],
     )
-    cancel.click(None, cancels=running, api_name="cancel_sample")
-    name.input(turn_sample, name, label, show_progress="hidden", api_name="turn_sample", api_visibility="private")

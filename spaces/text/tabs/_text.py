@@ -9,8 +9,10 @@ from pathlib import Path
 import gradio as gr
 import torch
 
-from hub_models import TextModel, public
-from hub_models.hosted import load_hosted, on_gpu
+from hub_models import TextModel
+from hub_models.spacekit import checks
+from hub_models.spacekit.runs import seed_input
+from hub_models.spacekit.weights import load_hosted, on_gpu
 from hub_models.text import valid
 
 HEADER = Path(__file__).parents[1] / "README.md"  # of the Space: it names the models' repositories
@@ -23,7 +25,6 @@ FIRST = "word-lstm-plays"
 EXAMPLES = ("To be or not to", "O Romeo, Romeo wherefore", "If music be the", "Friends, Romans, country-men,")
 PROMPT = 2000  # characters, at most: the slowest model reads them while a visitor types one
 LENGTH = 2000  # characters to write, at most
-SEEDS = 2**31
 PAUSE = 0.05  # seconds between two updates: a page that gets each token as a message of its own falls behind
 
 
@@ -35,9 +36,7 @@ def loaded(name: str) -> TextModel:
 
 def model(name: str) -> TextModel:
     """The checkpoint of that name, which is a visitor's."""
-    if name not in tuple(NAMES):  # of a list, a dict could not tell
-        raise gr.Error(f"There is no such model: choose {', '.join(NAMES)}.")
-    return loaded(name)
+    return loaded(checks.choice(name, tuple(NAMES), "model"))
 
 
 def choices() -> list[tuple[str, str]]:
@@ -62,7 +61,7 @@ def taken(text: str | None, most: int, what: str) -> str:
 
 def example(index: int) -> str:
     """The beginning of that index, which is a visitor's."""
-    return public.pick(EXAMPLES, index, gr.Error)
+    return checks.pick(EXAMPLES, index)
 
 
 def examples(texts: Sequence[str] = EXAMPLES, label: str = "Examples") -> gr.Dataset:
@@ -108,15 +107,15 @@ def settings() -> list[gr.Slider | gr.Number]:
             gr.Slider(1, LENGTH, 400, step=1, label="Characters", **wide),
             gr.Slider(0, 50, 0, step=1, label="Top-k (0: all)", **wide),
             gr.Slider(0, 1, 1, step=0.05, label="Top-p (1: all)", **wide),
-            gr.Number(0, minimum=0, maximum=SEEDS - 1, precision=0, label="Seed (the same draws the same)", **wide),
+            seed_input().number,
         ]
 
 
 def checked(length: int, top_k: int, top_p: float, seed: int) -> tuple[int, int, float, int]:
     """The values of `settings`, which are a visitor's."""
     return (
-        public.integer(length, 1, LENGTH, "The number of characters", gr.Error),
-        public.integer(top_k, 0, 50, "Top-k", gr.Error),
-        public.number(top_p, 0, 1, "Top-p", gr.Error),
-        public.integer(seed, 0, SEEDS - 1, "The seed", gr.Error),
+        checks.integer(length, 1, LENGTH, "The number of characters"),
+        checks.integer(top_k, 0, 50, "Top-k"),
+        checks.number(top_p, 0, 1, "Top-p"),
+        checks.seed(seed),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import gradio as gr
 
-from hub_models import public
+from hub_models.spacekit import checks
 
 from ._text import EXAMPLES, NAMES, PROMPT, checked, choices, example, examples, model, settings, taken, written
 
@@ -27,7 +27,7 @@ def compare(
         raise gr.Error(f"That makes {count} texts: choose models and temperatures that make 1 to {MAX_TEXTS}.")
     for name in names:
         model(name)
-    warmth = [public.number(temperature, 0, 2, "A temperature", gr.Error) for temperature in temperatures]
+    warmth = [checks.number(temperature, 0, 2, "A temperature") for temperature in temperatures]
     voices = list(itertools.product(names, warmth))
     titles = [f"{NAMES[name]} at {temperature:g}" for name, temperature in voices]
     unused = [gr.update(visible=False)] * (MAX_TEXTS - len(voices))

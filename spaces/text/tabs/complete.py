@@ -5,11 +5,11 @@ import random
 
 import gradio as gr
 
-from hub_models import public
-from hub_models.hosted import on_gpu
+from hub_models.spacekit import checks
+from hub_models.spacekit.weights import on_gpu
 from hub_models.text import valid
 
-from ._text import EXAMPLES, FIRST, PROMPT, SEEDS, example, examples, model, models, taken, written
+from ._text import EXAMPLES, FIRST, PROMPT, example, examples, model, models, taken, written
 
 TITLE = "Complete a sentence"
 ABOUT = f"""Type, and the model tells what is likeliest to come next: click on a bar to take it. **Write on** draws one
@@ -35,8 +35,8 @@ def checked(text: str | None, name: str, temperature: float, top_k: int) -> tupl
     """A visitor's arguments of `likeliest` -> those."""
     model(name)
     text = taken(text, PROMPT, "The text")
-    temperature = public.number(temperature, 0.5, 1.5, "The temperature", gr.Error)
-    return text, name, temperature, public.integer(top_k, 0, 50, "Top-k", gr.Error)
+    temperature = checks.number(temperature, 0.5, 1.5, "The temperature")
+    return text, name, temperature, checks.integer(top_k, 0, 50, "Top-k")
 
 
 def suggest(text: str | None, name: str, temperature: float, top_k: int) -> dict[str, float]:
@@ -87,7 +87,7 @@ def take_bar(
 def write_on(text: str | None, texts: list[str], name: str, temperature: float, top_k: int) -> tuple:
     """Add one token, drawn as the bars tell."""
     text, name, temperature, top_k = checked(text, name, temperature, top_k)
-    *_, (more,) = written([(name, temperature)], text, 1, top_k, 1.0, random.randrange(SEEDS))
+    *_, (more,) = written([(name, temperature)], text, 1, top_k, 1.0, random.randrange(checks.SEEDS))
     return add(more, text, texts, name, temperature, top_k)
 
 

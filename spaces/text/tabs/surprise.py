@@ -6,8 +6,8 @@ import math
 import gradio as gr
 import torch
 
-from hub_models import public
-from hub_models.hosted import on_gpu
+from hub_models.spacekit import checks
+from hub_models.spacekit.weights import on_gpu
 
 from ._text import FIRST, examples, model, models, taken
 
@@ -98,7 +98,7 @@ def surprise(text: str | None, name: str) -> tuple[str, str]:
 
 def take_text(index: int, name: str) -> tuple[str, str, str]:
     """An example's text, and what `surprise` shows of it."""
-    text = public.pick(EXAMPLES, index, gr.Error)
+    text = checks.pick(EXAMPLES, index)
     return text, *surprise(text, name)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import gradio as gr
 
-from hub_models import public
+from hub_models.spacekit import checks
 
 from ._text import EXAMPLES, LENGTH, PROMPT, checked, example, examples, model, models, settings, taken, written
 
@@ -22,7 +22,7 @@ def write(
     """Yield the beginning with what is written so far. All arguments are a visitor's."""
     model(name)
     prompt = taken(prompt, PROMPT, "The beginning")
-    temperature = public.number(temperature, 0, 2, "The temperature", gr.Error)
+    temperature = checks.temperature(temperature)
     options = checked(length, top_k, top_p, seed)
     with contextlib.closing(written([(name, temperature)], prompt, *options)) as texts:
         for (text,) in texts:

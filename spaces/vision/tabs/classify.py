@@ -3,9 +3,10 @@
 import gradio as gr
 import torch
 
-from hub_models.hosted import on_gpu
+from hub_models.spacekit.weights import on_gpu
+from hub_models.spacekit.widgets import display
 
-from ._photo import TOP, VIEWS, answer, best, display, enlarged, from_example, from_file, pictures
+from ._photo import TOP, VIEWS, answer, best, enlarged, from_example, from_file, sources
 
 TITLE = "Classify"
 ABOUT = """A convolutional net says which of ten things a picture shows: an airplane, an automobile, a bird, a cat, a
@@ -42,7 +43,7 @@ def build() -> None:
     gr.Markdown(ABOUT)
     with gr.Row():
         with gr.Column():
-            examples, picture = pictures()
+            examples, picture = sources()
         with gr.Column(), gr.Row():
             seen = display("What it sees")
             label = gr.Label(label="What it takes it for", num_top_classes=TOP, min_width=120)

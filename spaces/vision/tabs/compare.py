@@ -7,9 +7,10 @@ import gradio as gr
 import torch
 
 import hub_models
-from hub_models.hosted import load_hosted, on_gpu
+from hub_models.spacekit.weights import load_hosted, on_gpu
+from hub_models.spacekit.widgets import display
 
-from ._photo import HEADER, TOP, VIEWS, answer, best, display, enlarged, from_example, from_file, heated, pictures
+from ._photo import HEADER, TOP, VIEWS, answer, best, enlarged, from_example, from_file, heated, sources
 
 TITLE = "Compare"
 ABOUT = """The same picture before two nets: a plain stack of five convolutions, trained as a study of 2025 did, and
@@ -58,7 +59,7 @@ def build() -> None:
     gr.Markdown(ABOUT)
     with gr.Row():
         with gr.Column():
-            examples, picture = pictures()
+            examples, picture = sources()
             shown = [display("What they see")]
         for title, model in MODELS.items():
             with gr.Column():

@@ -4,11 +4,13 @@ import gradio as gr
 import torch
 from PIL import Image
 
-from hub_models import public
-from hub_models.hosted import on_gpu
 from hub_models.images import to_sheet
+from hub_models.spacekit import checks
+from hub_models.spacekit.pictures import kept
+from hub_models.spacekit.weights import on_gpu
+from hub_models.spacekit.widgets import display
 
-from ._photo import VIEWS, best, display, enlarged, from_example, from_file, heated, kept, pictures
+from ._photo import VIEWS, best, enlarged, from_example, from_file, heated, sources
 
 TITLE = "Look inside"
 ABOUT = """What the layers of the net make of a picture, from early ones, which find edges and colours, to deep ones,
@@ -44,7 +46,7 @@ def look(image: torch.Tensor | None, layer: str, name: str) -> tuple:
     names = best().config.names
     if name != LIKELIEST and name not in names:
         raise gr.Error(f"There is no such class: choose {LIKELIEST}, {', '.join(names)}.")
-    with public.worded(gr.Error):
+    with checks.worded():
         maps, heat, label, p = inside(image, layer, None if name == LIKELIEST else names.index(name))
     count, height, width = maps.shape
     note = f"**{names[label]}**, {100 * p:.1f} %" + ("" if heat.any() else ": no place speaks for it") + ". "
@@ -71,7 +73,7 @@ def build() -> None:
     gr.Markdown(ABOUT)
     with gr.Row():
         with gr.Column():
-            examples, picture = pictures()
+            examples, picture = sources()
             layer = gr.Dropdown(layers, value=layers[0], label="Layer, from early to deep")
             name = gr.Dropdown([LIKELIEST, *best().config.names], value=LIKELIEST, label="Class to look for")
         with gr.Column():

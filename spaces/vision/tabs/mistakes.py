@@ -13,8 +13,9 @@ from PIL import Image
 from hub_models import locate
 from hub_models.hub.card import read_report, shown_split
 from hub_models.run_folder import picture_name
+from hub_models.spacekit.pictures import kept
 
-from ._photo import SCALE, SIDE, kept
+from ._photo import SCALE, SIDE
 
 TITLE = "Mistakes"
 NAME = "cifar10-fast"

@@ -1,0 +1,73 @@
+"""The weights of an app, and what a visitor should know about them; a GPU by the minute where one is lent."""
+
+import html
+import importlib
+import logging
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from huggingface_hub import metadata_load
+
+from ..base import HubModel
+from ..checkpoints import locate
+from ..files import read_json
+from ..hub.card import format_value, read_results, widest
+from ..registry import MODELS, load
+from ..run_folder import CONFIG, TRAIN_RESULTS
+
+logger = logging.getLogger(__name__)
+
+
+def load_hosted(name: str, header: Path) -> HubModel:
+    """Load a shipped checkpoint for an app, on the GPU where there is one.
+
+    On a hosted Space it comes from the repository that the Space's header names, so that publishing a model again is
+    enough. Where the Hub cannot be reached, and anywhere else, the copy that lies with the code serves.
+
+    Args:
+        name: of the checkpoint.
+        header: the Space's README, whose `models` list `owner/name`.
+
+    Raises:
+        FileNotFoundError: nothing there. ValueError: a damaged checkpoint.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if os.environ.get("SYSTEM") == "spaces":
+        try:
+            return load(repository(name, header), map_location=device)
+        except (FileNotFoundError, ValueError) as error:
+            logger.warning("%s: the copy of %s that came with this Space serves instead", error, name)
+    return load(name, map_location=device)
+
+
+def repository(name: str, header: Path) -> str:
+    """Return the Hub repository of a checkpoint, `owner/name`, which the Space's header names."""
+    return next(model for model in metadata_load(header)["models"] if model.endswith(f"/{name}"))
+
+
+def chip(name: str, header: Path) -> str:
+    """Return a line of HTML about a checkpoint: parameters, its first test figure, links to card, paper and source."""
+    folder = Path(locate(name))
+    parameters = read_json(folder / TRAIN_RESULTS)["parameters"]
+    figure = next(result for result in widest(read_results(folder)) if result["split"] == "test")
+    kind = f"{figure['metric'].replace('_', ' ')} {format_value(figure['value'])} {figure['unit']}"
+    address = f"https://huggingface.co/{repository(name, header)}"
+    links = {"card": address, "source": f"{address}/tree/main"}
+    found = re.search(r"eprint=\{([\d.]+)\}|url=\{([^}]+)\}", MODELS[read_json(folder / CONFIG)["model_type"]].citation)
+    if found:
+        links["paper"] = f"https://arxiv.org/abs/{found[1]}" if found[1] else found[2]
+    told = [f"{parameters:,} parameters", html.escape(f"{kind} on {figure['n']:,} test {figure.get('of', 'images')}")]
+    told += [f'<a href="{html.escape(url)}" target="_blank" rel="noopener">{name}</a>' for name, url in links.items()]
+    return f'<span class="chip">{" · ".join(told)}</span>'
+
+
+def on_gpu(function: Callable) -> Callable:
+    """Decorate what needs a model: on ZeroGPU it runs in a process that has the GPU; elsewhere it is left as it is."""
+    try:
+        package = importlib.import_module("spaces")  # PyPI's; in a clone, at most, our own folder of that name
+    except ImportError:
+        return function
+    return getattr(package, "GPU", lambda same: same)(function)

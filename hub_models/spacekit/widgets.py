@@ -1,0 +1,69 @@
+"""Widgets that the tabs of several Spaces have."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import gradio as gr
+
+from . import checks
+from .runs import QUIET
+from .weights import chip
+
+
+def temperature_slider(value: float = 1, low: float = 0, high: float = 2) -> gr.Slider:
+    """Make the widget for a temperature."""
+    return gr.Slider(low, high, value, step=0.05, label="Temperature (0: always the most probable value)")
+
+
+def picture_input() -> gr.Image:
+    """Make the widget for a visitor's own picture, by upload or camera; its value is the file's path."""
+    picture = gr.Image(label="Your own picture", sources=["upload", "webcam"], type="filepath", buttons=[])
+    # Gradio would open the file with any of Pillow's readers, and tell nothing of a damaged one
+    picture.preprocess = lambda file: file and file.path
+    return picture
+
+
+def gallery_of_examples(paths: Sequence, label: str) -> gr.Dataset:
+    """Make the widget for the index of an example picture."""
+    samples = [[str(path)] for path in paths]
+    return gr.Dataset(components=[gr.Image(visible=False)], type="index", samples=samples, label=label)
+
+
+def display(caption: str) -> gr.Image:
+    """Make a picture under its caption; Gradio's own label would lie on the picture's top."""
+    with gr.Column(min_width=120):
+        gr.Markdown(caption)
+        return gr.Image(label=caption, show_label=False, buttons=[], interactive=False)
+
+
+def results(label: str, **options) -> gr.Gallery:
+    """Make a gallery of pictures with captions, which a visitor can enlarge and download."""
+    looks = {"columns": 4, "object_fit": "contain", "height": "auto", "format": "png", "buttons": ["download"]}
+    return gr.Gallery(label=label, interactive=False, **looks | options)
+
+
+def model_choice(choices: Sequence[tuple[str, str]], value: str, header: Path) -> gr.Dropdown:
+    """Make the widget to choose a checkpoint, with the chip of the chosen one below it.
+
+    Args:
+        choices: what each model is called, and its name.
+        value: the name to begin with.
+        header: the Space's README.
+    """
+    chips = {name: chip(name, header) for _, name in choices}
+    with gr.Group():
+        model = gr.Dropdown(list(choices), value=value, label="Model")
+        shown = gr.HTML(chips[value])
+
+    def show_chip(name: str) -> str:
+        return chips[checks.choice(name, tuple(chips), "model")]
+
+    model.change(show_chip, model, shown, queue=False, **QUIET)
+    return model
+
+
+def clear_when(events: Sequence, shown: Sequence[gr.components.Component]) -> None:
+    """Empty result widgets on events that make them old: a new picture, another model, a clear."""
+    empty = ", ".join(["null"] * len(shown))
+    script = f"() => [{empty}]" if len(shown) > 1 else "() => null"
+    gr.on(list(events), None, None, list(shown), js=script, **QUIET)

@@ -1,0 +1,38 @@
+"""Make what the tabs show before the first click: `python spaces/start.py [THEME/TAB ...]`.
+
+Each tab that has a function `start` is run with the shipped weights; its results go to `spaces/THEME/start` as JSON and
+WebP, with the SHA-256 of the weights.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from hub_models.config import nearest
+from hub_models.environment import prepare_console
+from hub_models.spacekit.frame import themes
+from hub_models.spacekit.start import save_start
+
+SPACES = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    """The command: one sentence and exit code 1 on what the user can mend."""
+    prepare_console()
+    tabs = {
+        f"{theme}/{tab.__name__.rpartition('.')[2]}": tab
+        for theme, package in themes(SPACES / "scanline").items()
+        for tab in package.TABS
+        if hasattr(tab, "start")
+    }
+    parser = argparse.ArgumentParser("python spaces/start.py", description=__doc__.splitlines()[0])
+    parser.add_argument("tabs", metavar="THEME/TAB", nargs="*", help=f"all, or some of {', '.join(tabs)}")
+    for name in parser.parse_args().tabs or tabs:
+        if name not in tabs:
+            sys.exit(f"error: no tab {name!r} has a start: {nearest(name, sorted(tabs))}")
+        file = save_start(tabs[name])
+        print(f"{file.relative_to(SPACES.parent)}  {file.stat().st_size:,} bytes", flush=True)
+
+
+if __name__ == "__main__":
+    main()
