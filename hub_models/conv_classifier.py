@@ -14,6 +14,14 @@ from .images import reflected
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 # of the views: (share of the answer, pixels by which it is shifted down and to the right)
 SHIFTS = {1: ((1, 0),), 2: ((1, 0),), 6: ((0.5, 0), (0.25, -1), (0.25, 1))}
+LEAST_MAPS = 8  # side of the smallest feature maps that a heat is made of by itself
+
+
+def check_views(views: int) -> None:
+    """Raise a ValueError where a classifier does not take so many views."""
+    known = is_integer(views) and views in SHIFTS
+    if not known:
+        raise ValueError(f"views is {views!r}: give {', '.join(map(str, SHIFTS))}")
 
 
 @dataclass
@@ -110,9 +118,7 @@ class ConvClassifier(Classifier):
     @torch.no_grad()
     def log_predict(self, images: torch.Tensor, views: int = 1) -> torch.Tensor:
         """uint8 (B, 3, H, W) -> logarithms of probabilities (B, classes); `predict` says what the views are."""
-        known = is_integer(views) and views in SHIFTS
-        if not known:
-            raise ValueError(f"views is {views!r}: give {', '.join(map(str, SHIFTS))}")
+        check_views(views)
         images = check_images(images, self.shape)
 
         def answer(images: torch.Tensor) -> torch.Tensor:
@@ -124,10 +130,14 @@ class ConvClassifier(Classifier):
 
     def _logits(self, images: torch.Tensor, by: int, mirrored: bool) -> torch.Tensor:
         """Logits of images shifted by so many pixels, reflected at their border; the mean with their mirror images'."""
-        rows, columns = (reflected(torch.arange(size) - by, size) for size in self.shape[1:])
-        moved = images[:, :, rows][..., columns]
+        moved = self._shifted(images, by)
         logits = self.forward(moved)["logits"]
         return (logits + self.forward(moved.flip(3))["logits"]) / 2 if mirrored else logits
+
+    def _shifted(self, images: torch.Tensor, by: int) -> torch.Tensor:
+        """Images shifted by so many pixels down and to the right, reflected at their border."""
+        rows, columns = (reflected(torch.arange(size) - by, size) for size in self.shape[1:])
+        return images[:, :, rows][..., columns]
 
     def predict(self, images: torch.Tensor, views: int = 1) -> torch.Tensor:
         """uint8 (B, 3, H, W) -> probabilities (B, classes). A large batch is evaluated in chunks.
@@ -163,40 +173,68 @@ class ConvClassifier(Classifier):
         with self.exact(), self.evaluating():
             return in_chunks(self, lambda images: at_least_float32(blocks(self.normalise(images))).contiguous(), images)
 
-    def grad_cam(self, images: torch.Tensor, label: int | None = None, layer: str | None = None) -> torch.Tensor:
-        """Where a class is seen: Grad-CAM (Selvaraju et al., arXiv 1610.02391). A large batch is evaluated in chunks.
+    @property
+    def heat_layer(self) -> str:
+        """Name of the last block whose maps are at least 8x8, or of the first where none are."""
+        blank = torch.zeros(1, *self.shape, dtype=torch.uint8)
+        sides = ((name, min(self.feature_maps(blank, name).shape[2:])) for name in reversed(self.layers))
+        return next((name for name, side in sides if side >= LEAST_MAPS), self.layers[0])
+
+    def grad_cam(
+        self, images: torch.Tensor, label: int | None = None, layer: str | None = None, views: int = 1
+    ) -> torch.Tensor:
+        """Where a class is seen: HiResCAM (Draelos and Carin, arXiv 2011.08891). A large batch is evaluated in chunks.
+
+        HiResCAM is Grad-CAM (Selvaraju et al., arXiv 1610.02391) with a weight for each place in place of the weights'
+        mean. Where global average pooling and one linear layer follow the maps, the two are the same.
 
         Args:
             images: uint8 (B, 3, H, W).
-            label: the class; without, each image's likeliest.
-            layer: the block whose feature maps are weighed; without, the last.
+            label: the class; without, each image's likeliest in these views.
+            layer: the block whose feature maps are weighed; without, `heat_layer`.
+            views: as `predict` takes them. The heat of each is moved back to its place before they are averaged.
 
         Returns:
             (B, H, W) of 0..1, the largest of each image 1, all 0 where nothing speaks for the class.
 
         Raises:
-            ValueError: no such layer or class, or images of another type, shape or count.
+            ValueError: no such layer or class, images of another type, shape or count, or another number of views.
         """
-        layer = self.layers[-1] if layer is None else layer
         classes = self.config.classes
         known = label is None or (is_integer(label) and 0 <= label < classes)
         if not known:
             raise ValueError(f"label is {label!r}: give a whole number from 0 to {classes - 1}")
+        check_views(views)
         images = check_images(images, self.shape)
-        with self.exact(), self.evaluating():
-            return in_chunks(self, lambda images: self._grad_cam(images, label, layer), images)
+        layer = self.heat_layer if layer is None else layer
 
-    @torch.inference_mode(False)
-    def _grad_cam(self, images: torch.Tensor, label: int | None, layer: str) -> torch.Tensor:
-        """`grad_cam` of one chunk."""
+        @torch.inference_mode(False)
+        def heat(images: torch.Tensor) -> torch.Tensor:
+            if label is None:
+                labels = self.log_predict(images, views).argmax(-1)
+            else:
+                labels = torch.full((len(images),), int(label), device=self.device)
+            found = sum(share * self._heat(images, labels, layer, by, views > 1) for share, by in SHIFTS[views])
+            return found / found.amax((1, 2), keepdim=True).clamp(min=torch.finfo(found.dtype).tiny)
+
+        with self.exact(), self.evaluating():
+            return in_chunks(self, heat, images)
+
+    def _heat(self, images: torch.Tensor, labels: torch.Tensor, layer: str, by: int, mirrored: bool) -> torch.Tensor:
+        """As `_logits`, the heat (B, H, W) of the classes `labels` (B,), moved back to where it is in the images."""
+        moved = self._shifted(images, by)
+        heat = self._hires_cam(moved, labels, layer)
+        if mirrored:
+            heat = (heat + self._hires_cam(moved.flip(3), labels, layer).flip(2)) / 2
+        rows, columns = ((torch.arange(size) + by).clamp(0, size - 1) for size in self.shape[1:])
+        return heat[:, rows][..., columns]
+
+    def _hires_cam(self, images: torch.Tensor, labels: torch.Tensor, layer: str) -> torch.Tensor:
+        """HiResCAM of a chunk and its classes (B,), (B, H, W), not scaled."""
         with torch.enable_grad():
             maps = self.feature_maps(images, layer).to(self.mean.dtype).requires_grad_()
             logits = self.head(self.body[self.layers.index(layer) + 1 :](maps))
-            chosen = logits.argmax(-1) if label is None else torch.full_like(logits[:, 0], int(label), dtype=torch.long)
-            score = logits.gather(1, chosen[:, None]).sum()
-            (gradient,) = torch.autograd.grad(score, maps)
-        weights = gradient.mean((2, 3), keepdim=True)  # (B, channels, 1, 1)
-        heat = (weights * maps.detach()).sum(1, keepdim=True).relu()
-        heat = nn.functional.interpolate(at_least_float32(heat), self.shape[1:], mode="bilinear", align_corners=False)
-        heat = heat[:, 0]
-        return heat / heat.amax((1, 2), keepdim=True).clamp(min=torch.finfo(heat.dtype).tiny)
+            (gradient,) = torch.autograd.grad(logits.gather(1, labels[:, None]).sum(), maps)
+        heat = (at_least_float32(gradient) * at_least_float32(maps.detach())).sum(1, keepdim=True).relu()
+        heat = nn.functional.interpolate(heat, self.shape[1:], mode="bilinear", align_corners=False)
+        return heat[:, 0]

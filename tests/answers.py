@@ -78,6 +78,7 @@ def answers(model: HubModel) -> dict[str, torch.Tensor]:
         "predict": model.predict(images),
         "predict in 6 views": model.predict(images, 6),
         "grad_cam": model.grad_cam(images, 3),
+        "grad_cam in 6 views": model.grad_cam(images, 3, views=6),
         **{f"feature_maps of {layer}": model.feature_maps(images, layer) for layer in model.layers},
     }
 

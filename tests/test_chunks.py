@@ -57,6 +57,8 @@ def split_calls(model, images: torch.Tensor, known: torch.Tensor, label: torch.T
         for layer in model.layers:
             calls[layer] = functools.partial(model.feature_maps, images, layer)
             calls[f"grad_cam of {layer}"] = functools.partial(model.grad_cam, images, 1, layer)
+        for label, views in (1, 2), (None, 6):
+            calls[f"grad_cam in {views} views"] = functools.partial(model.grad_cam, images, label, views=views)
         return calls | {"log_predict": lambda: model.log_predict(images), "grad_cam": lambda: model.grad_cam(images)}
     if isinstance(model, PixelClassifier):
         return {"predict": lambda: model.predict(images), "predict_prefixes": lambda: model.predict_prefixes(images)}

@@ -205,51 +205,6 @@ def test_feature_maps_are_what_the_blocks_give_on(looker):
         looker.feature_maps(images, "conv99")
 
 
-def test_grad_cam_is_the_papers_formula(looker):
-    images, layer = random_images(looker, 3), looker.layers[1]
-    maps = looker.feature_maps(images, layer).requires_grad_()
-    score = looker.head(looker.body[2:](maps))[:, 2].sum()
-    alpha = torch.autograd.grad(score, maps)[0].mean((2, 3))
-    heat = torch.einsum("bk,bkhw->bhw", alpha, maps.detach()).relu()
-    heat = nn.functional.interpolate(heat[:, None], images.shape[2:], mode="bilinear")[:, 0]
-    heat = heat / heat.amax((1, 2), keepdim=True).clamp(min=1e-300)
-    assert torch.allclose(looker.grad_cam(images, 2, layer), heat)
-    likeliest = looker.predict(images).argmax(-1)
-    by_class = torch.stack([looker.grad_cam(images[i : i + 1], int(k))[0] for i, k in enumerate(likeliest)])
-    assert torch.allclose(looker.grad_cam(images), by_class)
-    assert by_class.min() >= 0 and by_class.max() == 1
-    assert torch.equal(looker.grad_cam(images, np.int64(2), layer), looker.grad_cam(images, 2, layer))
-    with torch.inference_mode():
-        assert torch.equal(looker.grad_cam(images.clone(), 2, layer), looker.grad_cam(images, 2, layer))
-    for label in (-1, 3, "cat", 1.0, True):
-        with pytest.raises(ValueError, match="label is"):
-            looker.grad_cam(images, label)
-    for layer in (0, "", "last"):
-        with pytest.raises(ValueError, match="layer is"):
-            looker.grad_cam(images, layer=layer)
-
-
-def test_what_is_loaded_in_inference_mode_can_be_looked_into(looker, tmp_path):
-    looker.save_pretrained(tmp_path)
-    images = random_images(looker, 2)
-    with torch.inference_mode():
-        loaded = load(tmp_path)
-        assert torch.equal(loaded.grad_cam(images), looker.grad_cam(images))
-
-
-def test_grad_cam_finds_the_only_place_that_speaks_for_the_class():
-    """A net that adds up redness: one red square, and the heat lies on it."""
-    model = CNN(CNNConfig(num_layers=1, filters=1, mean=(0.0, 0, 0), std=(1.0, 1, 1))).eval()
-    with torch.no_grad():
-        model.body.conv0[0].weight.zero_()[0, 0, 1, 1] = 1
-        model.head[3].weight.zero_()[3] = 1
-    image = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
-    image[:, 0, 4:10, 20:28] = 255
-    heat = model.grad_cam(image, 3)[0]
-    assert heat[4:10, 20:28].min() == 1 and heat.sum() == 48
-    assert not model.grad_cam(image, 2).any()  # nothing speaks for it
-
-
 # Averaging, and a run of it.
 
 

@@ -170,7 +170,7 @@ def test_grad_cam_is_that_of_the_class(tabs):
         label = int(answers.argmax()) if name == "likeliest" else CIFAR10.index(name)
         _, heat, _, note = tabs.look_inside.look(image, net.layers[0], name)
         assert note.startswith(f"**{CIFAR10[label]}**, {100 * answers[label]:.1f} %")
-        warmth = net.grad_cam(image, label)
+        warmth = net.grad_cam(image, label, views=6)
         glow = (255 * (2 * warmth[:, None] - torch.tensor([0, 1, 2]).view(3, 1, 1))).clamp(0, 255)
         assert (pixels(heat) - (image + glow) / 2).abs().max() <= 1
         assert ("no place speaks for it" in note) == (not warmth.any())
@@ -195,7 +195,7 @@ def test_two_models_are_compared(tabs):
     for net, label, heat in zip((tabs.compare.baseline(), tabs.photo.best()), shown[::2], shown[1::2], strict=True):
         answers = probabilities(net, example(8))
         assert label == pytest.approx(answers)
-        warmth = net.grad_cam(example(8), CIFAR10.index(max(answers, key=answers.get)))
+        warmth = net.grad_cam(example(8), CIFAR10.index(max(answers, key=answers.get)), views=6)
         glow = (255 * (2 * warmth[:, None] - torch.tensor([0, 1, 2]).view(3, 1, 1))).clamp(0, 255)
         assert (pixels(heat) - (example(8) + glow) / 2).abs().max() <= 1
     assert shown[0] != shown[2]

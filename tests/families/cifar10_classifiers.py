@@ -21,8 +21,11 @@ batch = image_batch
 
 
 def questions(model: ConvClassifier) -> dict[str, Callable]:
-    """Classes in each number of views, feature maps of each layer, and where a class is seen."""
+    """Classes in each number of views, feature maps of each layer, and where a class is seen.
+
+    That of the last layer: before pooling, weights of another width choose another place, to which all gradient goes.
+    """
     images = random_images(model, 3)
     asked = {f"predict in {views} views": functools.partial(model.predict, images, views) for views in (1, 2, 6)}
     layers = {layer: functools.partial(model.feature_maps, images, layer) for layer in model.layers}
-    return asked | layers | {"grad_cam": lambda: model.grad_cam(images, 1)}
+    return asked | layers | {"grad_cam": lambda: model.grad_cam(images, 1, model.layers[-1], 6)}

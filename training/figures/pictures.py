@@ -108,5 +108,5 @@ def draw_guesses(model: ConvClassifier, data: ImageData, path: Path) -> str:
         axes[2, k].invert_yaxis()
     save_figure(figure, path)
     return (
-        "Validation images; where the likeliest class is seen (Grad-CAM); the three likeliest, the true one in green."
+        "Validation images; where the likeliest class is seen (HiResCAM); the three likeliest, the true one in green."
     )

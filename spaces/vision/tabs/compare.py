@@ -34,7 +34,7 @@ def answers(image: torch.Tensor) -> list[tuple[dict[str, float], torch.Tensor]]:
     for model in MODELS.values():
         net = model()
         probabilities = net.predict(image, VIEWS)[0]
-        heat = net.grad_cam(image, int(probabilities.argmax()))[0].cpu()
+        heat = net.grad_cam(image, int(probabilities.argmax()), views=VIEWS)[0].cpu()
         given.append((dict(zip(net.config.names, probabilities.tolist(), strict=True)), heat))
     return given
 

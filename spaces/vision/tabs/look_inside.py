@@ -25,7 +25,7 @@ def inside(image: torch.Tensor, layer: str, label: int | None) -> tuple[torch.Te
     net = best()
     probabilities = net.predict(image, VIEWS)[0]
     label = int(probabilities.argmax()) if label is None else label
-    maps, heat = net.feature_maps(image, layer)[0], net.grad_cam(image, label)[0]
+    maps, heat = net.feature_maps(image, layer)[0], net.grad_cam(image, label, views=VIEWS)[0]
     return maps.cpu(), heat.cpu(), label, float(probabilities[label])
 
 
