@@ -6,6 +6,20 @@ from evaluation.results import published, sweep_file
 from evaluation.tables import Page, Table, epochs, find, linked, ranged, trained
 from hub_models.files import read_json
 
+LOOKED_INTO = ("cifar10-fast", "cnn5x32-cifar10-study")
+WAYS = {  # to a heat, by the end of their metrics' names in `evaluation.heat`
+    "": "`grad_cam` in 6 views: HiResCAM (arXiv 2011.08891) of the last layer of at least 8x8 maps",
+    "_1_view": "the same in one view",
+    "_grad_cam": "Grad-CAM (arXiv 1610.02391), the same layer, one view",
+    "_grad_cam_plus_plus": "Grad-CAM++ (arXiv 1710.11063), the same layer, one view",
+    "_layer_cam": "LayerCAM (Jiang et al., IEEE TIP 2021), the same layer, one view",
+    "_grad_cam_last_layer": "as before: Grad-CAM, the last layer, one view",
+    "_other_class": "`grad_cam` in 6 views, asked for the class around the quadrant",
+    "_random_weights": "`grad_cam` in 6 views, all weights random",
+    "_untrained": "`grad_cam` in 6 views, as training starts: of `cifar10-fast` whitening and identities",
+    "_edges": "no net: squared differences of neighbouring pixels",
+}
+
 
 def cifar10_table(place: Path) -> str:
     """The convolutional classifiers, on the part of CIFAR-10's test split that was read, and on validation images."""
@@ -28,6 +42,19 @@ def cifar10_table(place: Path) -> str:
 def _shown(name: str, metric: str, split: str) -> str:
     entry = find(name, metric, split)
     return f"{ranged(entry, 'value')}, {entry['n']:,} images"
+
+
+def heat_table(place: Path) -> str:
+    """The share of a class's heat that lies on it, and of images whose hottest pixel does, by `evaluation.heat`."""
+    figures = [(name, measure) for name in LOOKED_INTO for measure in ("share", "peak")]
+    found = find(LOOKED_INTO[0], "heat_share", "validation")
+    heads = [f"{linked(place, name)}: {measure}" for name, measure in figures]
+    lines = [f"{found['n']:,} validation images, {found['part']}, seed {found['seed']}; `{found['command']}`", ""]
+    lines += [f"| heat | {' | '.join(heads)} |", "| --- " * 5 + "|"]
+    for way, told in WAYS.items():
+        cells = [ranged(find(name, f"heat_{measure}{way}", "validation"), "value", ".1f") for name, measure in figures]
+        lines.append(f"| {told} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def ablation_table(place: Path) -> str:
@@ -67,6 +94,14 @@ PAGE = Page(
             "cifar10", "Accuracy", "Accuracy on validation and test images, beside published figures.", cifar10_table
         ),
         Table(
+            "heat",
+            "Where the nets look",
+            "Each image is shrunk and pasted into a random quadrant of one of another class. Share: % of the heat of "
+            "the pasted class in that quadrant. Peak: % of the images whose hottest pixel is there. Chance is 25 %; "
+            "shrunk images have stronger edges, which alone draw more.",
+            heat_table,
+        ),
+        Table(
             "ablation",
             "The study's ablation",
             "Validation accuracy at a small budget: cumulative, where each stage keeps the winner of the one before, "
@@ -83,6 +118,8 @@ PAGE = Page(
     ),
     (
         "python -m evaluation.accuracy cifar10-fast --split test",
+        "python -m evaluation.heat cifar10-fast --limit 300",
+        "python -m evaluation.heat cnn5x32-cifar10-study --limit 300",
         "python -m evaluation.sweep ablation --epochs 2 --limit 10000",
         "python -m evaluation.sweep tricks --epochs 3 --limit 10000 --seeds 3",
     ),

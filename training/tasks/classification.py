@@ -29,7 +29,7 @@ class Classification(ImageTask):
     """Images to classes."""
 
     models = (ConvClassifier, PixelClassifier)
-    evaluations = ("accuracy",)
+    evaluations = ("accuracy", "heat")
     metrics = ("loss", "accuracy")
     unit = "nats per image"
     cutmix: float = option(
