@@ -10,6 +10,19 @@ from .runs import QUIET
 from .weights import chip
 
 
+def about(text: str, more: str | None = None) -> None:
+    """Say what a tab does.
+
+    Args:
+        text: one or two sentences, in Markdown.
+        more: the rest, in Markdown, which opens on a click.
+    """
+    gr.Markdown(text, elem_classes="about")
+    if more:
+        with gr.Accordion("How it works", open=False):
+            gr.Markdown(more)
+
+
 def temperature_slider(value: float = 1, low: float = 0, high: float = 2) -> gr.Slider:
     """Make the widget for a temperature."""
     return gr.Slider(low, high, value, step=0.05, label="Temperature (0: always the most probable value)")
