@@ -8,6 +8,8 @@ from types import ModuleType
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 
 from ..environment import prepare_console, without_proxies
 from . import guard, look
@@ -26,21 +28,22 @@ def app(title: str, pitch: str, tabs: Sequence[ModuleType] | Mapping[str, Module
             by name: modules with a `PITCH` and `TABS`.
     """
     with gr.Blocks(title=title, delete_cache=(KEPT, KEPT)) as demo:
-        gr.HTML(look.heading(title, pitch))
+        gr.HTML(look.heading(title, pitch), padding=False)
         if isinstance(tabs, Mapping):
             for name, theme in tabs.items():
                 with gr.Tab(name.capitalize()):
-                    gr.Markdown(theme.PITCH, elem_classes="pitch")
-                    _build(theme.TABS)
+                    _build(theme.PITCH, theme.TABS)
         else:
-            _build(tabs)
-        gr.HTML(look.FOOTER)
+            _build("", tabs)  # of which the pitch stands in the heading
+    demo.pitch = pitch  # for link previews
     demo.queue(**guard.QUEUE)
     guard.guard(demo)
     return demo
 
 
-def _build(tabs: Sequence[ModuleType]) -> None:
+def _build(pitch: str, tabs: Sequence[ModuleType]) -> None:
+    """Make the tabs of a theme, and above them its pitch and links to its models."""
+    gr.HTML(look.pitch(pitch, Path(tabs[0].__file__).parents[1] / "README.md"), padding=False)
     for tab in tabs:
         with gr.Tab(tab.TITLE):
             tab.build()
@@ -60,15 +63,32 @@ def themes(folder: Path) -> dict[str, ModuleType]:
     return {found.parent.name: load_theme(found.parent) for found in folders}
 
 
+def options() -> dict:
+    """Return how `gr.Blocks.launch` is called for each app."""
+    return {
+        "theme": look.THEME,
+        "css": look.CSS,
+        "favicon_path": look.ICON,
+        "max_file_size": guard.MAX_FILE,
+        "state_session_capacity": VISITORS,
+        "app_kwargs": {
+            "middleware": [Middleware(guard.Civil)],
+            "routes": [Mount(f"/{look.SERVED}", StaticFiles(directory=look.ASSETS))],
+        },
+        # The browser would keep each result of a public endpoint, and show it in a page of its own: a visitor's texts
+        # and pictures would stay on a shared computer, and our tabs show their results anyway.
+        "run_history": False,
+        "footer_links": [
+            "api",
+            "gradio",
+            "settings",
+        ],  # what programs can ask; who made the page; light, dark, language
+    }
+
+
 def launch(demo: gr.Blocks) -> None:
     """Launch an app of `app`, and serve it until the process is stopped."""
     prepare_console()
     with without_proxies():
-        demo.launch(
-            prevent_thread_lock=True,
-            max_file_size=guard.MAX_FILE,
-            state_session_capacity=VISITORS,
-            app_kwargs={"middleware": [Middleware(guard.Civil)]},
-            **look.OPTIONS,
-        )
+        demo.launch(prevent_thread_lock=True, **options())
     demo.block_thread()  # with the proxies again, for the Hub

@@ -14,7 +14,7 @@ from huggingface_hub import metadata_load
 from ..base import HubModel
 from ..checkpoints import locate
 from ..files import read_json
-from ..hub.card import format_value, read_results, widest
+from ..hub.card import read_results, widest
 from ..registry import MODELS, load
 from ..run_folder import CONFIG, TRAIN_RESULTS
 
@@ -34,6 +34,8 @@ def load_hosted(name: str, header: Path) -> HubModel:
     Raises:
         FileNotFoundError: nothing there. ValueError: a damaged checkpoint.
     """
+    size = read_json(Path(locate(name), TRAIN_RESULTS))["parameters"]
+    print(f"loading {name}, {size:,} parameters ...", flush=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if os.environ.get("SYSTEM") == "spaces":
         try:
@@ -48,20 +50,32 @@ def repository(name: str, header: Path) -> str:
     return next(model for model in metadata_load(header)["models"] if model.endswith(f"/{name}"))
 
 
+def headline(figure: dict) -> str:
+    """Return an entry of `eval_results.json` in plain words."""
+    value, name = f"{figure['value']:#.3g}", figure["metric"].replace("_", " ")
+    words = {
+        "accuracy": f"{value} % accuracy",
+        "bits_per_dim": f"{value} bits per dimension",
+        "perplexity": f"perplexity {value} per token",
+    }
+    told = words.get(figure["metric"], f"{name} {value} {figure['unit']}")
+    given = " (given the class)" if figure["unit"].endswith("given the label") else ""
+    return f"{told} on {figure['n']:,} {figure['split']} {figure.get('of', 'images')}{given}"
+
+
 def chip(name: str, header: Path) -> str:
     """Return a line of HTML about a checkpoint: parameters, its first test figure, links to card, paper and source."""
     folder = Path(locate(name))
-    parameters = read_json(folder / TRAIN_RESULTS)["parameters"]
     figure = next(result for result in widest(read_results(folder)) if result["split"] == "test")
-    kind = f"{figure['metric'].replace('_', ' ')} {format_value(figure['value'])} {figure['unit']}"
     address = f"https://huggingface.co/{repository(name, header)}"
-    links = {"card": address, "source": f"{address}/tree/main"}
+    links = {"card": address}
     found = re.search(r"eprint=\{([\d.]+)\}|url=\{([^}]+)\}", MODELS[read_json(folder / CONFIG)["model_type"]].citation)
     if found:
         links["paper"] = f"https://arxiv.org/abs/{found[1]}" if found[1] else found[2]
-    told = [f"{parameters:,} parameters", html.escape(f"{kind} on {figure['n']:,} test {figure.get('of', 'images')}")]
-    told += [f'<a href="{html.escape(url)}" target="_blank" rel="noopener">{name}</a>' for name, url in links.items()]
-    return f'<span class="chip">{" · ".join(told)}</span>'
+    links["source"] = f"{address}/tree/main"
+    parts = [f"{read_json(folder / TRAIN_RESULTS)['parameters']:,} parameters", html.escape(headline(figure))]
+    parts += [f'<a href="{html.escape(url)}" target="_blank" rel="noopener">{text}</a>' for text, url in links.items()]
+    return f'<div class="chip">{"".join(f"<span>{part}</span>" for part in parts)}</div>'
 
 
 def on_gpu(function: Callable) -> Callable:
