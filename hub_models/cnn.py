@@ -56,7 +56,8 @@ class CNN(ConvClassifier, tags=["cnn", "image-classification", "cifar10"]):
     )
     citation = """@techreport{krizhevsky2009learning,
   title={Learning Multiple Layers of Features from Tiny Images}, author={Krizhevsky, Alex},
-  year={2009}, institution={University of Toronto}}"""
+  year={2009}, institution={University of Toronto},
+  url={https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf}}"""
     usage = """images = torch.zeros(2, 3, 32, 32, dtype=torch.uint8)  # RGB, 0 to 255
 probabilities = model.predict(images)  # (2, 10), in the order of model.config.names
 maps = model.feature_maps(images, model.layers[0])  # (2, channels, 32, 32) or smaller

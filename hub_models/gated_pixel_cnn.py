@@ -222,7 +222,8 @@ class GatedPixelCNN(CausalConvModel, tags=["pixelcnn", "autoregressive", "inpain
     limits = NEAR
     citation = """@inproceedings{vandenoord2016conditional,
   title={Conditional Image Generation with {PixelCNN} Decoders},
-  author={van den Oord, A{\\"a}ron and Kalchbrenner, Nal and others}, booktitle={NeurIPS}, year={2016}}"""
+  author={van den Oord, A{\\"a}ron and Kalchbrenner, Nal and others}, booktitle={NeurIPS}, year={2016},
+  eprint={1606.05328}, archivePrefix={arXiv}}"""
     usage = USAGE
 
     def __init__(self, config: GatedPixelCNNConfig):

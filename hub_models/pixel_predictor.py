@@ -58,7 +58,8 @@ class PixelPredictor(AutoregressiveImageModel, tags=["rnn", "autoregressive", "i
     )
     citation = """@inproceedings{cho2014gru,
   title={Learning Phrase Representations using {RNN} Encoder-Decoder for Statistical Machine Translation},
-  author={Cho, Kyunghyun and others}, booktitle={EMNLP}, year={2014}}"""
+  author={Cho, Kyunghyun and others}, booktitle={EMNLP}, year={2014},
+  eprint={1406.1078}, archivePrefix={arXiv}}"""
     usage = """images = model.sample(4, generator=torch.Generator().manual_seed(0))  # uint8 (4, 1, 28, 28)
 nats = model.log_prob(images)  # (4,)
 known = torch.arange(784).view(1, 1, 28, 28) < 484  # the last 300 pixels are missing

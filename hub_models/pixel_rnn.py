@@ -26,7 +26,8 @@ from .layers.spatial import DiagonalLayer, PixelBlock, RowLayer
 
 CITATION = """@inproceedings{vandenoord2016pixelrnn,
   title={Pixel Recurrent Neural Networks},
-  author={van den Oord, A{\\"a}ron and Kalchbrenner, Nal and Kavukcuoglu, Koray}, booktitle={ICML}, year={2016}}"""
+  author={van den Oord, A{\\"a}ron and Kalchbrenner, Nal and Kavukcuoglu, Koray}, booktitle={ICML}, year={2016},
+  eprint={1601.06759}, archivePrefix={arXiv}}"""
 LIMITS = (
     "It knows only images of its own size, channels and training data. A completion sees only what comes before a "
     "missing pixel in raster order: what is known below or to the right of the hole does not guide it."
