@@ -27,10 +27,15 @@ def main() -> None:
     }
     parser = argparse.ArgumentParser("python spaces/start.py", description=__doc__.splitlines()[0])
     parser.add_argument("tabs", metavar="THEME/TAB", nargs="*", help=f"all, or some of {', '.join(tabs)}")
-    for name in parser.parse_args().tabs or tabs:
+    names = parser.parse_args().tabs or [*tabs]
+    for name in names:
         if name not in tabs:
             sys.exit(f"error: no tab {name!r} has a start: {nearest(name, sorted(tabs))}")
-        file = save_start(tabs[name])
+    for name in names:
+        try:
+            file = save_start(tabs[name])
+        except (ValueError, OSError) as error:
+            sys.exit(f"error: {error}")
         print(f"{file.relative_to(SPACES.parent)}  {file.stat().st_size:,} bytes", flush=True)
 
 

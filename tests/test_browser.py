@@ -151,17 +151,22 @@ def app(tmp_path_factory):
         yield app
 
 
-@pytest.fixture(scope="module")
-def browser(app):
+def chromium(*flags: str) -> webdriver.Chrome:
+    """A browser without a window."""
     if not (BROWSER and DRIVER):
         absent("needs Chromium: apt-get install chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = BROWSER
-    for flag in FLAGS:
+    for flag in (*FLAGS, *flags):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    return webdriver.Chrome(options, Service(DRIVER))
+
+
+@pytest.fixture(scope="module")
+def browser(app):
+    driver = chromium()
     with served(app) as url:
-        driver = webdriver.Chrome(options, Service(DRIVER))
         yield Page(driver, url)
         driver.quit()
 

@@ -27,7 +27,7 @@ from PIL import Image, ImageDraw
 
 import hub_models
 from hub_models.conv_classifier import CIFAR10
-from hub_models.spacekit import pictures, weights
+from hub_models.spacekit import frame, pictures, weights
 from hub_models.spacekit.live import live
 
 ROOT = Path(__file__).parents[1]
@@ -111,7 +111,7 @@ def tabs_of(app: types.ModuleType, theme: str, **shared: str) -> types.SimpleNam
 @contextlib.contextmanager
 def served(app: types.ModuleType) -> Iterator[str]:
     """The address of an app while it runs."""
-    _, url, _ = app.demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    _, url, _ = app.demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", **frame.options())
     yield url
     try:
         app.demo.close()

@@ -28,7 +28,7 @@ def app(title: str, pitch: str, tabs: Sequence[ModuleType] | Mapping[str, Module
             by name: modules with a `PITCH` and `TABS`.
     """
     with gr.Blocks(title=title, delete_cache=(KEPT, KEPT)) as demo:
-        gr.HTML(look.heading(title, pitch), padding=False)
+        gr.HTML(look.heading(title, pitch))
         if isinstance(tabs, Mapping):
             for name, theme in tabs.items():
                 with gr.Tab(name.capitalize()):
@@ -43,7 +43,7 @@ def app(title: str, pitch: str, tabs: Sequence[ModuleType] | Mapping[str, Module
 
 def _build(pitch: str, tabs: Sequence[ModuleType]) -> None:
     """Make the tabs of a theme, and above them its pitch and links to its models."""
-    gr.HTML(look.pitch(pitch, Path(tabs[0].__file__).parents[1] / "README.md"), padding=False)
+    gr.HTML(look.pitch(pitch, Path(tabs[0].__file__).parents[1] / "README.md"))
     for tab in tabs:
         with gr.Tab(tab.TITLE):
             tab.build()

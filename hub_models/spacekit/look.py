@@ -111,6 +111,7 @@ CSS = """
 .gradio-container :is(button, input, textarea, summary, a, [tabindex]):focus-visible {
     outline: 2px solid var(--secondary-500); outline-offset: 2px;
 }
+.gradio-container .html-container:has(> .prose > :is(.masthead, .pitch, .chip)) { padding: 0; }
 .masthead { display: flex; gap: 1rem; align-items: center; padding-bottom: 1rem; }
 .masthead { border-bottom: 4px dotted var(--secondary-400); }
 .masthead img { width: clamp(48px, 7vw, 72px); flex: none; border-radius: 6px; }
@@ -135,7 +136,8 @@ CSS = """
 .gradio-container .block label.float:not(.sr-only) { position: static; }
 .gradio-container .block :is(label.float > span, .label > svg) { display: none; }
 .gradio-container .thumbnail-lg {
-    display: flex; flex-direction: column; aspect-ratio: auto; height: auto; background: none; box-shadow: none;
+    display: flex; flex-direction: column; aspect-ratio: auto; height: auto; border: 0; background: none;
+    box-shadow: none;
 }
 .gradio-container .thumbnail-lg .caption-label {
     position: static; max-width: 100%; white-space: normal; border: 0; background: none; padding: .25rem 0;

@@ -5,6 +5,8 @@ widgets, and `STARTS_FROM`, the checkpoints that `start` uses. `python spaces/st
 them when the app is built.
 """
 
+import hashlib
+import io
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +16,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from ..checkpoints import PRETRAINED
-from ..files import fingerprint, read_json, write_json
+from ..files import fingerprint, read_json, write_bytes, write_json
 from ..run_folder import WEIGHTS
 
 
@@ -47,23 +49,32 @@ def load_start(tab: str | Path) -> list[Any]:
 
 
 def save_start(tab: ModuleType) -> Path:
-    """Compute the start of a tab and keep it, its pictures as lossless WebP; return the file."""
-    file, pictures = file_of(tab.__file__), []
-    file.parent.mkdir(exist_ok=True)
-    for old in file.parent.glob(f"{file.stem}-*.webp"):
-        old.unlink()
+    """Compute the start of a tab and keep it, its pictures as lossless WebP; return the file.
+
+    Pictures are named by what is in them, and the file that names them is written last: whenever writing breaks off,
+    the folder holds the whole start of before or the whole new one.
+    """
+    file, pictures = file_of(tab.__file__), {}
 
     def packed(value: Any) -> Any:
         if isinstance(value, str) and Path(value).suffix in (".png", ".webp") and Path(value).is_file():
-            pictures.append(file.with_name(f"{file.stem}-{len(pictures)}.webp"))
-            with Image.open(value) as picture:
+            with Image.open(value) as picture, io.BytesIO() as data:
                 several = getattr(picture, "is_animated", False)
-                picture.save(pictures[-1], lossless=True, quality=100, method=6, save_all=several)
-            return {"picture": pictures[-1].name}
+                picture.save(data, "WEBP", lossless=True, quality=100, method=6, save_all=several)
+                name = f"{file.stem}-{hashlib.sha256(data.getvalue()).hexdigest()[:8]}.webp"
+                pictures[name] = data.getvalue()
+            return {"picture": name}
         if isinstance(value, dict):
             return {str(key): packed(part) for key, part in value.items()}
         return [packed(part) for part in value] if isinstance(value, list | tuple) else value
 
     weights = {name: fingerprint(PRETRAINED / name / WEIGHTS) for name in tab.STARTS_FROM}
-    write_json(file, {"weights": weights, "values": packed(tab.start())})
+    start = {"weights": weights, "values": packed(tab.start())}
+    file.parent.mkdir(exist_ok=True)
+    for name, data in pictures.items():
+        write_bytes(file.with_name(name), data)
+    write_json(file, start)
+    for old in file.parent.glob(f"{file.stem}-*"):
+        if old.name not in pictures:
+            old.unlink()
     return file

@@ -66,7 +66,7 @@ def model_choice(choices: Sequence[tuple[str, str]], value: str, header: Path) -
     chips = {name: chip(name, header) for _, name in choices}
     with gr.Group():
         model = gr.Dropdown(list(choices), value=value, label="Model")
-        shown = gr.HTML(chips[value], padding=False)
+        shown = gr.HTML(chips[value])
 
     def show_chip(name: str) -> str:
         return chips[checks.choice(name, tuple(chips), "model")]
