@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 
 import gradio as gr
+from gradio_client.utils import is_file_obj_with_meta
 
 from ..shared import mallopt
 
@@ -23,15 +24,15 @@ QUEUE = {"default_concurrency_limit": 4, "max_size": 64}  # requests of a kind a
 mallopt(-8, 1)  # M_ARENA_MAX
 
 
-def _paths(value) -> Iterator[str]:
-    """Yield all paths that a visitor's values name as files."""
+def _files(value) -> Iterator[dict]:
+    """Yield all objects in a visitor's values that name files."""
     if isinstance(value, dict):
         if isinstance(value.get("path"), str):
-            yield value["path"]
+            yield value
         value = list(value.values())
     if isinstance(value, list):
         for part in value:
-            yield from _paths(part)
+            yield from _files(part)
 
 
 def guard(demo: gr.Blocks) -> None:
@@ -43,8 +44,11 @@ def guard(demo: gr.Blocks) -> None:
 
     async def preprocess_data(block_fn, inputs, *args, **kwargs):
         try:
-            if any(path.startswith(("http:", "https:")) for path in _paths(inputs)):
+            files = list(_files(inputs))
+            if any(file["path"].lower().startswith(("http:", "https:")) for file in files):
                 raise gr.Error(ADDRESS)
+            if not all(map(is_file_obj_with_meta, files)):  # Gradio would not check that such a path is an upload
+                raise gr.Error(REFUSAL)
             return await preprocess(block_fn, inputs, *args, **kwargs)
         except gr.Error:
             raise
@@ -55,7 +59,7 @@ def guard(demo: gr.Blocks) -> None:
         try:
             if block_fn.fn is None:  # a listener that only a page can run, as a button that cancels
                 raise gr.Error(REFUSAL)
-            if event_data is not None and any(True for _ in _paths(event_data._data)):  # no event of ours has a file
+            if event_data is not None and any(True for _ in _files(event_data._data)):  # no event of ours has a file
                 raise gr.Error(REFUSAL)
             return await process(block_fn, *args, event_data=event_data, **kwargs)
         except gr.Error as refusal:
