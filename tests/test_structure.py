@@ -98,7 +98,7 @@ def test_hub_models_imports_only_what_installing_it_brings():
     allowed = {"hub_models", *sys.stdlib_module_names, *(DISTRIBUTIONS.get(name, name) for name in names)}
     for path in files("hub_models"):  # the kit of the Spaces comes with the extra `demo`
         kit = path.is_relative_to(ROOT / "hub_models" / "spacekit")
-        foreign = imported(path) - allowed - ({"gradio", "fastapi", "starlette"} if kit else set())
+        foreign = imported(path) - allowed - ({"gradio", "gradio_client", "fastapi", "starlette"} if kit else set())
         assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
 
 

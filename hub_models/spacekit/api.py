@@ -5,25 +5,46 @@ would open any path that a program names.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import gradio as gr
+from gradio.utils import get_function_description
 
 
 def endpoint(function: Callable, inputs: Sequence[gr.components.Component], outputs: Sequence | gr.Image) -> None:
     """Offer a function to programs, under its own name and with its docstring, inside a `gr.Blocks`.
 
     Args:
-        function: its arguments are a visitor's; its docstring tells programs what they are, a line each, and what comes
-            back.
+        function: its docstring describes each argument in one line of `Args:`, and the results in `Returns:`.
         inputs: components in the order of the arguments, with labels, bounds and defaults. Pictures come as
             `picture_file`; no component may take an object.
         outputs: components with labels; pictures as PNG.
     """
+    description, arguments, returns = get_function_description(function)
     with gr.Column(visible=False):
         for component in (*inputs, *(outputs if isinstance(outputs, Sequence) else (outputs,))):
             if not component.is_rendered:
                 component.render()
-        gr.Button().click(function, list(inputs), outputs, api_name=function.__name__)
+        for component, text in zip(inputs, arguments.values(), strict=True):
+            _describe(component, text)
+        words = f"{description} Returns: {' '.join(returns)}"
+        gr.Button().click(function, list(inputs), outputs, api_name=function.__name__, api_description=words)
+
+
+def _describe(component: gr.components.Component, text: str) -> None:
+    """Add a description and bounds to what programs are shown of a component, and its label to its errors."""
+    bounds = {name: getattr(component, name, None) for name in ("minimum", "maximum")}
+    schema = component.api_info_as_input() | {name: bound for name, bound in bounds.items() if bound is not None}
+    schema["additional_description"] = text
+    preprocess = component.preprocess
+
+    def checked(value: Any) -> Any:
+        try:
+            return preprocess(value)
+        except gr.Error as refusal:
+            raise gr.Error(f"{component.label}: {refusal.message}") from refusal
+
+    component.api_info_as_input, component.preprocess = lambda: schema, checked
 
 
 def picture_file(label: str) -> gr.Image:

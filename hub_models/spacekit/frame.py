@@ -12,7 +12,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from ..environment import prepare_console, without_proxies
-from . import guard, look
+from . import guard, look, mcp
 from .pictures import KEPT
 
 VISITORS = 200  # whose last reading or picture is kept; Gradio holds a copy of the page for each, 0.6 MB of all tabs
@@ -71,6 +71,7 @@ def options() -> dict:
         "favicon_path": look.ICON,
         "max_file_size": guard.MAX_FILE,
         "state_session_capacity": VISITORS,
+        "mcp_server": mcp.is_installed(),
         "app_kwargs": {
             "middleware": [Middleware(guard.Civil)],
             "routes": [Mount(f"/{look.SERVED}", StaticFiles(directory=look.ASSETS))],
@@ -91,4 +92,6 @@ def launch(demo: gr.Blocks) -> None:
     prepare_console()
     with without_proxies():
         demo.launch(prevent_thread_lock=True, **options())
+    if not mcp.is_installed():
+        print(mcp.OFF)
     demo.block_thread()  # with the proxies again, for the Hub
