@@ -1,10 +1,11 @@
 """`python tests/load.py [PART ...]`: the real app, as a process, under load; its figures go to docs/load.json.
 
-Visitors at once, more requests than it takes, samplings given up midway, nonsense sent to every endpoint, and uploads
-that try to get out of their folder. `tests/test_load.py` does the same in small.
+Programs at once, more requests than it takes, samplings cancelled midway, nonsense sent to every handler and tool, and
+uploads that try to get out of their folder. `tests/test_load.py` does the same in small.
 """
 
 import argparse
+import base64
 import contextlib
 import copy
 import functools
@@ -34,13 +35,14 @@ import httpx
 import numpy as np
 import psutil
 import torch
+from endpoints import DIGIT, ENDPOINTS, EXAMPLES, files
 from environment import past_proxies
-from gradio_client import Client
+from gradio_client import Client, handle_file
 from PIL import Image, ImageDraw
 
 import hub_models
 from hub_models.files import read_json, write_json
-from hub_models.images import to_sheet
+from hub_models.images import to_digit
 from training.machine import hardware
 
 ROOT = Path(__file__).parents[1]
@@ -75,7 +77,7 @@ class Server:
         for name in ("gradio", "tmp", "home", "outside", "visitors"):
             (work / name).mkdir()
         (work / "outside" / "secret.txt").write_text(SECRET, encoding="utf-8", newline="\n")
-        shutil.copy(ROOT / "spaces" / "examples" / "mnist" / "3.png", work / "outside" / "secret.png")
+        shutil.copy(DIGIT, work / "outside" / "secret.png")
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
@@ -96,8 +98,9 @@ class Server:
             time.sleep(0.2)
         config = httpx.get(f"{self.url}/config").json()
         self.types = {component["id"]: component["type"] for component in config["components"]}
-        self.values = {component["id"]: component["props"].get("value") for component in config["components"]}
+        self.properties = {component["id"]: component["props"] for component in config["components"]}
         self.functions = {d["id"]: d for d in config["dependencies"]}
+        self.drawings = {i: self.drawing(i) for i, kind in self.types.items() if kind == "imageeditor"}
 
     def is_up(self) -> bool:
         """Whether it answers."""
@@ -112,8 +115,23 @@ class Server:
         self.process.wait(20)
 
     def index(self, name: str) -> int:
-        """The number of a named endpoint."""
+        """The number of a named handler."""
         return next(i for i, d in self.functions.items() if d["api_name"] == name)
+
+    def values(self, index: int, **changed: object) -> list:
+        """What the page sends to a handler if a visitor changes only the widgets with these labels."""
+        labels = {self.properties[i].get("label"): i for i in self.functions[index]["inputs"]}
+        given = self.drawings | {labels[label]: value for label, value in changed.items()}
+        return [copy.deepcopy(given.get(i, self.properties[i].get("value"))) for i in self.functions[index]["inputs"]]
+
+    def drawing(self, canvas: int) -> dict:
+        """The value of a canvas after its middle was brushed over."""
+        background = (self.properties[canvas].get("value") or {}).get("background")
+        width, height = Image.open(background["path"]).size if background else (280, 280)
+        layer = Image.new("RGBA", (width, height))
+        layer.paste("white", (width // 4, height // 4, 3 * width // 4, 3 * height // 4))
+        drawn = self.upload("layer.png", encoded(layer))
+        return {"background": background, "layers": [drawn], "composite": drawn, "id": None}
 
     def client(self) -> Client:
         """A patient visitor, who looks at no picture on the way: one that fetches each takes longer than the app."""
@@ -187,9 +205,15 @@ def at_once(n: int, task: Callable[[int], object]) -> list:
 # --- visitors at once
 
 
+def example(i: int) -> Path:
+    """The i-th example of a digit."""
+    return EXAMPLES / "mnist" / f"{i}.png"
+
+
 def digit(i: int) -> torch.Tensor:
-    """uint8 (1, 1, 28, 28), the app's i-th example."""
-    return torch.from_numpy(np.array(Image.open(ROOT / "spaces" / "examples" / "mnist" / f"{i}.png")))[None, None]
+    """uint8 (1, 1, 28, 28), what the app makes of it."""
+    with Image.open(example(i)) as picture:
+        return to_digit(picture)
 
 
 @functools.cache
@@ -203,77 +227,90 @@ def read_alone(i: int) -> list[float]:
     return model("gru128-mnist-classify").predict_prefixes(digit(i))[0, -1].tolist()
 
 
-def filled_alone(i: int, seed: int) -> np.ndarray:
-    """The sheet of the i-th example's last 300 pixels, filled twice, without the app."""
+def completed_alone(i: int, seed: int) -> np.ndarray:
+    """The i-th example with its lower half completed, uint8 (28, 28), without the app."""
     net = model("gru128-mnist-predict")
-    truth, known = net.to_bytes(net.quantise(digit(i))), torch.arange(784).view(1, 1, 28, 28) < 484
+    truth, known = net.to_bytes(net.quantise(digit(i))), torch.arange(784).view(1, 1, 28, 28) < 392
     given = truth.masked_fill(~known, 128)
-    images = net.complete(given, known, 2, temperature=1.0, generator=torch.Generator().manual_seed(seed))
-    return np.asarray(to_sheet(images[0], columns=2, scale=8).convert("L"))
+    images = net.complete(given, known, 1, temperature=1.0, generator=torch.Generator().manual_seed(seed))
+    return images[0, 0, 0].numpy()
 
 
-def watched(client: Client, *arguments, api_name: str) -> tuple[object, float, set[int]]:
-    """A job's last answer, how long it took, and the places in the queue that its visitor was told."""
+def shares(result: object) -> list[float]:
+    """The probabilities of the ten digits in what `read_digit` returns."""
+    parts = result if isinstance(result, (list, tuple)) else [result]
+    (label,) = [part for part in parts if isinstance(part, dict) and "confidences" in part]
+    found = {int(c["label"]): c["confidence"] for c in label["confidences"]}
+    return [found[k] for k in range(10)]
+
+
+def picture_of(server: Server, gallery: list[dict]) -> np.ndarray:
+    """The first picture of a gallery, uint8 (28, 28)."""
+    content = server.http.get(gallery[0]["image"]["url"]).content
+    with Image.open(io.BytesIO(content)) as picture:
+        return np.asarray(picture.convert("L").resize((28, 28), Image.Resampling.NEAREST))
+
+
+def watched(client: Client, *arguments, **options) -> tuple[object, float, set[int]]:
+    """A job's answer, how long it took, and the places in the queue that its program saw."""
     start, places = time.monotonic(), set()
-    job = client.submit(*arguments, api_name=api_name)
+    job = client.submit(*arguments, **options)
     while not job.done():
         if (rank := job.status().rank) is not None:
             places.add(rank)
         time.sleep(0.1)
-    return job.outputs()[-1], time.monotonic() - start, places
+    return job.result(), time.monotonic() - start, places
 
 
 def visitors(server: Server, n: int) -> list[Row]:
-    """n visitors, released at once; each reads an example and fills one, and gets what is right for it alone."""
+    """n programs, released at once; each reads an example and completes one, and gets what is right for it alone."""
     gate = threading.Barrier(n)
+    mask = files("complete_digit", server.work / "visitors")[1]
 
     def visit(i: int) -> tuple:
         client = server.client()
+        picture = handle_file(example(i % 10))
         gate.wait()
-        read, first, told = watched(client, i % 10, api_name="/read_example")
-        taken = client.predict(i % 10, api_name="/take_example") | {"id": None}
-        filled, second, told_too = watched(client, taken, 300, 2, 1, i, api_name="/fill_last")
+        read, first, places = watched(client, picture, api_name="/read_digit")
+        options = {"n": 1, "temperature": 1, "seed": i, "api_name": "/complete_digit"}
+        completed, second, more = watched(client, picture, handle_file(mask), **options)
         client.close()
-        return read, filled, (first, second), told | told_too
+        return read, completed, (first, second), places | more
 
     answers = at_once(n, visit)
-    for i, (read, filled, _, _) in enumerate(answers):
-        told = {int(c["label"]): c["confidence"] for c in read[1]["confidences"]}
-        assert np.allclose([told[k] for k in range(10)], read_alone(i % 10), atol=1e-6), f"visitor {i} read another's"
-        sheet = np.asarray(Image.open(io.BytesIO(server.http.get(filled[2]["url"]).content)).convert("L"))
-        assert np.array_equal(sheet, filled_alone(i % 10, i)), f"visitor {i} got another's completions"
-    told = [places for *_, places in answers if places]
-    assert told, "nobody was told a place in the queue"
-    rows = [row("visitors at once, each reading a digit and filling one", f"{len(answers)} of {n} answered rightly")]
-    rows += [row("visitors told their place in the queue", f"{len(told)}, up to place {1 + max(map(max, told))}")]
-    for k, what in enumerate(("reading", "filling")):
+    for i, (read, completed, _, _) in enumerate(answers):
+        assert np.allclose(shares(read), read_alone(i % 10), atol=1e-6), f"program {i} read another's"
+        shown = picture_of(server, completed[0])
+        assert np.array_equal(shown, completed_alone(i % 10, i)), f"program {i} got another's completion"
+    seen = [places for *_, places in answers if places]
+    assert seen, "nobody saw a place in the queue"
+    rows = [row("programs at once, each reading a digit and completing one", f"{len(answers)} of {n} answered rightly")]
+    rows += [row("programs that saw their place in the queue", f"{len(seen)}, up to place {1 + max(map(max, seen))}")]
+    for k, what in enumerate(("reading", "completing")):
         seconds = [times[k] for _, _, times, _ in answers]
-        rows += [
-            row(
-                f"{what}: submitted to answered",
-                f"median {statistics.median(seconds):.1f} s, worst {max(seconds):.1f} s",
-            )
-        ]
+        result = f"median {statistics.median(seconds):.1f} s, worst {max(seconds):.1f} s"
+        rows += [row(f"{what}: submitted to answered", result)]
     return rows
 
 
 def crowd(server: Server, n: int) -> list[Row]:
     """More requests than may wait: those beyond are refused in words that say what to do, and the app goes on."""
-    index, client, value = server.index("fill_last"), server.client(), editor(server)
+    index, client = server.index(CROWDED), server.client()
     replies = at_once(
         n,
         lambda i: server.http.post(
-            "/queue/join", json={"fn_index": index, "session_hash": f"crowd{i}", "data": [value, 300, 1, 1, i]}
+            "/queue/join",
+            json={"fn_index": index, "session_hash": f"crowd{i}", "data": server.values(index, **STREAMS[CROWDED])},
         ),
     )
     codes = Counter(reply.status_code for reply in replies)
     assert set(codes) == {200, 503}, codes
     assert all("Queue is full" in reply.json()["detail"] for reply in replies if reply.status_code == 503)
     try:
-        told = client.predict(3, api_name="/read_example")
+        answer = client.predict(handle_file(DIGIT), api_name="/read_digit")
     except Exception as error:
-        told = str(error)
-    assert told == "Queue is full! Please try again.", told
+        answer = str(error)
+    assert answer == "Queue is full! Please try again.", answer
     for i, reply in enumerate(replies):
         if reply.status_code == 200:
             cancel = {"session_hash": f"crowd{i}", "fn_index": index, "event_id": reply.json()["event_id"]}
@@ -281,92 +318,81 @@ def crowd(server: Server, n: int) -> list[Row]:
     assert server.settled()
     is_well(server)
     client.close()
-    return [row(f"{n} requests at once, of which 68 fit", f"{codes[200]} taken, {codes[503]} refused: “{told}”")]
+    return [row(f"{n} requests at once, of which 68 fit", f"{codes[200]} taken, {codes[503]} refused: “{answer}”")]
 
 
 def is_well(server: Server) -> None:
     """The app is up and right."""
     client = server.client()
-    read = client.predict(7, api_name="/read_example")
-    told = {int(c["label"]): c["confidence"] for c in read[1]["confidences"]}
-    assert np.allclose([told[k] for k in range(10)], read_alone(7), atol=1e-6)
+    read = client.predict(handle_file(example(7)), api_name="/read_digit")
+    assert np.allclose(shares(read), read_alone(7), atol=1e-6)
     client.close()
 
 
-# --- samplings given up
+# --- samplings cancelled
 
 
-def editor(server: Server) -> dict:
-    """The editor's value with an example, as the page sends it."""
-    reply = server.http.post("/run/take_example", json={"data": [3]})
-    return reply.json()["data"][0] | {"id": None}
-
-
-def messages(server: Server, session: str, lines: Iterator[str]) -> Iterator[dict]:
-    """What the queue tells a session."""
+def messages(lines: Iterator[str]) -> Iterator[dict]:
+    """What the queue sends a session."""
     return (json.loads(line[6:]) for line in lines if line.startswith("data: "))
 
 
-SOUND = ("read_example", "fill_last", "sample", "suggest", "write_on", "write", "surprise", "compare_texts")
-STREAMS = {  # endpoints that sample as long as somebody looks -> what they are asked
-    "fill_last": lambda server, i: [editor(server), 300, 8, 1, i],
-    "sample": lambda server, i: ["gated-pixelcnn-cifar10", 16, 1, "class after class", i],
-    "write": lambda server, i: ["To be", "char-lstm-shakespeare", 1, 2000, 0, 1, i],
+STREAMS: dict[str, dict[str, object]] = {  # handlers of pages that sample -> widgets that a visitor changes, by label
+    "fill": {"Number of completions": 8},
+    "draw": {"Number of images": 16},
+    "write_text": {},
 }
+CROWDED = "draw"
 
 
-def given_up(server: Server, name: str, i: int) -> None:
-    """Start a sampling, wait until it fills, and give it up in one of the ways that there are."""
-    index, session, data = server.index(name), f"given-up-{os.urandom(8).hex()}", STREAMS[name](server, i)
-    if i % 3 == 0:  # by the client
-        client = server.client()
-        job = client.submit(*data, api_name=f"/{name}")
-        while len(job.outputs()) < 2:
-            assert not job.done()
-            time.sleep(0.02)
-        job.cancel()
-        client.close()
-        return
-    body = {"fn_index": index, "session_hash": session, "data": data}
+def cancelled(server: Server, name: str, i: int) -> None:
+    """Start a sampling, wait until it shows something, and leave it in one of the ways that there are."""
+    index, session = server.index(name), f"cancelled-{os.urandom(8).hex()}"
+    body = {"fn_index": index, "session_hash": session, "data": server.values(index, **STREAMS[name])}
     event = server.http.post("/queue/join", json=body).json()["event_id"]
     with server.http.stream("GET", "/queue/data", params={"session_hash": session}) as stream:
         steps = 0
-        for message in messages(server, session, stream.iter_lines()):
+        for message in messages(stream.iter_lines()):
             assert message["msg"] != "process_completed", message
             steps += message["msg"] == "process_generating"
             if steps == 2:
                 break
-        if i % 3 == 1:  # by the page's button, or by leaving it
+        if i % 2:  # by the page's button, or by closing the page
             server.http.post("/cancel", json={"session_hash": session, "fn_index": index, "event_id": event})
-        # else by hanging up
+        # else the connection ends
 
 
 def cancellations(server: Server, name: str, warm: int, n: int, sessions: int, most: float) -> list[Row]:
-    """An endpoint's samplings given up midway leave no thread, at most so many MB, and few files.
+    """A page's samplings cancelled midway leave no thread, at most so many MB, and few files.
 
     Gradio keeps a copy of the page, 0.6 MB, for each of the last visitors, `frame.VISITORS`, and the first samplings
     take 100 MB once: `sessions` visitors and `warm` samplings come first, to have that behind us. What is resident
     swings by some 30 MB between lots of six already; sixteen photographs that went on would hold a MB each time.
     """
-    look = {"fn_index": server.index("look_back"), "data": [None, 1]}
+    look = server.index("receptive_field")
     for i in range(sessions):
-        posted(server, look | {"session_hash": f"before{i}"}, "look_back", by_queue=True)
+        posted(
+            server,
+            {"fn_index": look, "data": server.values(look), "session_hash": f"before{i}"},
+            "receptive_field",
+            True,
+        )
 
-    def give_up(count: int, first: int) -> None:
+    def cancel(count: int, first: int) -> None:
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda i: given_up(server, name, first + i), range(count)))
-        assert server.settled(), "samplings go on that were given up"
+            list(pool.map(lambda i: cancelled(server, name, first + i), range(count)))
+        assert server.settled(), "samplings go on that were cancelled"
 
-    give_up(warm, 0)
+    cancel(warm, 0)
     threads, memory, files = psutil.Process(server.process.pid).num_threads(), server.memory(), server.files()
-    give_up(n, warm)
+    cancel(n, warm)
     grown, more = server.memory() - memory, psutil.Process(server.process.pid).num_threads() - threads
     new = set(server.files()) - set(files)
     assert more <= 4, f"{more} more threads"  # of Gradio's pool
     assert grown < most, f"{grown:.0f} MB more"
     is_well(server)
     size = sum(path.stat().st_size for path in new) / 1e6
-    what = f"{n} samplings of `{name}` given up midway, after {warm}"
+    what = f"{n} samplings of `{name}` cancelled midway, after {warm}"
     return [
         row(f"{what}: resident memory", f"{memory:.0f} MB, then {memory + grown:.0f} MB"),
         row(f"{what}: samplings still running", str(server.samplings())),
@@ -433,19 +459,10 @@ class Fuzz:
         self.random = random.Random(seed)
         self.server = server
         self.files = {name: server.upload(name, content) for name, content in pictures().items()}
-        layer = Image.new("RGBA", (280, 280))
-        layer.paste((255, 255, 255, 255), (100, 100, 200, 200))
-        taken = editor(server)
-        digit, mask = taken["background"], server.upload("mask.png", encoded(layer))
-        self.valid = {
-            "dataset": 0,
-            "uploadbutton": self.files["seven.png"],
-            "image": self.files["seven.png"],
-            "imageeditor": {"background": digit, "layers": [mask], "composite": self.files["seven.png"], "id": None},
-            "radio": 300,
-            "number": 0,
-            "state": None,
-        }  # of other kinds what the page itself has
+        seven = self.files["seven.png"]
+        self.valid = {"dataset": 0, "uploadbutton": seven, "image": seven}  # of other kinds what the page itself has
+        described = server.http.get("/mcp/schema")
+        self.tools = described.json() if described.status_code == 200 else []
         # fmt: off
         outside = [
             "/etc/passwd", str(server.work / "outside" / "secret.png"), str(APP), "../../../../etc/passwd", ".", "~",
@@ -494,9 +511,10 @@ class Fuzz:
 
     def sound(self, index: int) -> dict:
         """What a page posts to an endpoint."""
-        values, types = self.server.values, self.server.types
-        inputs = [self.valid.get(types[i], values[i]) for i in self.server.functions[index]["inputs"]]
-        return {"data": copy.deepcopy(inputs), "fn_index": index, "session_hash": f"visitor{self.random.randrange(50)}"}
+        kinds = [self.server.types[i] for i in self.server.functions[index]["inputs"]]
+        values = self.server.values(index)
+        inputs = [copy.deepcopy(self.valid.get(kind, value)) for kind, value in zip(kinds, values, strict=True)]
+        return {"data": inputs, "fn_index": index, "session_hash": f"visitor{self.random.randrange(50)}"}
 
     def body(self, index: int) -> dict:
         """The same, its data mutated up to three times, sometimes what surrounds them too."""
@@ -533,6 +551,21 @@ class Fuzz:
             del form[self.random.choice(list(form))]
         return form
 
+    def tool(self) -> dict:
+        """An MCP client's call of a tool, mutated."""
+        tool = self.random.choice(self.tools)
+        picture = f"data:image/png;base64,{base64.b64encode(pictures()['seven.png']).decode()}"
+        arguments = {
+            name: schema.get("default", picture if "data URI" in schema.get("format", "") else "To be")
+            for name, schema in tool["inputSchema"]["properties"].items()
+        }
+        call = {"name": tool["name"], "arguments": arguments}
+        for _ in range(self.random.choice((0, 1, 1, 2))):
+            call = self.mutated(call)
+            if not isinstance(call, dict):
+                break
+        return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+
 
 def told(reply: object) -> str:
     """The words of an error, as a visitor gets them; empty where there are none."""
@@ -554,7 +587,7 @@ def posted(server: Server, body: dict, name: str, by_queue: bool) -> str:
         return judged(reply)
     session = body["session_hash"] or reply.json()["event_id"]
     with server.http.stream("GET", "/queue/data", params={"session_hash": session}) as stream:
-        for message in messages(server, session, stream.iter_lines()):
+        for message in messages(stream.iter_lines()):
             if message["msg"] == "process_generating" or (message["msg"] == "process_completed" and message["success"]):
                 return "answered"
             if message["msg"] in ("process_completed", "unexpected_error"):
@@ -576,38 +609,83 @@ def judged(reply: httpx.Response) -> str:
     return "refused" if text else f"no words: {reply.status_code} {reply.text[:200]}"
 
 
+def called(server: Server, body: dict) -> str:
+    """Call a tool of the MCP server; 'answered', 'refused', or what is wrong with how it was met."""
+    headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+    reply = server.http.post("/mcp/", content=json.dumps(body), headers=headers)
+    if SECRET in reply.text or "root:" in reply.text:
+        return "it tells what it must not"
+    if reply.status_code != 200:
+        return judged(reply)
+    (message,) = messages(reply.text.splitlines())
+    if "error" in message:
+        return "refused" if message["error"]["message"] else f"no words: {message}"
+    if not message["result"]["isError"]:
+        return "answered"
+    return "refused" if message["result"]["content"][0]["text"] else f"no words: {message}"
+
+
+HISTORY = ("/runs", "/runs/", "/run-history/connect", "/run-history/buckets", "/run-history/records")
+
+
+def met(server: Server, kind: object, body: object, by_queue: bool, file: bytes) -> str:
+    """Send a request of a kind; 'answered', 'refused', or what is wrong with how it was met."""
+    try:
+        if kind == "drawing":
+            return judged(server.http.post("/component_server", data=body, files={"file": ("a.png", file)}))
+        if kind == "tool":
+            return called(server, body)
+        if kind == "history":  # which is off
+            method, route, content = body
+            reply = server.http.request(method, route, content=content)
+            return judged(reply) if reply.status_code in (404, 405) else f"{method} {route}: {reply.status_code}"
+        name, payload = body
+        return posted(server, payload, name, by_queue)
+    except httpx.TransportError as error:
+        return f"{type(error).__name__}: {error}"
+
+
 def fuzz(server: Server, n: int, seed: int = 0) -> list[Row]:
-    """n payloads to each endpoint, one in ten of them by the queue; each gets an answer or an error in words."""
+    """n payloads to each handler, one in ten of them by the queue; each gets an answer or an error in words.
+
+    As many go to the tools of the MCP server, to the parts of drawings that pages send ahead, to the run history, and
+    to the listeners that run in the browser only, all together.
+    """
     counts, faults = Counter(), []
     with Canary() as canary:
         makers = Fuzz(server, canary, seed)
         part = pictures()["seven.png"]
+        handlers = {i: d["api_name"] for i, d in server.functions.items() if d["backend_fn"]}
+        scripts = [i for i in server.functions if i not in handlers]
+        found = {name: posted(server, makers.sound(i), name, False) for i, name in handlers.items()}
+        unsound = {name: found.get(name) for name in (*ENDPOINTS, *STREAMS) if found.get(name) != "answered"}
+        assert not unsound, unsound  # else all would be refused for what was not damaged
+        kinds = [*handlers, "script", "drawing", "history", *(["tool"] if makers.tools else [])]
+
+        def made(kind: object) -> object:
+            if kind == "drawing":
+                return makers.part()
+            if kind == "tool":
+                return makers.tool()
+            if kind == "history":
+                method = makers.random.choice(("GET", "POST", "PUT"))
+                return method, makers.random.choice(HISTORY), json.dumps(makers.nasty())
+            index = makers.random.choice(scripts) if kind == "script" else kind
+            return server.functions[index]["api_name"], makers.body(index)
 
         def one(task: tuple) -> None:
-            index, body, by_queue = task
-            try:
-                if index is None:
-                    outcome = judged(server.http.post("/component_server", data=body, files={"file": ("a.png", part)}))
-                else:
-                    outcome = posted(server, body, server.functions[index]["api_name"], by_queue)
-            except httpx.TransportError as error:
-                outcome = f"{type(error).__name__}: {error}"
+            kind, body, by_queue = task
+            outcome = met(server, kind, body, by_queue, part)
             counts[outcome if outcome in ("answered", "refused") else "failed"] += 1
             if outcome not in ("answered", "refused"):
-                faults.append((index, outcome, json.dumps(body)[:500]))
+                faults.append((kind, outcome, json.dumps(body)[:500]))
 
-        public = {i: d["api_name"] for i, d in server.functions.items() if d["api_visibility"] == "public"}
-        found = {name: posted(server, makers.sound(i), name, False) for i, name in public.items()}
-        sound = {name for name, outcome in found.items() if outcome == "answered"}
-        assert sound >= set(SOUND), set(SOUND) - sound  # else all would be refused for what was not damaged
-        endpoints = [*server.functions, None]
         for k in range(0, n, 100):  # not all payloads at once in memory
-            batch = range(k, min(k + 100, n))
-            tasks = [(i, makers.part() if i is None else makers.body(i), not j % 10) for i in endpoints for j in batch]
+            tasks = [(kind, made(kind), not j % 10) for kind in kinds for j in range(k, min(k + 100, n))]
             with ThreadPoolExecutor(8) as pool:
                 list(pool.map(one, tasks))
         asked = canary.asked
-    total, wanted = sum(counts.values()), n * len(endpoints)
+    total, wanted = sum(counts.values()), n * len(kinds)
     assert not faults, f"{len(faults)} of {total}: {faults[:5]}"
     assert total == wanted
     assert not asked, f"the app asked another server for {asked[:5]}"
@@ -618,7 +696,7 @@ def fuzz(server: Server, n: int, seed: int = 0) -> list[Row]:
     lines = server.log.read_text(encoding="utf-8", errors="replace").count("refused '")
     return [
         row(
-            f"{n} damaged payloads to each of {len(endpoints)} endpoints",
+            f"{n} damaged payloads to each of {len(kinds)} kinds of request",
             f"{counts['answered']} answered, {counts['refused']} refused in words, {counts['failed']} failed",
         ),
         row("of these, refused only because an exception in Gradio's own routes is caught", str(lines)),
@@ -688,9 +766,9 @@ def uploads(server: Server, n: int) -> list[Row]:
     good = server.upload("seven.png", content)["path"]
     digits = [f"{server.temporary}{way}/secret.png" for way in ("/link", "/../outside", "/link/../../outside")]
     for path in [good, *digits, str(server.work / "outside" / "secret.png"), f"{good}/../../../outside/secret.png"]:
-        value = {"path": path, "meta": {"_type": "gradio.FileData"}}
-        outcome = judged(server.http.post("/run/take_file", json={"data": [value]}))
-        assert outcome == ("answered" if path == good else "refused"), (path, outcome)
+        for mark in ({"meta": {"_type": "gradio.FileData"}}, {}):
+            outcome = judged(server.http.post("/run/read_digit", json={"data": [{"path": path} | mark]}))
+            assert outcome == ("answered" if path == good and mark else "refused"), (path, mark, outcome)
     now = server.elsewhere()
     assert now == before, [str(path) for path in now.keys() ^ before.keys()]
     assert not server.tracebacks(), server.tracebacks()[0]
@@ -714,7 +792,7 @@ def row(what: str, result: str) -> Row:
 PARTS: dict[str, Callable[[Server], list[Row]]] = {
     "visitors": lambda server: visitors(server, 50) + crowd(server, 120),
     **{name: lambda server, name=name: cancellations(server, name, 150, 200, 200, 50) for name in STREAMS},
-    "nonsense": lambda server: fuzz(server, 5000),
+    "nonsense": lambda server: fuzz(server, 2000),
     "uploads": lambda server: uploads(server, 500),
 }
 

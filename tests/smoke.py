@@ -76,34 +76,18 @@ def road(name: str, kind: str, work: Path) -> None:
 
 
 def space(work: Path) -> None:
-    """The app with all tabs, on the checkpoints that ship: each of its handlers answers, in one visitor's session."""
-    from gradio_client import Client, handle_file
-    from PIL import Image
-
-    digit = Image.open(ROOT / "spaces" / "examples" / "mnist" / "3.png").resize((280, 280))
-    digit.save(work / "digit.png")
-    mask = Image.new("RGBA", (280, 280))
-    mask.paste((255, 255, 255, 255), (0, 140, 280, 280))
-    mask.save(work / "mask.png")
-    picture = handle_file(work / "digit.png")
-    editor = {"background": picture, "layers": [handle_file(work / "mask.png")], "composite": picture, "id": None}
-    Image.open(ROOT / "spaces" / "examples" / "cifar10" / "8-ship.png").resize((256, 256)).save(work / "photo.png")
-    mask.resize((256, 256)).save(work / "photo-mask.png")
-    photo = editor | {"background": handle_file(work / "photo.png"), "layers": [handle_file(work / "photo-mask.png")]}
-    given = {"index": 3, "path": picture, "editor": editor, "photo": photo}  # by parameter; all others have defaults
+    """The app with all tabs, on the checkpoints that ship: each of its endpoints answers."""
+    from endpoints import ENDPOINTS, arguments
+    from gradio_client import Client
 
     port = socket.create_server(("127.0.0.1", 0)).getsockname()[1]
     environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(work / "gradio")}
     app = subprocess.Popen([sys.executable, str(ROOT / "spaces" / "scanline" / "app.py")], env=environment)
     try:
         client = connect(Client, f"http://127.0.0.1:{port}", app)
-        handlers = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-        assert handlers
-        for name, handler in handlers.items():
-            names = {parameter["parameter_name"] for parameter in handler["parameters"]}
+        for name in ENDPOINTS:
             print("$ call", name, flush=True)
-            result = client.predict(**{k: v for k, v in given.items() if k in names}, api_name=name)
-            assert result, name
+            assert client.predict(*arguments(name, work), api_name=f"/{name}"), name
     finally:
         app.terminate()
         app.wait()

@@ -5,6 +5,7 @@ import base64
 import contextlib
 import io
 import json
+import re
 import socket
 import types
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,33 +16,20 @@ import httpx
 import load
 import pytest
 from conftest import absent
+from endpoints import DIGIT, ENDPOINTS, PHOTO, arguments, files
+from gradio.utils import get_function_description
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from huggingface_hub.utils import _headers
 from PIL import Image
-from test_spaces import SPACES
+from test_spaces import all_tabs
 
 from hub_models import spacekit
 from hub_models.spacekit import guard, mcp
 from hub_models.spacekit.api import endpoint, picture_file
 from hub_models.spacekit.pictures import kept, read_picture
 
-DIGIT, SHIP = SPACES / "examples" / "mnist" / "3.png", SPACES / "examples" / "cifar10" / "8-ship.png"
 FILE = {"_type": "gradio.FileData"}
-MASK = "white in its lower half"
-ENDPOINTS = {  # all that programs are offered -> the arguments that have no default
-    "read_digit": [DIGIT],
-    "complete_digit": [DIGIT, MASK],
-    "sample": [],
-    "complete": [SHIP, MASK],
-    "likelihood": [SHIP],
-    "receptive_field": [],
-    "next_words": ["To be"],
-    "write": ["To be"],
-    "surprise": ["To be"],
-    "classify": [SHIP],
-    "explain": [SHIP],
-}
 
 
 @contextlib.contextmanager
@@ -222,7 +210,7 @@ def test_tools_take_texts_and_pictures_and_give_pictures(url, demo):
     before = set(demo.upload_file_set)
     for options in ({}, {"progress_callback": progress}):
         failed, (image, address, *both, done) = called(
-            url, "turn", {"picture": data_uri(DIGIT), "mask": data_uri(SHIP)}, **options
+            url, "turn", {"picture": data_uri(DIGIT), "mask": data_uri(PHOTO)}, **options
         )
         assert not failed and image.mimeType == "image/png" and address.text.startswith("Image URL: http://127.0.0.1")
         with Image.open(io.BytesIO(base64.b64decode(image.data))) as turned, Image.open(DIGIT) as sent:
@@ -310,3 +298,81 @@ def test_an_app_without_mcp_says_so_and_works(monkeypatch, capsys):
         assert mcp.OFF in capsys.readouterr().out.splitlines()
         assert Client(url, verbose=False).predict("a", api_name="/shout") == "A!"
         assert httpx.post(f"{url}gradio_api/mcp/", json={}).status_code == 404
+
+
+# --- the app with all tabs
+
+
+@pytest.fixture(scope="module")
+def scanline(tmp_path_factory):
+    with all_tabs(tmp_path_factory) as app, launched(app.demo) as url:
+        yield types.SimpleNamespace(url=url, demo=app.demo)
+
+
+def test_programs_are_offered_the_endpoints_and_nothing_else(scanline):
+    offered = {fn.api_name for fn in scanline.demo.fns.values() if fn.api_visibility != "private"}
+    assert offered == set(ENDPOINTS)
+
+
+def test_each_endpoint_is_documented_and_takes_no_objects(scanline):
+    """Gradio's MCP server would send any file of the machine that an object names."""
+    info = scanline.demo.get_api_info()["named_endpoints"]
+    assert set(info) == {f"/{name}" for name in ENDPOINTS}
+    unnamed = re.compile(r"(parameter|value)_\d+$")
+    for name in ENDPOINTS:
+        endpoint = info[f"/{name}"]
+        function = next(fn for fn in scanline.demo.fns.values() if fn.api_name == name)
+        summary, described, returns = get_function_description(function.fn)
+        assert summary and returns and endpoint["description"].startswith(summary), name
+        assert [p["parameter_name"] for p in endpoint["parameters"]] == list(described), name
+        for p in endpoint["parameters"]:
+            kind, text = p["python_type"]["type"], p["python_type"]["description"]
+            assert text and text == described[p["parameter_name"]], (name, p)
+            assert kind in ("str", "int", "float", "bool", "filepath") or kind.startswith("Literal["), (name, kind)
+            assert not unnamed.match(p["label"]), (name, p)
+        required = [p for p in endpoint["parameters"] if not p["parameter_has_default"]]
+        assert len(required) <= len(ENDPOINTS[name]), (name, required)
+        labels = [output["label"] for output in endpoint["returns"]]
+        assert len(set(labels)) == len(labels) and not any(label.startswith("value_") for label in labels), (
+            name,
+            labels,
+        )
+
+
+def pictures_of(result: object) -> Iterator[Path]:
+    """All files in what a program gets."""
+    if isinstance(result, (list, tuple)):
+        for part in result:
+            yield from pictures_of(part)
+    elif isinstance(result, dict):
+        yield from pictures_of(list(result.values()))
+    elif isinstance(result, str) and result.endswith((".png", ".webp", ".jpeg")):
+        yield Path(result)
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+def test_each_endpoint_answers_a_program(scanline, name, tmp_path):
+    result = Client(scanline.url, verbose=False).predict(*arguments(name, tmp_path), api_name=f"/{name}")
+    assert result and None not in (result if isinstance(result, tuple) else (result,)), result
+    for path in pictures_of(result):
+        with Image.open(path) as picture:
+            assert picture.format == "PNG", path
+
+
+def test_each_endpoint_is_a_tool(scanline):
+    tools = {tool.name: tool for tool in asked(scanline.url, lambda session: session.list_tools()).tools}
+    assert set(tools) == set(ENDPOINTS)
+    for tool in tools.values():
+        assert tool.description and " Returns: " in tool.description
+        for name, schema in tool.inputSchema["properties"].items():
+            assert schema["description"] and schema["type"] in ("string", "integer", "number", "boolean"), (tool, name)
+
+
+@pytest.mark.parametrize("name", ["sample", "complete_digit", "surprise"])
+def test_tools_answer(scanline, name, tmp_path):
+    (tool,) = [tool for tool in asked(scanline.url, lambda s: s.list_tools()).tools if tool.name == name]
+    values = [data_uri(value) if isinstance(value, Path) else value for value in files(name, tmp_path)]
+    given = dict(zip(tool.inputSchema["properties"], values, strict=False))
+    failed, content = called(scanline.url, name, given)
+    assert not failed and content, content
+    assert name == "surprise" or content[0].type == "image"

@@ -65,7 +65,7 @@ def test_only_the_latest_drawings_are_kept(server):
 def test_an_address_is_not_fetched(server):
     """Gradio itself fetches what a public address holds, of any size."""
     for value in ({"path": "https://example.com/a.png", "meta": {"_type": "gradio.FileData"}}, {"path": "http://a"}):
-        reply = server.http.post("/run/read_file", json={"data": [value]})
+        reply = server.http.post("/run/read_digit", json={"data": [value]})
         assert reply.json()["error"] == guard.ADDRESS
 
 
