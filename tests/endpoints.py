@@ -14,7 +14,7 @@ ENDPOINTS: dict[str, list[str | Path]] = {  # name -> first arguments; all other
     "sample": [],
     "complete": [PHOTO, MASK],
     "likelihood": [PHOTO],
-    "receptive_field": [],
+    "receptive_field": ["pixelcnn-mnist"],
     "next_words": ["To be"],
     "write": ["To be"],
     "surprise": ["To be"],

@@ -16,7 +16,7 @@ import httpx
 import load
 import pytest
 from conftest import absent
-from endpoints import DIGIT, ENDPOINTS, PHOTO, arguments, files
+from endpoints import DIGIT, ENDPOINTS, EXAMPLES, PHOTO, arguments, files
 from gradio.utils import get_function_description
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
@@ -29,6 +29,7 @@ from hub_models.spacekit import guard, mcp
 from hub_models.spacekit.api import endpoint, picture_file
 from hub_models.spacekit.pictures import kept, read_picture
 
+TAB = EXAMPLES.parent / "digits" / "tabs" / "classify.py"  # the page links what the README beside it names
 FILE = {"_type": "gradio.FileData"}
 
 
@@ -126,7 +127,7 @@ def one_tab() -> gr.Blocks:
         mark = gr.Dropdown(["!", "?"], value="!", label="Mark", render=False)
         endpoint(shout, [gr.Textbox(label="Text", render=False), mark], gr.Textbox(label="Shouted", render=False))
 
-    return spacekit.app("Test", "A test.", [types.SimpleNamespace(TITLE="Tab", build=build)])
+    return spacekit.app("Test", "A test.", [types.SimpleNamespace(TITLE="Tab", build=build, __file__=str(TAB))])
 
 
 @pytest.fixture(scope="module")
