@@ -340,7 +340,7 @@ def messages(lines: Iterator[str]) -> Iterator[dict]:
 STREAMS: dict[str, dict[str, object]] = {  # handlers of pages that sample -> widgets that a visitor changes, by label
     "fill": {"Number of completions": 8},
     "draw": {"Number of images": 16},
-    "write_text": {},
+    "write_shown": {"Characters to write": 2000},
 }
 CROWDED = "draw"
 
