@@ -275,6 +275,9 @@ def test_a_dry_run_lays_out_the_folder_and_asks_nobody(tmp_path):
         "hub_models/base.py",
         "requirements.txt",
         "examples/mnist/0.png",
+        "hub_models/spacekit/frame.py",
+        "hub_models/spacekit/assets/icon.svg",
+        "hub_models/spacekit/assets/preview.png",
         "LICENSE",
     ):
         assert f"\n  {name}  " in done.stdout
@@ -282,6 +285,22 @@ def test_a_dry_run_lays_out_the_folder_and_asks_nobody(tmp_path):
         copied = f"\n  hub_models/pretrained/gru128-mnist-predict/{name}  " in done.stdout
         assert copied == (PRETRAINED / "gru128-mnist-predict" / name).is_file()
     assert "study" not in done.stdout
+
+
+def test_all_themes_together_have_one_copy_of_what_they_share(tmp_path):
+    with StandIn() as hub:
+        done = deploy(hub, tmp_path / "home", "scanline", "looked-at", "--dry-run", token=None)
+        assert done.returncode == 0 and not hub.requests, done.stderr
+    laid = re.findall(r"^  (\S+)  ", done.stdout, re.M)
+    for top, pattern in (
+        (SPACES, "examples/*/*.png"),
+        (SPACES, "*/start/*"),
+        (SPACES, "*/tabs/*.py"),
+        (ROOT, "hub_models/spacekit/*.py"),
+        (ROOT, "hub_models/spacekit/assets/*"),
+    ):
+        wanted = sorted(path.relative_to(top).as_posix() for path in top.glob(pattern))
+        assert wanted and sorted(path for path in laid if PurePath(path).match(pattern)) == wanted, pattern
 
 
 def test_a_header_that_the_hub_would_not_take_is_refused(tmp_path):

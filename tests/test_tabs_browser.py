@@ -70,6 +70,7 @@ def test_each_tab_on_each_screen(page, screen, dark):
             wait_for(lambda: page.driver.execute_script(ALIVE), 5)
         except AssertionError:
             wrong.append(f"{name}, {tab}: shows nothing")
+        time.sleep(0.1)  # for what follows what is seen, as the pictures' names
         for what, script in {"no alt": PLAIN, "wide": WIDE, "no key": UNREACHED, "no name": NAMELESS}.items():
             wrong += [f"{name}, {tab}: {what}: {found}" for found in page.driver.execute_script(script)]
     assert (page.find("body").get_attribute("class") == "dark") == dark
@@ -125,3 +126,16 @@ def test_our_fonts_are_there(page):
     page.find("h1")
     loaded = "return [...document.fonts].filter(f => f.status === 'loaded').map(f => f.family.replaceAll('\"', ''))"
     wait_for(lambda: {"Source Sans Pro", "IBM Plex Mono"} <= set(page.driver.execute_script(loaded)))
+
+
+def test_examples_are_named_and_numbered(page):
+    look(page, "laptop", False)
+    page.turn_to("Vision")
+    page.turn_to("Compare")
+    pictures = page.shown(".gallery-item img")
+    wait_for(lambda: pictures[0].get_attribute("alt"))
+    names = [picture.get_attribute("alt") for picture in pictures]
+    assert [name.rpartition(", ")[2] for name in names] == [f"{i} of 10" for i in range(1, 11)]
+    assert {name.rpartition(", ")[0] for name in names} == {"Examples from CIFAR-10, none of them trained on"}
+    icon = page.find(".masthead img")
+    assert icon.get_attribute("alt") == ""  # the title beside it says it

@@ -144,6 +144,16 @@ CSS = """
 }
 .gradio-container .grid-wrap { overflow-y: auto; max-height: none; }
 """
+# Gradio leaves the alternative text of most pictures empty: ours is the widget's label, of an example also its number.
+NAME_PICTURES = """() => {
+    const name = () => document.querySelectorAll(".block img[alt='']:not(.masthead img)").forEach(img => {
+        const block = img.closest(".block"), examples = [...block.querySelectorAll("button.gallery-item img")];
+        const label = block.querySelector("[data-testid=block-label], .label")?.textContent.trim() ?? "";
+        img.alt = examples.includes(img) ? `${label}, ${examples.indexOf(img) + 1} of ${examples.length}` : label;
+    });
+    new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
+    name();
+}"""
 # The tags are in the page as it is served: what makes link previews runs no scripts, by which Gradio's `head` comes.
 TAGS = f"""<meta charset="utf-8" />
 <title>{{{{ config.title }}}}</title>
