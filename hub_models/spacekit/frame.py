@@ -80,11 +80,8 @@ def options() -> dict:
         # The browser would keep each result of a public endpoint, and show it in a page of its own: a visitor's texts
         # and pictures would stay on a shared computer, and our tabs show their results anyway.
         "run_history": False,
-        "footer_links": [
-            "api",
-            "gradio",
-            "settings",
-        ],  # what programs can ask; who made the page; light, dark, language
+        # what programs can ask for, where Gradio is from, and light, dark or another language
+        "footer_links": ["api", "gradio", "settings"],
     }
 
 
