@@ -107,7 +107,7 @@ THEME = gr.themes.Base(
 # Gradio scopes its own rules by a class: ours begin with another, so that they win.
 CSS = """
 .gradio-container .main.fillable.app { max-width: 1360px; }
-.gradio-container :is(h1, h2, h3, [role=tab], .overflow-dropdown button, button.lg) { font-family: var(--font-mono); }
+.gradio-container :is(h1, h2, h3, [role=tab], button.lg) { font-family: var(--font-mono); }
 .gradio-container :is(button, input, textarea, summary, a, [tabindex]):focus-visible {
     outline: 2px solid var(--secondary-500); outline-offset: 2px;
 }
@@ -127,14 +127,18 @@ CSS = """
 .pitch p { margin: 0; }
 .pitch summary { cursor: pointer; color: var(--link-text-color); }
 .pitch ul { display: flex; flex-wrap: wrap; gap: 0 1.25rem; margin: 0; padding: 0; list-style: none; }
-.pitch li { margin: 0; font-family: var(--font-mono); font-size: var(--text-sm); }
+.pitch :is(li, a) { margin: 0; padding: 0; font-family: var(--font-mono); font-size: var(--text-sm); }
 .chip { display: flex; flex-wrap: wrap; gap: 0 1rem; padding: .25rem .75rem .5rem; font-size: var(--text-sm); }
 .chip a { margin: 0; padding: 0; }
 .gradio-container .block:has(.chip) { background: var(--block-background-fill); }
 .gradio-container .block :is(.image-frame, .thumbnail-item, .gallery-item, .table) img { image-rendering: pixelated; }
 .gradio-container .upload-container img { image-rendering: auto; }
 .gradio-container .block label.float:not(.sr-only) { position: static; }
-.gradio-container .block :is(label.float > span, .label > svg) { display: none; }
+.gradio-container .block :is([data-testid=block-label] > span, .label > svg) { display: none; }
+.gradio-container .block:not(.hide-container) { border-width: var(--block-border-width); }
+.gradio-container .column:has(> .caption) { gap: var(--spacing-md); }
+.caption p { font-weight: 700; color: var(--block-label-text-color); }
+.dark input[type=range] { --neutral-200: var(--neutral-700); }
 .gradio-container .thumbnail-lg {
     display: flex; flex-direction: column; aspect-ratio: auto; height: auto; border: 0; background: none;
     box-shadow: none;

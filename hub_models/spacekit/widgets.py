@@ -45,7 +45,7 @@ def gallery_of_examples(paths: Sequence, label: str) -> gr.Dataset:
 def display(caption: str) -> gr.Image:
     """Make a picture under its caption; Gradio's own label would lie on the picture's top."""
     with gr.Column(min_width=120):
-        gr.Markdown(caption)
+        gr.Markdown(caption, elem_classes="caption")
         return gr.Image(label=caption, show_label=False, buttons=[], interactive=False)
 
 
