@@ -70,7 +70,7 @@ def test_each_tab_on_each_screen(page, screen, dark):
             wait_for(lambda: page.driver.execute_script(ALIVE), 5)
         except AssertionError:
             wrong.append(f"{name}, {tab}: shows nothing")
-        time.sleep(0.1)  # for what follows what is seen, as the pictures' names
+        time.sleep(0.1)  # for what follows what is seen: names of pictures
         for what, script in {"no alt": PLAIN, "wide": WIDE, "no key": UNREACHED, "no name": NAMELESS}.items():
             wrong += [f"{name}, {tab}: {what}: {found}" for found in page.driver.execute_script(script)]
     assert (page.find("body").get_attribute("class") == "dark") == dark

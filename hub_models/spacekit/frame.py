@@ -68,7 +68,7 @@ def options() -> dict:
     return {
         "theme": look.THEME,
         "css": look.CSS,
-        "js": look.NAME_PICTURES,
+        "js": look.NAME_WIDGETS,
         "favicon_path": look.ICON,
         "max_file_size": guard.MAX_FILE,
         "state_session_capacity": VISITORS,

@@ -149,13 +149,19 @@ CSS = """
 .gradio-container .grid-wrap { overflow-y: auto; max-height: none; }
 """
 # Gradio leaves the alternative text of most pictures empty: ours is the widget's label, of an example also its number.
-NAME_PICTURES = """() => {
-    const name = () => document.querySelectorAll(".block img[alt='']:not(.masthead img)").forEach(img => {
-        const block = img.closest(".block"), examples = [...block.querySelectorAll("button.gallery-item img")];
-        const label = block.querySelector("[data-testid=block-label], .label")?.textContent.trim() ?? "";
-        img.alt = examples.includes(img) ? `${label}, ${examples.indexOf(img) + 1} of ${examples.length}` : label;
-    });
-    new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
+# A text box with a button to copy it has no name either, since its label is the button's.
+NAME_WIDGETS = """() => {
+    const label = e => e.querySelector("[data-testid^=block-], .label")?.textContent.trim() ?? "";
+    const name = () => {
+        for (const img of document.querySelectorAll(".block img[alt='']:not(.masthead img)")) {
+            const block = img.closest(".block"), examples = [...block.querySelectorAll("button.gallery-item img")];
+            const number = examples.indexOf(img) + 1;
+            img.alt = label(block) + (number ? `, ${number} of ${examples.length}` : "");
+        }
+        for (const area of document.querySelectorAll(".block textarea"))
+            if (!area.labels.length) area.ariaLabel = label(area.closest(".block"));
+    };
+    new MutationObserver(name).observe(document.body, {childList: true, characterData: true, subtree: true});
     name();
 }"""
 # The tags are in the page as it is served: what makes link previews runs no scripts, by which Gradio's `head` comes.
