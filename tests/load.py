@@ -47,19 +47,19 @@ from training.machine import hardware
 
 ROOT = Path(__file__).parents[1]
 APP = ROOT / "spaces" / "scanline" / "app.py"
-# the app, which at one signal tells where each of its threads is, at another gives back the memory that it has free
+# the app, which on one signal prints the stack of each thread, on another returns its free memory
 LAUNCH = """import ctypes, gc, runpy, signal, sys, traceback
 stacks = open(sys.argv[2], "w", encoding="utf-8")
-def tell(*_):
+def print_stacks(*_):
     for frame in sys._current_frames().values():
         traceback.print_stack(frame, file=stacks)
-    print("# told", file=stacks, flush=True)
-signal.signal(signal.SIGUSR1, tell)
-def give_back(*_):
+    print("# printed", file=stacks, flush=True)
+signal.signal(signal.SIGUSR1, print_stacks)
+def trim(*_):
     gc.collect()
     getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
-    print("# given back", file=stacks, flush=True)
-signal.signal(signal.SIGUSR2, give_back)
+    print("# trimmed", file=stacks, flush=True)
+signal.signal(signal.SIGUSR2, trim)
 runpy.run_path(sys.argv[1], run_name="__main__")"""
 # what samples: file, function
 WORK = ("hub_models/spacekit/live.py", "in work"), ("hub_models/text.py", "in _generated")
@@ -69,7 +69,7 @@ Row = dict[str, str]
 
 
 class Server:
-    """The app as a process of its own, with folders of its own, and what can be seen of it from outside."""
+    """The app as a process of its own, with folders of its own, observed from outside."""
 
     def __init__(self, work: Path):
         self.work = work
@@ -139,22 +139,22 @@ class Server:
 
     def memory(self) -> float:
         """Resident, in MB, without what is free: how much of that the allocator keeps swings by 100 MB."""
-        self.asked(signal.SIGUSR2, "# given back\n")
+        self.asked(signal.SIGUSR2, "# trimmed\n")
         return psutil.Process(self.process.pid).memory_info().rss / 1e6
 
     def asked(self, kind: signal.Signals, end: str) -> str:
         """What the process writes on a signal."""
         before = self.stacks.stat().st_size
         self.process.send_signal(kind)
-        while not (told := self.stacks.read_text(encoding="utf-8", errors="replace")[before:]).endswith(end):
+        while not (written := self.stacks.read_text(encoding="utf-8", errors="replace")[before:]).endswith(end):
             assert self.process.poll() is None
             time.sleep(0.02)
-        return told
+        return written
 
     def samplings(self) -> int:
         """Threads that sample for `hub_models.spacekit.live`, or write a text."""
-        told = self.asked(signal.SIGUSR1, "# told\n").splitlines()
-        return sum(any(part in line and line.endswith(name) for part, name in WORK) for line in told)
+        lines = self.asked(signal.SIGUSR1, "# printed\n").splitlines()
+        return sum(any(part in line and line.endswith(name) for part, name in WORK) for line in lines)
 
     def settled(self) -> bool:
         """Whether all samplings end soon; between two of its tokens a text is on no thread, so it looks often."""
@@ -567,7 +567,7 @@ class Fuzz:
         return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
 
 
-def told(reply: object) -> str:
+def refusal_of(reply: object) -> str:
     """The words of an error, as a visitor gets them; empty where there are none."""
     reply = reply if isinstance(reply, dict) else {}
     return str(reply.get("error") or reply.get("detail") or reply.get("message") or "")
@@ -591,7 +591,7 @@ def posted(server: Server, body: dict, name: str, by_queue: bool) -> str:
             if message["msg"] == "process_generating" or (message["msg"] == "process_completed" and message["success"]):
                 return "answered"
             if message["msg"] in ("process_completed", "unexpected_error"):
-                text = told(message.get("output") or message)
+                text = refusal_of(message.get("output") or message)
                 return "refused" if text else f"no words: {message}"
     return "the queue hung up without an answer"
 
@@ -599,11 +599,11 @@ def posted(server: Server, body: dict, name: str, by_queue: bool) -> str:
 def judged(reply: httpx.Response) -> str:
     """'answered', 'refused', or what is wrong with a reply."""
     if SECRET in reply.text or "root:" in reply.text:
-        return "it tells what it must not"
+        return "it shows a secret"
     if reply.status_code == 200:
         return "answered"
     try:
-        text = told(reply.json())
+        text = refusal_of(reply.json())
     except ValueError:
         text = reply.text if reply.status_code < 500 else ""
     return "refused" if text else f"no words: {reply.status_code} {reply.text[:200]}"
@@ -614,7 +614,7 @@ def called(server: Server, body: dict) -> str:
     headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
     reply = server.http.post("/mcp/", content=json.dumps(body), headers=headers)
     if SECRET in reply.text or "root:" in reply.text:
-        return "it tells what it must not"
+        return "it shows a secret"
     if reply.status_code != 200:
         return judged(reply)
     (message,) = messages(reply.text.splitlines())

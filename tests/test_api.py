@@ -154,8 +154,8 @@ def test_programs_see_names_defaults_bounds_and_descriptions(url):
         {"type": "int", "description": "degrees, 0 to 180."},
     ]
     assert angle["parameter_default"] == 90 and (angle["type"]["minimum"], angle["type"]["maximum"]) == (0, 180)
-    told = "Turn a picture. Returns: The turned picture; the picture and the mask, with captions; and what was done."
-    assert info["/turn"]["description"] == told
+    words = "Turn a picture. Returns: The turned picture; the picture and the mask, with captions; and what was done."
+    assert info["/turn"]["description"] == words
     overview = Client(url, verbose=False).view_api(print_info=False, return_format="str")
     assert "predict(picture, mask, angle" in overview and "(turned, both, done)" in overview
     assert "degrees, 0 to 180." in overview and "what follows it." in overview
@@ -186,16 +186,18 @@ def test_programs_cannot_name_files_of_the_machine(url, tmp_path):
         refusals = guard.REFUSAL, guard.ADDRESS, "There is no picture: upload one."
         for value in values:
             reply = httpx.post(f"{url}gradio_api/run/turn", json={"data": [value, None, 0]})
-            assert load.told(reply.json()) in refusals, (value, reply.text)
+            assert load.refusal_of(reply.json()) in refusals, (value, reply.text)
     assert not canary.asked
 
 
 # --- the same by MCP
 
 
-def test_tools_are_the_endpoints_with_descriptions(url):
+def test_tools_are_the_endpoints_with_descriptions(url, demo, monkeypatch):
     tools = {tool.name: tool for tool in asked(url, lambda session: session.list_tools()).tools}
     assert set(tools) == {"turn", "shout"}
+    monkeypatch.setattr(gr.utils, "get_space", lambda: "user/our-space")
+    assert mcp.Server(demo).tool_to_endpoint == {"turn": "/turn", "shout": "/shout"}
     schema = tools["turn"].inputSchema
     assert tools["turn"].description.startswith("Turn a picture. Returns: The turned picture; the picture and")
     assert "data URI" in tools["turn"].description and "upload" not in tools["turn"].description

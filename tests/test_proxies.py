@@ -13,8 +13,9 @@ import huggingface_hub
 import kagglehub
 import pytest
 import requests
+from endpoints import DIGIT
 from environment import past_proxies
-from gradio_client import Client
+from gradio_client import Client, handle_file
 from huggingface_hub import constants
 from smoke import connect
 
@@ -39,8 +40,13 @@ UNUSABLE = {
 @pytest.mark.parametrize(
     ("theme", "endpoint", "given", "environment"),
     [
-        (*("digits", "/read_example", [7]), {"HTTP_PROXY": CLOSED, "http_proxy": CLOSED, "NO_PROXY": "example.org"}),
-        (*("text", "/surprise", ["O Rom\u00e9o", "char-lstm-shakespeare"]), {"ALL_PROXY": SOCKS, "all_proxy": SOCKS}),
+        (
+            "digits",
+            "/read_digit",
+            [handle_file(DIGIT)],
+            {"HTTP_PROXY": CLOSED, "http_proxy": CLOSED, "NO_PROXY": "x.org"},
+        ),
+        ("text", "/surprise", ["O Rom\u00e9o", "char-lstm-shakespeare"], {"ALL_PROXY": SOCKS, "all_proxy": SOCKS}),
     ],
 )
 def test_an_app_starts_and_answers_whatever_proxies_are_set(theme, endpoint, given, environment, tmp_path):

@@ -117,11 +117,11 @@ class Civil:
             raise
         except Exception as fault:
             words = {_TooLongError: (413, TOO_LONG), _AddressError: (400, ADDRESS)}
-            status, told = words.get(type(fault), (400, REFUSAL))
+            status, answer = words.get(type(fault), (400, REFUSAL))
             where = f"{scope['method']} {scope['path']}"
             logging.getLogger(__name__).warning("refused %.200r: %.200r", where, fault)
             if not started:
                 headers = [(b"content-type", b"application/json")]
                 await send({"type": "http.response.start", "status": status, "headers": headers})
-            body = b"" if started else json.dumps({"detail": told}).encode()
+            body = b"" if started else json.dumps({"detail": answer}).encode()
             await send({"type": "http.response.body", "body": body})

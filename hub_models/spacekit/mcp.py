@@ -50,8 +50,9 @@ class Server(gradio.mcp.GradioMCPServer):
     _file_data_tool_description = " Give each file as a data URI; addresses and paths are refused."
 
     def get_tool_to_endpoint(self) -> dict[str, str]:
-        """Name each tool as its endpoint; Gradio names it as the Python function."""
-        return {self.tool_prefix + name.lstrip("/"): name for name in self.api_info["named_endpoints"]}
+        """Name each tool as its endpoint; Gradio names it as the Space and the Python function."""
+        self.tool_prefix = ""
+        return {name.lstrip("/"): name for name in self.api_info["named_endpoints"]}
 
     def simplify_filedata_schema(self, schema: dict[str, Any]) -> tuple[dict[str, Any], list[list[str | int]]]:
         """Describe files as data URIs."""
