@@ -16,7 +16,7 @@ from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from ..images import MAX_SIDE, to_picture, to_sheet
+from ..images import MAX_SIDE, to_grey, to_picture, to_sheet
 from .checks import worded
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow has more readers: none of a visitor's business
@@ -29,8 +29,8 @@ _decoding = threading.Lock()  # one upload at a time: the largest takes half a s
 
 
 @contextlib.contextmanager
-def opened(source: str | Path | io.BytesIO, most: int = MAX_SIDE) -> Iterator[Image.Image]:
-    """Open a picture file of at most `most` pixels a side, for as long as it is read."""
+def opened(source: str | Path | io.BytesIO, most: int = MAX_SIDE, what: str = "picture") -> Iterator[Image.Image]:
+    """Open a picture file of at most `most` pixels a side, for as long as it is read; refusals name it by `what`."""
     try:
         with Image.open(source, formats=FORMATS) as picture:
             if max(picture.size) > most:
@@ -39,12 +39,12 @@ def opened(source: str | Path | io.BytesIO, most: int = MAX_SIDE) -> Iterator[Im
     except gr.Error:  # it is a ValueError
         raise
     except Image.DecompressionBombError as fault:
-        raise gr.Error(f"The picture is too large: give one of at most {most} pixels a side.") from fault
+        raise gr.Error(f"The {what} is too large: give one of at most {most} pixels a side.") from fault
     except FileNotFoundError as fault:  # Gradio keeps uploads for an hour
-        raise gr.Error("The picture is no longer kept: upload it again.") from fault
+        raise gr.Error(f"The {what} is no longer kept: upload it again.") from fault
     except (OSError, SyntaxError, ValueError) as fault:  # what Pillow raises on damaged files
         raise gr.Error(
-            "The picture is damaged or of an unknown kind: give a PNG, JPEG, WebP, GIF, BMP or TIFF."
+            f"The {what} is damaged or of an unknown kind: give a PNG, JPEG, WebP, GIF, BMP or TIFF."
         ) from fault
 
 
@@ -54,6 +54,25 @@ def read_picture(path: str | Path | None, prepare: Callable[[Image.Image], torch
         raise gr.Error("There is no picture: upload one.")
     with _decoding, opened(path) as picture, worded():
         return prepare(picture)
+
+
+def read_mask(path: str | Path | None, height: int, width: int) -> torch.Tensor:
+    """Return the pixels that are missing by a mask file, as bool (1, 1, height, width).
+
+    The mask may have any size: it is scaled by nearest neighbour. True are its white pixels; transparent ones are not
+    white.
+    """
+    if path is None:
+        raise gr.Error("There is no mask: give a picture file, white where pixels are missing.")
+    with _decoding, opened(path, what="mask") as picture, worded():
+        if "A" in picture.getbands() or "transparency" in picture.info:
+            layer = picture.convert("RGBA")
+            picture = Image.alpha_composite(Image.new("RGBA", layer.size, "black"), layer)
+        small = Image.fromarray(to_grey(picture)).resize((width, height), Image.Resampling.NEAREST)
+    missing = torch.from_numpy(np.array(small) > 0.5)[None, None]
+    if not missing.any():
+        raise gr.Error("The mask has no white pixels: make white what is missing.")
+    return missing
 
 
 def brushed(editor: dict, height: int, width: int) -> torch.Tensor:
