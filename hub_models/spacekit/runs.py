@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import gradio as gr
+from gradio.events import Dependency
 
 from .checks import SEEDS
 
@@ -52,7 +53,7 @@ class RunButton:
             self.start = gr.Button(label, variant="primary")
             self.cancel = gr.Button("Cancel", variant="stop", interactive=False)
 
-    def on_click(self, handler: Callable, inputs: Sequence, outputs: Sequence, seed: Seed | None = None) -> None:
+    def on_click(self, handler: Callable, inputs: Sequence, outputs: Sequence, seed: Seed | None = None) -> Dependency:
         """Run a handler, which may yield its results as they come about.
 
         Args:
@@ -60,6 +61,9 @@ class RunButton:
             inputs: widgets; among them, with `seed`, its number.
             outputs: widgets.
             seed: a new one is drawn before the handler starts, if the visitor wants that.
+
+        Returns:
+            The run, for `cancels` of events that make it useless.
         """
         words = {"key": self.start._id, "busy": repr(self.busy), "idle": repr(self.label), "after": CANCEL_AFTER}
         begun = self.start.click(None, None, self.start, js=BEGIN.format(**words), **QUIET)
@@ -70,3 +74,4 @@ class RunButton:
         for over in (work.success, work.failure):
             over(None, None, [self.start, self.cancel], js=END.format(**words), **QUIET)
         self.cancel.click(None, cancels=[work], **QUIET)
+        return work

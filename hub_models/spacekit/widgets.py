@@ -42,11 +42,12 @@ def gallery_of_examples(paths: Sequence, label: str) -> gr.Dataset:
     return gr.Dataset(components=[gr.Image(visible=False)], type="index", samples=samples, label=label)
 
 
-def display(caption: str) -> gr.Image:
+def display(caption: str, value: str | None = None, **options) -> gr.Image:
     """Make a picture under its caption; Gradio's own label would lie on the picture's top."""
+    looks = {"show_label": False, "buttons": [], "interactive": False}
     with gr.Column(min_width=120):
         gr.Markdown(caption, elem_classes="caption")
-        return gr.Image(label=caption, show_label=False, buttons=[], interactive=False)
+        return gr.Image(value, label=caption, alt_text=caption, **looks | options)
 
 
 def results(label: str, **options) -> gr.Gallery:

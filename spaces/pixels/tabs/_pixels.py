@@ -26,24 +26,25 @@ NAMES = (
     "diagonal-bilstm-mnist",
 )
 MISSING = 128  # grey: what is not filled
-LIKELIEST = "likeliest"
+LIKELIEST = "most probable class"
+EACH = "one of each class"
 
 
 @functools.cache
 def loaded(name: str) -> CausalConvModel:
-    """A checkpoint, which all tabs and visitors share."""
+    """Load a checkpoint, which all tabs and visitors share."""
     return load_hosted(name, HEADER)
 
 
 def model(name: str) -> CausalConvModel:
-    """The checkpoint of that name, which is a visitor's."""
+    """Return the checkpoint of a name that a visitor gave."""
     return loaded(checks.choice(name, NAMES, "model"))
 
 
 def title_of(name: str) -> str:
     """Return what a model is called on the page."""
     net = model(name)
-    return f"{net.title} on {'MNIST' if is_digit(net) else 'CIFAR-10'}"
+    return f"{net.title[0].upper()}{net.title[1:]} on {'MNIST' if is_digit(net) else 'CIFAR-10'}"
 
 
 def models() -> gr.Dropdown:
@@ -52,33 +53,33 @@ def models() -> gr.Dropdown:
 
 
 def is_digit(net: CausalConvModel) -> bool:
-    """Whether the model knows digits, not photographs."""
+    """Return whether the model knows digits, not photographs."""
     return net.shape[0] == 1
 
 
 def examples_of(net: CausalConvModel) -> list[Path]:
-    """The pictures to begin with, one of each class."""
+    """Return the example pictures for a model, one of each class."""
     return EXAMPLES["mnist" if is_digit(net) else "cifar10"]
 
 
 def class_names() -> tuple[str, ...]:
-    """Names of the conditional model's classes, in the order of its labels."""
+    """Return the names of the conditional model's classes, in the order of its labels."""
     return model(NAMES[0]).class_names
 
 
 def class_choice(first: str) -> gr.Dropdown:
-    """A widget for the class of a conditional model, or, before all classes, `first`."""
+    """Make the widget for the class of a conditional model; `first` stands before all classes."""
     return gr.Dropdown([first, *class_names()], value=first, visible=bool(model(NAMES[0]).classes), label="Class")
 
 
 def class_of(name: str, first: str) -> int | None:
-    """The number of the class of that name, which is a visitor's; None of `first`."""
+    """Return the number of the class of a name that a visitor gave; None for `first`."""
     checks.choice(name, (first, *class_names()), "class")
     return None if name == first else class_names().index(name)
 
 
 def read(path: str | Path | None, net: CausalConvModel) -> torch.Tensor:
-    """Any picture -> uint8 (1, C, H, W), as the model sees it."""
+    """Read a picture file as the model sees it, uint8 (1, C, H, W)."""
 
     def prepare(picture: Image.Image) -> torch.Tensor:
         return to_digit(picture) if is_digit(net) else to_photo(picture, *net.shape[1:])
@@ -87,22 +88,33 @@ def read(path: str | Path | None, net: CausalConvModel) -> torch.Tensor:
 
 
 def scale_of(net: CausalConvModel) -> int:
-    """Screen pixels a pixel of the model's images."""
+    """Return how many screen pixels a side a pixel of the model's images is shown with."""
     return SIDE // net.shape[2]
 
 
 @on_gpu
 def log_probs(name: str, images: torch.Tensor, label: torch.Tensor | None) -> torch.Tensor:
-    """uint8 (B, C, H, W), int64 (B,) of a conditional model -> log p of each sub-pixel in nats, of that shape."""
+    """Compute log p of each sub-pixel in nats, (B, C, H, W), of uint8 images of that shape.
+
+    Args:
+        name: of the model.
+        images: uint8 (B, C, H, W).
+        label: int64 (B,) for a conditional model, else None.
+    """
     return model(name).sub_pixel_log_prob(images, label).cpu()
 
 
 def under_classes(name: str, image: torch.Tensor) -> torch.Tensor:
-    """uint8 (1, C, H, W) -> its sub-pixels' log p given each class, (classes, C, H, W); (1, C, H, W) without any."""
+    """Compute log p of an image's sub-pixels given each class, (classes, C, H, W); without classes (1, C, H, W).
+
+    Args:
+        name: of the model.
+        image: uint8 (1, C, H, W).
+    """
     return _under_classes(name, image.numpy().tobytes())
 
 
-@functools.lru_cache(8)  # ten times the work of one class, and asked for anew whenever a visitor changes anything else
+@functools.lru_cache(8)  # ten times the work of one class, and asked for again when a visitor changes anything else
 def _under_classes(name: str, pixels: bytes) -> torch.Tensor:
     net = model(name)
     image = torch.frombuffer(bytearray(pixels), dtype=torch.uint8).view(1, *net.shape)
@@ -111,27 +123,26 @@ def _under_classes(name: str, pixels: bytes) -> torch.Tensor:
     return log_probs(name, image.expand(net.classes, -1, -1, -1), torch.arange(net.classes))
 
 
-def costs(log_p: torch.Tensor, net: CausalConvModel) -> list[str]:
-    """Log p of sub-pixels, (B, C, H, W) -> what each image costs, in the unit of `unit`."""
-    nats = -log_p.double().sum((1, 2, 3))
-    if net.config.levels == 2:
-        return [f"{cost:.1f}" for cost in nats.tolist()]
-    return [f"{cost:.2f}" for cost in (nats / math.log(2) / log_p[0].numel()).tolist()]
+def total_nats(log_p: torch.Tensor) -> list[float]:
+    """Return the total surprise of each image in nats, from log p of its sub-pixels, (B, C, H, W)."""
+    return (-log_p.double().sum((1, 2, 3))).tolist()
 
 
-def unit(net: CausalConvModel) -> str:
-    """What `costs` are."""
-    return "nats of the whole image" if net.config.levels == 2 else "bits a sub-pixel"
+def captions(log_p: torch.Tensor, net: CausalConvModel) -> list[str]:
+    """Say how surprising each image is, from log p of its sub-pixels, (B, C, H, W)."""
+    if is_digit(net):
+        return [f"total surprise {nats:.1f} nats" for nats in total_nats(log_p)]
+    return [f"{nats / math.log(2) / log_p[0].numel():.2f} bits/dim" for nats in total_nats(log_p)]
 
 
 def offered(name: str) -> dict:
-    """What the widget for an index into `examples_of` a model shows."""
+    """Return what the widget for an index into `examples_of` a model shows."""
     net = model(name)
-    label = f"Examples from {'MNIST' if is_digit(net) else 'CIFAR-10'}, none of them trained on"
+    label = f"Examples from {'MNIST' if is_digit(net) else 'CIFAR-10'}, not used in training"
     # from Gradio's cache: in an event it takes no files of a folder that it is not started in
     return {"label": label, "samples": [[kept(Image.open(path), math.inf)] for path in examples_of(net)]}
 
 
 def example_choice() -> gr.Dataset:
-    """The widget for an index into `examples_of` the first model; gr.update(**offered(name)) is for another."""
+    """Make the widget for an index into `examples_of` the first model; gr.update(**offered(name)) is for another."""
     return gr.Dataset(components=[gr.Image(visible=False)], type="index", **offered(NAMES[0]))

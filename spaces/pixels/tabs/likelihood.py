@@ -1,127 +1,205 @@
-"""Tab How likely: what each sub-pixel of an image costs, in bits, and which class it is likeliest under."""
+"""Tab How likely: how surprising each sub-pixel of an image is, in bits, and which class explains the image best."""
 
 import math
 
 import gradio as gr
 import torch
+from PIL import Image, ImageDraw, ImageFont
 
-from hub_models.images import to_glow
+from hub_models.causal_conv import CausalConvModel
+from hub_models.images import to_glow, to_picture
 from hub_models.spacekit import checks
-from hub_models.spacekit.pictures import enlarged, sheet
-from hub_models.spacekit.widgets import display
+from hub_models.spacekit.api import endpoint, picture_file
+from hub_models.spacekit.pictures import SIDE, enlarged, kept
+from hub_models.spacekit.runs import QUIET
+from hub_models.spacekit.start import load_start
+from hub_models.spacekit.widgets import about, display, picture_input
 
 from ._pixels import (
     LIKELIEST,
+    NAMES,
     class_choice,
     class_names,
     class_of,
     example_choice,
     examples_of,
+    is_digit,
     model,
     models,
     offered,
     read,
+    title_of,
+    total_nats,
     under_classes,
 )
 
 TITLE = "How likely"
-ABOUT = """What each pixel of an image costs a model, in bits: little where what came before, above and to the left,
-gave it away, much where the model is surprised. Every value of every pixel has its probability, and their product is
-the image's; the mean cost is the bits a sub-pixel (bits per dimension) by which such models are compared."""
+ABOUT = """See which pixels of a picture surprise a model: few bits where the pixels above and to the left gave the
+value away, many where they did not."""
+MORE = """A model gives each value of each pixel a probability, given all pixels before it. The surprise of a value is
+-log2 of its probability, in bits. The probability of the whole image is the product over all values. The mean surprise
+is called bits per dimension (bits/dim); such models are compared by it.
+
+The class that explains a picture best is the one that gives it the highest probability, all classes being equally
+frequent. The model was not trained to tell classes apart: it is often sure of a wrong one."""
+CLASSES = "Class that explains this picture best (not a classifier)"
+MAPS = ("Mean of the three colours", "Red", "Green, given red", "Blue, given red and green")
+FIRST = 8  # the example to start with
+STARTS_FROM = ("gated-pixelcnn-cifar10",)
+GAP, LINE = 12, 32  # of the chart, in pixels: between maps, and the height of a line of text
+PAPER, INK = "#18181b", "#fafafa"
 
 
-def in_words(bits: torch.Tensor, levels: int) -> str:
-    """Bits of the sub-pixels (C, H, W) of an image -> what is said of it."""
+def chart(bits: torch.Tensor, levels: int) -> str:
+    """Draw how surprising each sub-pixel is, with titles and a colour bar; return the picture's path.
+
+    Args:
+        bits: of the sub-pixels, (C, H, W).
+        levels: the number of values of a sub-pixel.
+    """
     most = math.log2(levels)
-    mean, dearest = float(bits.double().mean()), float(bits.max())
-    note = f"**{mean:.2f} bits a sub-pixel** on average, the dearest {dearest:.1f}; {most:g} would mean that "
-    note += f"{'both' if levels == 2 else f'all {levels}'} values are equally likely. "
-    if levels == 2:
-        note += f"That makes {float(bits.double().sum()) * math.log(2):.1f} nats of the whole image. "
-    if len(bits) == 3:
-        note += "The map at the upper left is the mean of a pixel's three colours; then, row by row, come red, green "
-        note += "given red, and blue given both. "
-    note += f"Black is 0 bits, red {most / 2:g}, yellow {most:g}, white {1.5 * most:g} and more."
-    return note
+    maps = torch.cat([bits.mean(0, keepdim=True), bits]) if len(bits) == 3 else bits
+    titles = MAPS if len(bits) == 3 else ("Each pixel",)
+    columns = 2 if len(maps) > 1 else 1
+    side = (SIDE if columns == 2 else 2 * SIDE) // bits.shape[2] * bits.shape[2]
+    rows = len(maps) // columns
+    width = columns * (side + GAP) + GAP
+    bar = rows * (LINE + side + GAP)  # its top
+    image = Image.new("RGB", (width, bar + 2 * LINE + 3 * GAP), PAPER)
+    pen, font = ImageDraw.Draw(image), ImageFont.load_default(20)
+    for i, (heat, title) in enumerate(zip(to_glow(maps / most), titles, strict=True)):
+        x, y = GAP + i % columns * (side + GAP), i // columns * (LINE + side + GAP)
+        pen.text((x, y + LINE / 2), title, INK, font, anchor="lm")
+        image.paste(to_picture(heat, side // bits.shape[2]), (x, y + LINE))
+    length = width - 2 * GAP
+    ramp = torch.linspace(0, 1.5, length).expand(LINE, length)
+    image.paste(to_picture(to_glow(ramp)), (GAP, bar + GAP))
+    pen.rectangle((GAP, bar + GAP, GAP + length - 1, bar + GAP + LINE - 1), outline=INK)
+    for share, anchor in zip((0, 1, 2, 3), ("lm", "mm", "mm", "rm"), strict=True):
+        words = f"{share / 2 * most:g}{' bits' if share == 0 else ' or more' if share == 3 else ''}"
+        pen.text((GAP + share / 3 * length, bar + 2 * GAP + 1.5 * LINE), words, INK, font, anchor=anchor)
+    return kept(image)
 
 
-def likely(path: str | None, name: str, class_name: str) -> tuple:
-    """A picture's path -> the image as the model sees it, its heat maps, words, and what class it is."""
+def in_words(log_p: torch.Tensor, net: CausalConvModel) -> str:
+    """Say how surprising an image is, from log p of its sub-pixels, (1, C, H, W)."""
+    bits = -log_p / math.log(2)
+    nats, levels = total_nats(log_p)[0], net.config.levels
+    total = f"total surprise {nats:,.1f} nats"
+    mean = f"{float(bits.double().mean()):.2f} bits/dim"
+    note = f"**{total}** ({mean})" if is_digit(net) else f"**{mean}** ({total})"
+    what = "the most surprising pixel" if is_digit(net) else "the most surprising value of a pixel"
+    note += f"; {what} has {float(bits.max()):.1f} bits. "
+    either = "both" if levels == 2 else f"all {levels}"
+    return f"{note}A model that finds {either} values equally likely has {math.log2(levels):g} bits each time."
+
+
+def score(path: str | None, name: str, class_name: str) -> tuple:
+    """Return the image as the model sees it, its chart, words, and the share of each class."""
     net = model(name)
     chosen = class_of(class_name, LIKELIEST)
     image = read(path, net)
     log_p = under_classes(name, image)  # (classes or 1, C, H, W)
-    posterior, told, row = None, "", 0
+    shares, named, row = None, "", 0
     if net.classes:
         share = log_p.double().sum((1, 2, 3)).softmax(0)  # all classes equally frequent
-        posterior = dict(zip(class_names(), share.tolist(), strict=True))
+        shares = dict(zip(class_names(), share.tolist(), strict=True))
         row = int(share.argmax()) if chosen is None else chosen
-        told = f" All this given the class **{class_names()[row]}**."
-        told += " It is no classifier: it is often sure of a wrong class."
-    bits = -log_p[row] / math.log(2)  # (C, H, W)
-    maps = bits[None] if len(bits) == 1 else torch.cat([bits.mean(0, keepdim=True), bits])[:, None]
-    glow = to_glow(maps[:, 0] / math.log2(net.config.levels))  # (maps, 3, H, W)
-    return (
-        enlarged(image[0]),
-        sheet(glow) if len(glow) > 1 else enlarged(glow[0]),
-        in_words(bits, net.config.levels) + told,
-        posterior,
-    )
+        named = f", given the class {class_names()[row]}{f' ({LIKELIEST})' if chosen is None else ''}"
+    log_p = log_p[row : row + 1]
+    words = f"{title_of(name)}{named}: {in_words(log_p, net)}"
+    return enlarged(image[0]), chart(-log_p[0] / math.log(2), net.config.levels), words, shares
 
 
-def likely_example(index: int, name: str, class_name: str) -> tuple:
+def score_example(index: int, name: str, class_name: str) -> tuple:
     """Score an example, and take away the visitor's own picture; last its path, to score it again."""
     path = str(checks.pick(examples_of(model(name)), index))
-    return None, *likely(path, name, class_name), path
+    return None, *score(path, name, class_name), path
 
 
-def likely_file(path: str | None, name: str, class_name: str) -> tuple:
+def score_file(path: str | None, name: str, class_name: str) -> tuple:
     """Score an uploaded picture or one from the camera; last its path, to score it again."""
-    return *likely(path, name, class_name), path
+    return *score(path, name, class_name), path
 
 
-def likely_again(path: str | None, name: str, class_name: str) -> tuple:
-    """Score the same picture, if there is one yet, given another class."""
-    return likely(path, name, class_name) if path else (gr.skip(),) * 4
+def score_again(path: str | None, name: str, class_name: str) -> tuple:
+    """Score the same picture, if there is one, given another class."""
+    return score(path, name, class_name) if path else (gr.skip(),) * 4
 
 
-def turn_likely(path: str | None, name: str, class_name: str) -> tuple:
+def clear_score() -> tuple:
+    """Empty the results, and forget the picture."""
+    return None, None, "", None, None
+
+
+def turn_score(path: str | None, name: str, class_name: str) -> tuple:
     """For another model: its examples, the choice of classes, where it knows any, and the same picture's score."""
     knows = bool(model(name).classes)
     try:
-        *shown, posterior = likely_again(path, name, class_name)
+        *shown, shares = score_again(path, name, class_name)
     except gr.Error as error:  # this model cannot read it, or it is no longer kept: all else is turned all the same
-        *shown, posterior = None, None, error.message, None
-    posterior = gr.update(visible=knows) if path is None else gr.update(visible=knows, value=posterior)
-    return gr.update(**offered(name)), gr.update(visible=knows), *shown, posterior
+        *shown, shares = None, None, error.message, None
+    shares = gr.update(visible=knows) if path is None else gr.update(visible=knows, value=shares)
+    return gr.update(**offered(name)), gr.update(visible=knows), *shown, shares
+
+
+def likelihood(
+    picture: str | None, name: str = NAMES[0], class_name: str = LIKELIEST
+) -> tuple[str, str, dict[str, float] | None]:
+    """Measure how surprising each pixel of a picture is to a model.
+
+    Args:
+        picture: a picture file; the model sees it as 32x32 photograph or 28x28 digit.
+        name: the model.
+        class_name: a class of CIFAR-10, for the gated PixelCNN on it, or "most probable class".
+
+    Returns:
+        The maps of surprise in bits as a PNG, the figures in words, and the share of each class.
+    """
+    _, maps, words, shares = score(picture, name, class_name)
+    return maps, words, shares
+
+
+def start() -> tuple:
+    """Compute what the tab shows before the first click: the score of an example."""
+    return score(str(examples_of(model(NAMES[0]))[FIRST]), NAMES[0], LIKELIEST)
 
 
 def build() -> None:
     """Make the widgets, inside a gr.Tab, and wire them."""
-    gr.Markdown(ABOUT)
+    about(ABOUT, MORE)
+    of_picture, of_maps, words, shares = load_start(__file__)
     with gr.Row():
         with gr.Column():
             name = models()
             label = class_choice(LIKELIEST)
             chosen = example_choice()
-            picture = gr.Image(label="A picture of your own", sources=["upload", "webcam"], type="filepath", buttons=[])
-            # Gradio would open the file with any of Pillow's readers, and tell nothing of a damaged one
-            picture.preprocess = lambda file: file and file.path
+            picture = picture_input()
         with gr.Column():
+            note = gr.Markdown(words)
             with gr.Row():
-                seen = display("What it sees")
-                posterior = gr.Label(label="The class it is likeliest under", num_top_classes=5, min_width=200)
-            maps = display("What each pixel costs")
-            note = gr.Markdown()
-    path = gr.State()
-    shown = [seen, maps, note, posterior]
-    quietly = {"show_progress": "hidden", "trigger_mode": "always_last"}
-    chosen.click(likely_example, [chosen, name, label], [picture, *shown, path], api_name="likely_example", **quietly)
-    picture.upload(likely_file, [picture, name, label], [*shown, path], api_name="likely_file", **quietly)
-    label.input(
-        likely_again, [path, name, label], shown, api_name="likely_again", **quietly
-    )  # fmt: skip
-    name.input(
-        turn_likely, [path, name, label], [chosen, label, *shown], api_name="turn_likely", api_visibility="private",
-        **quietly,
-    )  # fmt: skip
+                seen = display("What the model sees", of_picture)
+                classes = gr.Label(shares, label=CLASSES, num_top_classes=5, min_width=200)
+            maps = display("How surprising each pixel is", of_maps)
+    path = gr.State(str(examples_of(model(NAMES[0]))[FIRST]))
+    shown = [seen, maps, note, classes]
+    latest = {"trigger_mode": "always_last", "show_progress": "minimal", "api_visibility": "private"}
+    chosen.click(score_example, [chosen, name, label], [picture, *shown, path], **latest)
+    taken = picture.upload(clear_score, None, [*shown, path], **QUIET)  # nothing of the old one stays by a damaged file
+    taken.then(score_file, [picture, name, label], [*shown, path], **latest)
+    picture.clear(clear_score, None, [*shown, path], **QUIET)
+    label.input(score_again, [path, name, label], shown, **latest)
+    name.input(turn_score, [path, name, label], [chosen, label, *shown], **latest)
+    endpoint(
+        likelihood,
+        [
+            picture_file("Picture"),
+            gr.Dropdown(list(NAMES), value=NAMES[0], label="Model", render=False),
+            gr.Dropdown([LIKELIEST, *class_names()], value=LIKELIEST, label="Class", render=False),
+        ],
+        [
+            gr.Image(label="How surprising each pixel is", format="png", render=False),
+            gr.Textbox(label="In words", render=False),
+            gr.Label(label=CLASSES, render=False),
+        ],
+    )

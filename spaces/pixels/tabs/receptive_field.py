@@ -1,32 +1,37 @@
-"""Tab Receptive field: which pixels a model looks at for one."""
+"""Tab Receptive field: which pixels a model uses to predict one."""
 
 import gradio as gr
 import torch
 
 from hub_models.images import to_field, to_picture
 from hub_models.spacekit import checks
+from hub_models.spacekit.api import endpoint
 from hub_models.spacekit.pictures import SIDE, kept
+from hub_models.spacekit.start import load_start
 from hub_models.spacekit.weights import on_gpu
+from hub_models.spacekit.widgets import about
 
 from ._pixels import NAMES, model, models
 
 TITLE = "Receptive field"
-ABOUT = """A model gives each pixel its distribution after the pixels before it: those above, and those to its left.
-Does it look at all of them? Click on a pixel, or give its row and column: what it depends on is measured on the model
-itself, by gradient. **Red** is the pixel, **white** what it sees, **grey** what comes before it and is not seen, as too
-far away for so few layers or in a blind spot, **black** what is to come."""
+ABOUT = """Click on a pixel to see which pixels before it the model uses to predict it. **Red** is the pixel, **white**
+is used, **grey** comes before it and is not used, **black** comes after it."""
+MORE = """A model predicts each pixel from the pixels before it: those in the rows above, and those to its left. Not
+every model uses all of them: some are too far away for so few layers, others lie in a blind spot of the convolutions.
+What a pixel depends on is measured on the model itself, by gradient."""
+STARTS_FROM = ("gated-pixelcnn-cifar10",)
 LINE = 96  # the grey of the grid
 Y, X = 20, 12  # the pixel to start with
 
 
 @on_gpu
 def seen_by(name: str, y: int, x: int) -> torch.Tensor:
-    """What the pixel (y, x) depends on, bool (H, W)."""
+    """Return what the pixel (y, x) depends on, bool (H, W)."""
     return model(name).receptive_field(y, x)
 
 
 def grid(image: torch.Tensor) -> str:
-    """uint8 (3, H, W) -> path of a picture of it that shows each pixel, with lines between."""
+    """Draw a uint8 (3, H, W) image with lines between its pixels; return the picture's path."""
     scale = scale_for(image.shape[2])
     large = image.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
     large[:, ::scale] = large[:, :, ::scale] = LINE
@@ -34,12 +39,16 @@ def grid(image: torch.Tensor) -> str:
 
 
 def scale_for(width: int) -> int:
-    """Screen pixels a pixel."""
+    """Return how many screen pixels a side a pixel is drawn with."""
     return 2 * SIDE // width
 
 
 def in_words(seen: torch.Tensor, y: int, x: int) -> str:
-    """What a pixel depends on, bool (H, W) -> how much that is, and where the rest lies."""
+    """Say how many pixels the pixel (y, x) depends on, and where the others are.
+
+    Args:
+        seen: what it depends on, bool (H, W).
+    """
     height, width = seen.shape
     before = torch.arange(height * width).view(height, width) < y * width + x
     total, unseen = int(before.sum()), before & ~seen
@@ -47,20 +56,20 @@ def in_words(seen: torch.Tensor, y: int, x: int) -> str:
     if not total:
         return f"{where}no pixel comes before this one."
     if not unseen.any():
-        return f"{where}it sees **every pixel** before it ({total})."
+        return f"{where}the model uses **every pixel** before it ({total})."
     parts = {
         "in the rows above to its right": unseen[:y, x + 1 :],
         "in the rows above to its left": unseen[:y, :x],
         "straight above it": unseen[:y, x],
         "in its own row": unseen[y],
     }
-    told = [f"{int(part.sum())} {place}" for place, part in parts.items() if part.any()]
-    said = f"{where}it sees **{total - int(unseen.sum())} of the {total} pixels** before it. "
-    return f"{said}Not seen: {', '.join(told)}."
+    counts = [f"{int(part.sum())} {place}" for place, part in parts.items() if part.any()]
+    words = f"{where}the model uses **{total - int(unseen.sum())} of the {total} pixels** before it. "
+    return f"{words}Not used: {', '.join(counts)}."
 
 
 def show_field(name: str, y: int, x: int) -> tuple[str, str]:
-    """The picture of what a pixel depends on, and that in words. All arguments are a visitor's."""
+    """Return the picture of what a pixel depends on, and that in words."""
     _, height, width = model(name).shape
     y = checks.integer(y, 0, height - 1, "The row")
     x = checks.integer(x, 0, width - 1, "The column")
@@ -69,7 +78,7 @@ def show_field(name: str, y: int, x: int) -> tuple[str, str]:
 
 
 def click_field(name: str, event: gr.EventData) -> tuple:
-    """Row and column of the pixel that was clicked, and what `show_field` shows of it."""
+    """Return row and column of the pixel that was clicked, and what `show_field` returns for it."""
     _, height, width = model(name).shape
     match event._data:  # whatever was sent
         case {"index": [int(across), int(down)]}:
@@ -80,32 +89,62 @@ def click_field(name: str, event: gr.EventData) -> tuple:
 
 
 def turn_field(name: str, y: int, x: int) -> tuple:
-    """For another model: the row and the column, or the nearest that it has, and what `show_field` shows of them."""
+    """Return the row and the column, or the nearest that another model has, and what `show_field` returns for them."""
     _, height, width = model(name).shape
     wanted = ((y, Y, height), (x, X, width))
     y, x = (min(max(v if isinstance(v, int) else start, 0), side - 1) for v, start, side in wanted)
     return y, x, *show_field(name, y, x)
 
 
+def receptive_field(name: str = NAMES[0], row: int = Y, column: int = X) -> tuple[str, str]:
+    """Show which pixels a model uses to predict one.
+
+    Args:
+        name: the model.
+        row: of the pixel, from 0 at the top to 31 (27 for digits).
+        column: of the pixel, from 0 at the left to 31 (27 for digits).
+
+    Returns:
+        A PNG in which the pixel is red, what the model uses white, what it does not use grey; and that in words.
+    """
+    return show_field(name, row, column)
+
+
+def start() -> tuple[str, str]:
+    """Compute what the tab shows before the first click."""
+    return show_field(NAMES[0], Y, X)
+
+
 def build() -> None:
     """Make the widgets, inside a gr.Tab, and wire them."""
-    gr.Markdown(ABOUT)
-    _, height, width = model(NAMES[0]).shape
-    y, x = min(Y, height - 1), min(X, width - 1)
-    first, words = show_field(NAMES[0], y, x)
+    about(ABOUT, MORE)
+    first, words = load_start(__file__)
     with gr.Row():
         with gr.Column():
             name = models()
-            row = gr.Number(y, minimum=0, precision=0, label="Row, from 0")
-            column = gr.Number(x, minimum=0, precision=0, label="Column, from 0")
-            show = gr.Button("Show what it depends on", variant="primary")
+            row = gr.Number(Y, minimum=0, precision=0, label="Row (0: top)")
+            column = gr.Number(X, minimum=0, precision=0, label="Column (0: left)")
+            show = gr.Button("Show what the pixel depends on", variant="primary")
             note = gr.Markdown(words)
         with gr.Column():
+            title = "Click on a pixel"
             picture = gr.Image(
-                first, label="Click on a pixel", show_label=False, buttons=[], interactive=False, type="filepath"
+                first, label=title, show_label=False, buttons=[], interactive=False, type="filepath", alt_text=title
             )
-    quietly = {"show_progress": "hidden", "trigger_mode": "always_last"}
-    show.click(show_field, [name, row, column], [picture, note], api_name="show_field", **quietly)
+    latest = {"trigger_mode": "always_last", "show_progress": "minimal", "api_visibility": "private"}
+    show.click(show_field, [name, row, column], [picture, note], **latest)
     pixel = [row, column, picture, note]
-    picture.select(click_field, name, pixel, api_name="click_field", api_visibility="private", **quietly)
-    name.input(turn_field, [name, row, column], pixel, api_name="turn_field", api_visibility="private", **quietly)
+    picture.select(click_field, name, pixel, **latest)
+    name.input(turn_field, [name, row, column], pixel, **latest)
+    endpoint(
+        receptive_field,
+        [
+            gr.Dropdown(list(NAMES), value=NAMES[0], label="Model", render=False),
+            gr.Number(Y, precision=0, minimum=0, label="Row", render=False),
+            gr.Number(X, precision=0, minimum=0, label="Column", render=False),
+        ],
+        [
+            gr.Image(label="Receptive field", format="png", render=False),
+            gr.Textbox(label="In words", render=False),
+        ],
+    )

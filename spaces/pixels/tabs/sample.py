@@ -14,28 +14,31 @@ from hub_models.spacekit.pictures import enlarged, sheet
 from hub_models.spacekit.runs import QUIET, RunButton, seed_input
 from hub_models.spacekit.start import load_start
 from hub_models.spacekit.weights import on_gpu
-from hub_models.spacekit.widgets import clear_when, results, temperature_slider
+from hub_models.spacekit.widgets import about, results, temperature_slider
 
 from ._pixels import (
+    EACH,
     MISSING,
     NAMES,
+    captions,
     class_choice,
     class_names,
     class_of,
-    costs,
     log_probs,
     model,
     models,
     title_of,
-    unit,
 )
 
 TITLE = "Sample"
-ABOUT = """A model draws images pixel by pixel, and of each pixel red, then green, then blue: every value is drawn from
-the distribution that the model gives it after all that came before. The gated PixelCNN on CIFAR-10 can be told what to
-draw. Models as small and as briefly trained as these find colours and textures, and hardly ever a whole thing; most
-digits can be read."""
-EACH = "one of each class"
+ABOUT = """A model draws images pixel by pixel, row by row. The gated PixelCNN on CIFAR-10 draws the class that you
+choose."""
+MORE = """Each pixel is drawn as red, then green, then blue. The model gives a probability to each of the 256 values,
+given all values before it, and one is drawn. These models are small: their photographs have plausible colours and
+textures, but rarely a whole object. Most digits can be read.
+
+Bits/dim (bits per dimension) is the mean surprise of a value: 8 for a model that knows nothing, less is better. For
+digits, the total surprise is that of the whole image, in nats (1 nat is 1.44 bits)."""
 STARTS_FROM = ("gated-pixelcnn-cifar10",)
 MAX_IMAGES = 16  # images a request
 PAUSE = 0.03  # seconds a row: slow enough to watch where the model is fast
@@ -43,7 +46,7 @@ PAUSE = 0.03  # seconds a row: slow enough to watch where the model is fast
 
 @on_gpu
 def samples(name: str, n: int, label: torch.Tensor | None, temperature: float, seed: int) -> Iterator[Snapshot]:
-    """The arguments of a model's `sample` -> the images uint8 (n, C, H, W) as they fill, a snapshot a row."""
+    """Yield the images that a model draws, uint8 (n, C, H, W), once per row."""
     net = model(name)
     channels, _, width = net.shape
     generator = torch.Generator().manual_seed(seed)
@@ -73,12 +76,10 @@ def draw(name: str, n: int, temperature: float, class_name: str, seed: int) -> I
             note = f"{row} of {height} rows are drawn. {made}."
             if done < total:
                 yield sheet(images.where(place < row, MISSING)), gr.skip(), note
-    scores = costs(log_probs(name, images, label), net)
-    pictures = [
-        (enlarged(image), f"{who}{score} {unit(net)}") for image, who, score in zip(images, named, scores, strict=True)
-    ]
-    told = f"**{made}.** The captions say how surprising the model finds each image."
-    yield gr.update(visible=False), gr.update(value=pictures, visible=True), told
+    said = captions(log_probs(name, images, label), net)
+    pictures = [(enlarged(image), class_ + cost) for image, class_, cost in zip(images, named, said, strict=True)]
+    note = f"**{made}.** The captions say how surprising the model finds each image."
+    yield gr.update(visible=False), gr.update(value=pictures, visible=True), note
 
 
 def sample(
@@ -105,14 +106,15 @@ def start() -> tuple[list, str]:
     return sample(n=10)
 
 
-def turn_sample(name: str) -> dict:
-    """Show the choice of classes for a model that knows any."""
-    return gr.update(visible=bool(model(name).classes))
+def turn_sample(name: str) -> tuple:
+    """Show the choice of classes for a model that knows any, and no results of another model."""
+    empty = gr.update(value=None, visible=False), gr.update(value=None, visible=True), ""
+    return gr.update(visible=bool(model(name).classes)), *empty
 
 
 def build() -> None:
     """Make the widgets, inside a gr.Tab, and wire them."""
-    gr.Markdown(ABOUT)
+    about(ABOUT, MORE)
     pictures, words = load_start(__file__)
     with gr.Row():
         with gr.Column():
@@ -124,13 +126,12 @@ def build() -> None:
                 seed = seed_input()
             run = RunButton("Draw images", "Drawing ...")
         with gr.Column(scale=2):
-            growing = gr.Image(visible=False, show_label=False, buttons=[], interactive=False)
+            growing = gr.Image(visible=False, label="Images so far", show_label=False, buttons=[], interactive=False)
             finished = results("Samples", value=pictures)
             note = gr.Markdown(words)
-    inputs = [name, n, temperature, label, seed.number]
-    run.on_click(draw, inputs, [growing, finished, note], seed)
-    name.input(turn_sample, name, label, **QUIET)
-    clear_when([name.input], [finished, note])
+    shown = [growing, finished, note]
+    work = run.on_click(draw, [name, n, temperature, label, seed.number], shown, seed)
+    name.input(turn_sample, name, [label, *shown], cancels=[work], **QUIET)
     endpoint(
         sample,
         [
