@@ -1,8 +1,10 @@
 """The theme `pixels` without a browser: its tabs' handlers, directly and through `gradio_client`."""
 
+import json
 import math
 import re
 import types
+import urllib.request
 from pathlib import Path
 
 import gradio as gr
@@ -11,17 +13,18 @@ import pytest
 import torch
 from gradio_client import Client, handle_file
 from PIL import Image
-from test_spaces import SPACES, all_tabs, editor, served, seven, slowed, tabs_of, threads, value_of, wait_for
+from test_spaces import SPACES, all_tabs, editor, served, seven, slowed, tabs_of, threads
 
 from hub_models.conv_classifier import CIFAR10
 from hub_models.images import to_digit, to_photo
+from hub_models.spacekit.pictures import read_mask
 
 GATED, ROW, *DIGITS = (
     "gated-pixelcnn-cifar10", "row-lstm-cifar10",
     "pixelcnn-mnist", "gated-pixelcnn-mnist", "row-lstm-mnist", "diagonal-bilstm-mnist",
 )  # fmt: skip
 EXAMPLES = [*sorted(SPACES.glob("examples/cifar10/*.png")), *sorted(SPACES.glob("examples/mnist/*.png"))]
-EACH, LIKELIEST = "class after class", "likeliest"
+EACH, LIKELIEST = "one of each class", "most probable class"
 
 
 @pytest.fixture(scope="module")
@@ -87,31 +90,48 @@ def mask(missing: torch.Tensor) -> Image.Image:
 
 def rubbed(tabs, name: str, index: int = 3) -> dict:
     """The editor's value with an example whose middle is rubbed out, as a handler gets it."""
-    value, *_ = tabs.complete.rub_example(index, name)
+    value, *_ = tabs.complete.take_example(index, name)
     return editor(value["background"], mask(hole(tabs.shared.model(name))))
 
 
-def numbers(note: str) -> list[float]:
-    """The figures with a decimal point that a note tells."""
-    return [float(x) for x in re.findall(r"\d+\.\d+", note)]
+def captioned(pictures: list, net) -> tuple[torch.Tensor, list[str]]:
+    """The images of a gallery, uint8 (n, C, H, W), and their captions."""
+    channels, _, width = net.shape
+    images = [pixels(path, 256 // width)[:channels] for path, _ in pictures]
+    return torch.stack(images), [caption for _, caption in pictures]
+
+
+def numbers(captions: list[str]) -> list[float]:
+    """The figures of captions."""
+    return [float(re.search(r"\d+\.\d+", caption)[0]) for caption in captions]
+
+
+def expected_numbers(images: torch.Tensor, label: torch.Tensor | None, net):
+    """The figures that captions of these images must have: bits/dim of photographs, nats of digits."""
+    nats = -net.log_prob(images, label)
+    if net.shape[0] == 1:
+        return pytest.approx(nats.tolist(), abs=0.051)
+    return pytest.approx((nats / math.log(2) / images[0].numel()).tolist(), abs=0.0051)
 
 
 def test_themes_and_endpoints(app, tabs):
     assert [tab.TITLE for tab in app.themes["pixels"].TABS] == ["Sample", "Complete", "How likely", "Receptive field"]
-    names = [fn.api_name for fn in app.demo.fns.values()]
-    assert len(set(names)) == len(names)
+    named = [fn.api_name for fn in app.demo.fns.values()]
+    assert len(set(named)) == len(named)
+    public = {fn.api_name for fn in app.demo.fns.values() if fn.fn and fn.api_visibility == "public"}
+    handlers = {fn.api_name for fn in app.demo.fns.values() if fn.fn and fn.fn.__module__.startswith("pixels_tabs")}
     readme = (SPACES / "pixels" / "README.md").read_text()
-    told = re.findall(r"`(\w+)`", readme.partition("The endpoints")[2].partition("serve")[0])
-    assert len(told) == 8 and set(told) <= set(names)
+    listed = re.findall(r"`(\w+)`", readme.partition("The endpoints")[2].partition("serve")[0])
+    assert len(listed) == 4 and set(listed) == public & handlers
     assert (GATED, ROW, *DIGITS) == tabs.shared.NAMES
 
 
 def test_classes_that_have_no_names_go_by_their_numbers(tabs, monkeypatch):
     monkeypatch.setattr(tabs.shared.model(GATED).config, "names", ())
     assert tabs.shared.class_names() == tuple("0123456789") and tabs.shared.class_of("7", EACH) == 7
-    *_, (_, note) = tabs.sample.sample(GATED, 1, 1, "7", 5)
-    *_, told, posterior, _ = tabs.likelihood.likely_example(0, GATED, "7")
-    assert ": 7 " in note and "class **7**" in told and [*posterior] == [*"0123456789"]
+    [(_, caption)], _ = tabs.sample.sample(GATED, 1, 1, "7", 5)
+    *_, words, shares, _ = tabs.likelihood.score_example(0, GATED, "7")
+    assert caption.startswith("7, ") and "the class 7:" in words and [*shares] == [*"0123456789"]
 
 
 # --- Sample
@@ -123,34 +143,50 @@ def test_samples_fill_row_by_row_and_are_the_models(tabs, name, n):
     height = net.shape[1]
     label = torch.arange(n) % 10 if net.classes else None
     expected = net.sample(n, label=label, temperature=0.8, generator=torch.Generator().manual_seed(5))
-    (blank, _), *frames = tabs.sample.sample(name, n, 0.8, EACH, 5)
-    assert blank is None and len(frames) == height
-    for rows, (sheet, note) in enumerate(frames, 1):
+    first, *frames, (growing, finished, note) = tabs.sample.draw(name, n, 0.8, EACH, 5)
+    assert [update["value"] for update in first[:2]] == [None, None] and len(frames) == height - 1
+    for rows, (sheet, _, progress) in enumerate(frames, 1):
         shown = cells(sheet, n, net)
         assert torch.equal(shown[:, :, :rows], expected[:, :, :rows]) and (shown[:, :, rows:] == 128).all()
-        assert note.startswith(f"{rows} of {height} rows")
-    nats = -net.log_prob(expected, label)
-    wanted = nats / math.log(2) / expected[0].numel() if net.shape[0] == 3 else nats
-    assert numbers(note) == pytest.approx(wanted.tolist(), abs=0.051 if net.shape[0] == 1 else 0.0051)
-    assert [name in note for name in CIFAR10] == [bool(net.classes) and i < n for i in range(10)]
+        assert progress.startswith(f"{rows} of {height} rows") and "seed 5, temperature 0.8" in progress
+    assert not growing["visible"] and finished["visible"]
+    images, captions = captioned(finished["value"], net)
+    assert torch.equal(images, expected) and numbers(captions) == expected_numbers(expected, label, net)
+    unit = "bits/dim" if net.shape[0] == 3 else "nats"
+    assert all(caption.endswith(unit) and len(caption) < 28 for caption in captions)
+    assert not net.classes or [caption.split(",")[0] for caption in captions] == [CIFAR10[i % 10] for i in range(n)]
+    assert f"**{tabs.shared.title_of(name)}, seed 5, temperature 0.8.**" in note
+    assert tabs.sample.sample(name, n, 0.8, EACH, 5) == (finished["value"], note)
     assert not threads()
 
 
 def test_a_chosen_class_is_drawn(tabs):
-    *_, (sheet, note) = tabs.sample.sample(GATED, 2, 1, "frog", 0)
+    pictures, _ = tabs.sample.sample(GATED, 2, 1, "frog", 0)
     net = tabs.shared.model(GATED)
     expected = net.sample(2, label=torch.tensor([6, 6]), generator=torch.Generator().manual_seed(0))
-    assert torch.equal(cells(sheet, 2, net), expected) and note.count("frog") == 2
+    images, captions = captioned(pictures, net)
+    assert torch.equal(images, expected) and all(caption.startswith("frog, ") for caption in captions)
 
 
-def test_a_stream_that_is_closed_ends_its_thread(tabs, monkeypatch):
+@pytest.mark.parametrize("tab", ["sample", "complete"])
+def test_a_stream_that_is_closed_ends_its_thread(tabs, monkeypatch, tab):
     net = tabs.shared.model(ROW)
     monkeypatch.setattr(net, "complete", slowed(net, 0.01), raising=False)
-    frames = tabs.sample.sample(ROW, 1, 1, EACH, 0)
+    if tab == "sample":
+        frames = tabs.sample.draw(ROW, 1, 1, EACH, 0)
+    else:
+        frames = tabs.complete.fill(rubbed(tabs, ROW), ROW, 1, 1, LIKELIEST, 0)
     next(frames), next(frames)
     assert threads()
     frames.close()
     assert not threads()
+
+
+def test_another_model_leaves_no_images_of_the_first(tabs):
+    for name in (GATED, DIGITS[0]):
+        label, growing, finished, note = tabs.sample.turn_sample(name)
+        assert label == gr.update(visible=name == GATED) and note == ""
+        assert growing == gr.update(value=None, visible=False) and finished == gr.update(value=None, visible=True)
 
 
 SAMPLE = {"name": GATED, "n": 1, "temperature": 1, "class_name": EACH, "seed": 0}
@@ -166,13 +202,13 @@ BAD = [
 @pytest.mark.parametrize(("bad", "match"), BAD)
 def test_bad_settings(tabs, bad, match):
     with pytest.raises(gr.Error, match=match):
-        next(tabs.sample.sample(**SAMPLE | bad))
+        next(tabs.sample.draw(**SAMPLE | bad))
     with pytest.raises(gr.Error, match=match):
-        next(tabs.complete.complete(rubbed(tabs, GATED), **SAMPLE | {"class_name": LIKELIEST} | bad))
+        next(tabs.complete.fill(rubbed(tabs, GATED), **SAMPLE | {"class_name": LIKELIEST} | bad))
     if bad.keys() & {"name", "class_name"}:
         settings = {"name": GATED, "class_name": LIKELIEST} | bad
         with pytest.raises(gr.Error, match=match):
-            tabs.likelihood.likely_example(3, **settings)
+            tabs.likelihood.score_example(3, **settings)
 
 
 # --- Complete
@@ -185,58 +221,78 @@ def test_rubbed_out_pixels_are_filled_and_all_others_kept(tabs, name, n, class_n
     net = tabs.shared.model(name)
     truth, missing = example(net, 3), hole(net)
     label = torch.tensor([5]) if net.classes else None
-    first, *frames = tabs.complete.complete(rubbed(tabs, name), name, n, 0.7, class_name, 11)
-    shown, given, sheet, note = frames[-1]
-    assert first[:3] == (shown, given, None)  # what it starts from stands there at once
+    first, *frames, last = tabs.complete.fill(rubbed(tabs, name), name, n, 0.7, class_name, 11)
+    shown, given, growing, finished, note = last
+    assert first[:2] == (shown, given)  # what it starts from stands there at once
+    assert [update["value"] for update in first[2:4]] == [None, None]
     scale, channels = 256 // net.shape[2], net.shape[0]
     assert torch.equal(pixels(shown, scale)[:channels], truth[0])
     assert torch.equal(pixels(given, scale)[:channels], truth.masked_fill(missing, 128)[0])
     generator = torch.Generator().manual_seed(11)
     expected = net.complete(truth, ~missing, n, label=label, temperature=0.7, generator=generator)[0]
-    filled = cells(sheet, n, net)
-    assert torch.equal(filled, expected)
+    filled, captions = captioned(finished["value"], net)
+    assert torch.equal(filled, expected) and not growing["visible"] and finished["visible"]
     known = (~missing).expand_as(filled)
     assert torch.equal(filled[known], truth.expand_as(filled)[known])
     early = cells(frames[0][2], n, net)
     assert (early == 128).any() and torch.equal(early[known], filled[known])
-    nats = -net.log_prob(torch.cat([truth, expected]), None if label is None else label.expand(n + 1))
-    wanted = nats / math.log(2) / truth.numel() if channels == 3 else nats
-    assert numbers(note) == pytest.approx(wanted.tolist(), abs=0.051 if channels == 1 else 0.0051)
-    assert ("As **dog**." in note) == bool(net.classes)
+    labels = None if label is None else label.expand(n + 1)
+    of_truth = note.partition("The truth: ")[2]
+    assert numbers([of_truth, *captions]) == expected_numbers(torch.cat([truth, expected]), labels, net)
+    nats = -float(net.log_prob(truth, label))
+    assert f"total surprise {nats:,.0f} nats" in note or f"total surprise {nats:.1f} nats" in note
+    assert note.startswith(f"**{tabs.shared.title_of(name)}") and "seed 11, temperature 0.7.**" in note
+    assert (", class dog, " in note) == bool(net.classes)
 
 
-def test_the_likeliest_class_is_taken_for_an_upload(tabs, tmp_path):
+def test_the_most_probable_class_is_taken_for_an_upload(tabs, tmp_path):
     seven().save(tmp_path / "seven.png")
-    value, named, _ = tabs.complete.rub_file(str(tmp_path / "seven.png"), GATED)
+    value, named, _, *results = tabs.complete.use_file(str(tmp_path / "seven.png"), GATED)
+    assert tuple(results) == tabs.complete.cleared()
     net = tabs.shared.model(GATED)
     truth = to_photo(seven(), 8, 8)
     best = CIFAR10[int(net.log_prob(truth.expand(10, -1, -1, -1), torch.arange(10)).argmax())]
     photo = editor(value["background"], mask(hole(net)))
-    *_, (*_, note) = tabs.complete.complete(photo, GATED, 1, 1, named, 0)
-    assert f"As **{best}**, the class that the whole picture is likeliest under." in note
+    *_, (*_, note) = tabs.complete.fill(photo, GATED, 1, 1, named, 0)
+    assert f", class {best} (most probable class), " in note
 
 
-def test_a_picture_of_the_visitor_s_own_is_taken_anew_for_a_model_of_other_images(tabs, tmp_path):
+def test_a_picture_of_the_visitor_s_own_is_taken_again_for_a_model_of_other_images(tabs, tmp_path):
     seven().save(tmp_path / "seven.png")
-    value, _, path = tabs.complete.rub_file(str(tmp_path / "seven.png"), GATED)
-    _, digit, label = tabs.complete.turn_complete(DIGITS[0], editor(value["background"]), path)
+    value, _, path = tabs.complete.take_file(str(tmp_path / "seven.png"), GATED)
+    _, digit, label, *_ = tabs.complete.turn_complete(DIGITS[0], editor(value["background"]), path)
     own = tabs.complete.take(path, DIGITS[0])
     assert Image.open(digit["background"]) == Image.open(own["background"]) and label["value"] == LIKELIEST
-    _, digit, _ = tabs.complete.turn_complete(DIGITS[0], None, str(tmp_path / "gone.png"))
-    example, *_ = tabs.complete.rub_example(tabs.complete.FIRST, DIGITS[0])
+    _, digit, *_ = tabs.complete.turn_complete(DIGITS[0], None, str(tmp_path / "gone.png"))
+    example, *_ = tabs.complete.take_example(tabs.complete.FIRST, DIGITS[0])
     assert Image.open(digit["background"]) == Image.open(example["background"])
 
 
+@pytest.mark.parametrize("name", [GATED, DIGITS[0]])
+def test_the_lower_half_is_hidden(tabs, name):
+    net = tabs.shared.model(name)
+    value, *_ = tabs.complete.take_example(6, name)
+    half = tabs.complete.hide_half(editor(value["background"]), name)
+    assert Image.open(half["background"]) == Image.open(value["background"])
+    (layer,) = half["layers"]
+    _, given, *_ = next(tabs.complete.fill(editor(half["background"], Image.open(layer)), name, 1, 1, LIKELIEST, 0))
+    grey = pixels(given, 256 // net.shape[2]) == 128
+    assert grey[:, net.shape[1] // 2 :].all() and not grey[:, : net.shape[1] // 2].all(0).all()
+
+
 def test_an_example_brings_its_class_and_another_model_its_examples(tabs):
-    value, named, path = tabs.complete.rub_example(6, GATED)
-    assert named == "frog" and tabs.complete.rub_example(6, DIGITS[0])[1] == LIKELIEST
-    samples, background, label = tabs.complete.turn_complete(ROW, editor(value["background"]), path)
-    assert samples == background == gr.skip() and not label["visible"]  # the same picture, and what is rubbed out of it
-    samples, digit, label = tabs.complete.turn_complete(DIGITS[0], editor(value["background"]), path)
+    value, named, path, *results = tabs.complete.use_example(6, GATED)
+    assert named == "frog" and tabs.complete.take_example(6, DIGITS[0])[1] == LIKELIEST
+    assert tuple(results) == tabs.complete.cleared()
+    samples, background, label, *results = tabs.complete.turn_complete(ROW, editor(value["background"]), path)
+    assert samples == background == gr.skip() and not label["visible"]  # the same picture, and what is hidden of it
+    assert tuple(results) == tabs.complete.cleared()
+    samples, digit, label, *results = tabs.complete.turn_complete(DIGITS[0], editor(value["background"]), path)
     digits = zip(samples["samples"], EXAMPLES[10:], strict=True)
     assert all(torch.equal(pixels(shown, 1), pixels(path, 1)) for (shown,), path in digits)
     assert Image.open(digit["background"]).size == (252, 252) and label == gr.update(visible=False, value=LIKELIEST)
-    _, photo, label = tabs.complete.turn_complete(GATED, None, path)
+    assert tuple(results) == tabs.complete.cleared()
+    _, photo, label, *_ = tabs.complete.turn_complete(GATED, None, path)
     assert Image.open(photo["background"]).size == (256, 256) and label == gr.update(visible=True, value="ship")
 
 
@@ -244,8 +300,8 @@ def test_bad_holes_and_pictures(tabs, tmp_path):
     background = rubbed(tabs, GATED)["background"]
     whole = mask(hole(tabs.shared.model(GATED)))
     faults = {
-        "Nothing is rubbed out": editor(background),
-        "Nothing is rubbed": editor(background, Image.new("RGBA", (256, 256))),
+        "Nothing is hidden": editor(background),
+        "Nothing is hidden: go": editor(background, Image.new("RGBA", (256, 256))),
         "as large as the picture": editor(background, Image.new("RGBA", (28, 28))),
         "256x256 one": editor(Image.new("RGB", (257, 256)), whole),
         "choose an example or upload": editor(None),
@@ -253,17 +309,53 @@ def test_bad_holes_and_pictures(tabs, tmp_path):
     }
     for match, value in faults.items():
         with pytest.raises(gr.Error, match=match):
-            next(tabs.complete.complete(value, **SAMPLE | {"class_name": LIKELIEST}))
-    for handler in (tabs.complete.rub_example, lambda i, name: tabs.likelihood.likely_example(i, name, LIKELIEST)):
+            next(tabs.complete.fill(value, **SAMPLE | {"class_name": LIKELIEST}))
+    for value in (None, editor(None)):
+        with pytest.raises(gr.Error, match="choose an example or upload"):
+            tabs.complete.hide_half(value, GATED)
+    for handler in (tabs.complete.use_example, lambda i, name: tabs.likelihood.score_example(i, name, LIKELIEST)):
         for index in (10, -1, None, "3", 0.5):
             with pytest.raises(gr.Error, match="choose one of 0 to 9"):
                 handler(index, ROW)
     (tmp_path / "broken.png").write_bytes(b"no picture")
     for path, match in ((str(tmp_path / "broken.png"), "damaged"), (None, "upload one")):
         with pytest.raises(gr.Error, match=match):
-            tabs.complete.rub_file(path, ROW)
+            tabs.complete.use_file(path, ROW)
         with pytest.raises(gr.Error, match=match):
-            tabs.likelihood.likely_file(path, ROW, LIKELIEST)
+            tabs.likelihood.score_file(path, ROW, LIKELIEST)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I;16"])
+def test_white_pixels_of_a_mask_are_missing(tmp_path, mode):
+    path, white = str(tmp_path / "mask.png"), np.zeros((90, 60), np.uint8)
+    white[50:, :31] = 255
+    picture = Image.fromarray(white)
+    picture = Image.fromarray(white.astype(np.uint16) * 257) if mode == "I;16" else picture.convert(mode)
+    picture.save(path)
+    missing = read_mask(path, 9, 6)  # of which a pixel is 10x10 of the mask
+    wanted = torch.zeros(1, 1, 9, 6, dtype=torch.bool)
+    wanted[..., 5:, :3] = True
+    assert torch.equal(missing, wanted)
+
+
+def test_masks_without_white_and_files_that_are_none(tmp_path):
+    path = tmp_path / "mask.png"
+    clear = Image.new("RGBA", (28, 28), "#fff0")
+    for picture, match in ((Image.new("L", (9, 9), 120), "no white pixels"), (clear, "no white pixels")):
+        picture.save(path)
+        with pytest.raises(gr.Error, match=match):
+            read_mask(path, 8, 8)
+    clear.paste("white", (0, 14, 28, 28))
+    clear.save(path)
+    assert read_mask(path, 28, 28).nonzero()[:, 2].unique().tolist() == [*range(14, 28)]
+    path.write_bytes(b"no picture")
+    for file, match in (
+        (path, "The mask is damaged"),
+        (None, "There is no mask: give"),
+        (path.parent / "x", "The mask"),
+    ):
+        with pytest.raises(gr.Error, match=match):
+            read_mask(file, 8, 8)
 
 
 # --- How likely
@@ -274,40 +366,53 @@ def test_bad_holes_and_pictures(tabs, tmp_path):
 def test_a_pictures_bits_are_drawn_and_told(tabs, name, class_name):
     net = tabs.shared.model(name)
     image = example(net, 7)
-    taken, seen, heat, note, posterior, path = tabs.likelihood.likely_example(7, name, class_name)
+    taken, seen, chart, words, shares, path = tabs.likelihood.score_example(7, name, class_name)
     assert taken is None and Path(path) == EXAMPLES[7 + 10 * (net.shape[0] == 1)]
     assert torch.equal(pixels(seen, 256 // net.shape[2])[: net.shape[0]], image[0])
     label = None
     if net.classes:
         log_p = net.log_prob(image.expand(10, -1, -1, -1), torch.arange(10))
-        assert list(posterior.values()) == pytest.approx(log_p.double().softmax(0).tolist(), abs=1e-3)
+        assert list(shares.values()) == pytest.approx(log_p.double().softmax(0).tolist(), abs=1e-3)
         label = torch.tensor([3 if class_name == "cat" else int(log_p.argmax())])
-        assert f"given the class **{CIFAR10[label]}**" in note
+        assert f"given the class {CIFAR10[label]}" in words
     else:
-        assert posterior is None and "class" not in note
+        assert shares is None and "class" not in words
     bits = -net.sub_pixel_log_prob(image, label)[0] / math.log(2)
-    assert f"**{bits.mean():.2f} bits a sub-pixel**" in note and f"dearest {bits.max():.1f}" in note
+    assert words.startswith(tabs.shared.title_of(name)) and f"{bits.mean():.2f} bits/dim" in words
+    assert (
+        f"total surprise {float(bits.sum()) * math.log(2):,.1f} nats" in words and f"{bits.max():.1f} bits. " in words
+    )
     uniform = math.log2(net.config.levels)
-    if net.shape[0] == 1:
-        maps, shown = bits, pixels(heat, 256 // 28)[None]
-    else:
-        maps = torch.cat([bits.mean(0, keepdim=True), bits])
-        shown = cells(heat, 4, net)
-    for wanted, drawn in zip(maps, shown, strict=True):
+    large, width = pixels(chart, 1), net.shape[2]
+    maps = bits if len(bits) == 1 else torch.cat([bits.mean(0, keepdim=True), bits])
+    side = 504 if len(bits) == 1 else 256
+    for i, wanted in enumerate(maps):
+        x, y = 12 + i % 2 * (side + 12), 32 + i // 2 * (side + 44)
+        drawn = large[:, y : y + side, x : x + side][:, :: side // width, :: side // width]
         for c in range(3):  # black, red, yellow where all values are equally likely, white
             ramp = (2 * wanted / uniform - c).clamp(0, 1) * 255
             assert (drawn[c] - ramp).abs().max() <= 1
+        assert (large[:, y - 32 : y, x : x + side] > 200).any()  # a title
+    bar = large[:, -12 - 32 - 12 - 16, 13:-13].float()  # the middle row of the colour bar, within its frame
+    at = [bar[:, round(share * (bar.shape[1] - 1))].tolist() for share in (0, 1 / 3, 2 / 3, 1)]
+    for colour, wanted in zip(at, ([0, 0, 0], [255, 0, 0], [255, 255, 0], [255, 255, 255]), strict=True):
+        assert colour == pytest.approx(wanted, abs=3)
 
 
 def test_the_same_picture_is_scored_again(tabs):
-    *_, note, _, path = tabs.likelihood.likely_example(7, GATED, LIKELIEST)
-    assert tabs.likelihood.likely_again(path, GATED, LIKELIEST)[2] == note
-    samples, label, seen, _, other, posterior = tabs.likelihood.turn_likely(path, DIGITS[0], LIKELIEST)
-    assert "nats of the whole image" in other and label == gr.update(visible=False)
-    assert posterior == gr.update(visible=False, value=None) and len(samples["samples"]) == 10
+    *_, words, _, path = tabs.likelihood.score_example(7, GATED, LIKELIEST)
+    assert tabs.likelihood.score_again(path, GATED, LIKELIEST)[2] == words
+    samples, label, seen, _, other, shares = tabs.likelihood.turn_score(path, DIGITS[0], LIKELIEST)
+    assert other.startswith("PixelCNN on MNIST: **total surprise ") and label == gr.update(visible=False)
+    assert shares == gr.update(visible=False, value=None) and len(samples["samples"]) == 10
     assert Image.open(seen).size == (252, 252)
-    assert tabs.likelihood.likely_again(None, GATED, LIKELIEST) == (gr.skip(),) * 4
-    assert tabs.likelihood.turn_likely(None, GATED, LIKELIEST)[1:] == (
+
+
+def test_nothing_is_scored_once_the_picture_is_cleared(tabs):
+    *results, path = tabs.likelihood.clear_score()
+    assert results == [None, None, "", None] and path is None
+    assert tabs.likelihood.score_again(path, GATED, LIKELIEST) == (gr.skip(),) * 4
+    assert tabs.likelihood.turn_score(path, GATED, LIKELIEST)[1:] == (
         gr.update(visible=True), *(gr.skip(),) * 3, gr.update(visible=True),
     )  # fmt: skip
 
@@ -319,7 +424,7 @@ def test_uploads_of_any_mode_and_size_are_scored(tabs, tmp_path, mode):
     path = str(tmp_path / ("seven.tiff" if mode == "CMYK" else "seven.png"))
     picture.save(path)
     for name in (ROW, DIGITS[0]):
-        seen, *_, kept = tabs.likelihood.likely_file(path, name, LIKELIEST)
+        seen, *_, kept = tabs.likelihood.score_file(path, name, LIKELIEST)
         assert kept == path and len(pixels(seen, 1).unique()) > 1
 
 
@@ -345,14 +450,16 @@ def test_a_pixels_field_is_drawn_and_told(tabs, name):
     assert (large[:, ::scale] == 96).all() and (large[:, :, ::scale] == 96).all()
     total = y * width + x
     part = f"{int(seen.sum())} of the {total} pixels"
-    assert f"sees **{part}** before it" in words or f"**every pixel** before it ({total})" in words
-    told = sum(int(count) for count in re.findall(r"(\d+) (?:in|straight)", words))
-    assert told == total - seen.sum()
+    assert f"uses **{part}** before it" in words or f"**every pixel** before it ({total})" in words
+    unused = sum(int(count) for count in re.findall(r"(\d+) (?:in|straight)", words))
+    assert unused == total - seen.sum()
+    assert tabs.receptive_field.receptive_field(name, y, x) == (path, words)
 
 
 def test_the_first_pixel_has_none_before_it(tabs):
     assert tabs.receptive_field.show_field(GATED, 0, 0)[1] == "Row 0, column 0: no pixel comes before this one."
-    assert tabs.receptive_field.show_field(GATED, 0, 1)[1] == "Row 0, column 1: it sees **every pixel** before it (1)."
+    words = tabs.receptive_field.show_field(GATED, 0, 1)[1]
+    assert words == "Row 0, column 1: the model uses **every pixel** before it (1)."
 
 
 def click(data) -> gr.EventData:
@@ -374,87 +481,122 @@ def test_clicks_numbers_and_other_models(tabs):
         field.click_field("x", click({"index": [0, 0]}))
 
 
-# --- through gradio_client
+# --- over HTTP
 
 
-def test_two_visitors_stream_and_do_not_mix(url, tabs):
+def ask(url: str, visitor: str, handler: str, *data) -> list:
+    """What a private handler answers to a page of that session."""
+    address, body = f"{url}gradio_api/call/{handler}", json.dumps({"data": data, "session_hash": visitor}).encode()
+    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request) as reply:
+        event = json.load(reply)["event_id"]
+    with urllib.request.urlopen(f"{address}/{event}") as reply:
+        last = reply.read().decode().strip().rpartition("event: ")[2]
+    assert last.startswith("complete"), last
+    return json.loads(last.partition("data: ")[2])
+
+
+def test_each_visitor_s_picture_is_scored_again(url, tabs):
+    net = tabs.shared.model(ROW)
+    visitors = {"first": 2, "second": 4}
+    for visitor, index in visitors.items():
+        _, seen, *_ = ask(url, visitor, "score_example", index, ROW, LIKELIEST)
+        assert torch.equal(pixels(seen["path"], 32), example(net, index)[0])
+    for visitor, index in visitors.items():
+        seen, *_ = ask(url, visitor, "score_again", None, ROW, LIKELIEST)  # the first is of the session
+        assert torch.equal(pixels(seen["path"], 32), example(net, index)[0])
+
+
+def gallery(sent: list, net) -> tuple[torch.Tensor, list[str]]:
+    """The images of a gallery as a client gets it, uint8 (n, C, H, W), and their captions."""
+    assert all(Path(entry["image"]).suffix == ".png" for entry in sent)
+    return captioned([(entry["image"], entry["caption"]) for entry in sent], net)
+
+
+def test_two_clients_sample_at_once_and_do_not_mix(url, tabs):
     clients = {seed: Client(url, verbose=False) for seed in (3, 7)}
     jobs = {seed: client.submit(GATED, 2, 1, EACH, seed, api_name="/sample") for seed, client in clients.items()}
     net = tabs.shared.model(GATED)
     for seed, job in jobs.items():
-        frames = list(job)
-        rows = [int(note.split()[0]) for _, note in frames if note[0].isdigit()]
-        assert len(rows) > 2 and rows == sorted(set(rows)) and rows[-1] == 8
+        pictures, note = job.result()
+        images, captions = gallery(pictures, net)
         expected = net.sample(2, label=torch.arange(2), generator=torch.Generator().manual_seed(seed))
-        assert torch.equal(cells(frames[-1][0], 2, net), expected)
-    for index, client in zip((2, 4), clients.values(), strict=True):
-        seen = client.predict(index, ROW, LIKELIEST, api_name="/likely_example")[1]
-        assert torch.equal(pixels(seen, 32), example(net, index)[0])
-    again = [client.predict(ROW, LIKELIEST, api_name="/likely_again")[0] for client in clients.values()]
-    for index, seen in zip((2, 4), again, strict=True):  # each has its own picture again
-        assert torch.equal(pixels(seen, 32), example(net, index)[0])
+        assert torch.equal(images, expected) and f"seed {seed}, " in note
+        assert numbers(captions) == expected_numbers(expected, torch.arange(2), net)
 
 
-def test_completion_and_field_through_the_client(url, tabs, tmp_path):
-    client, net = Client(url, verbose=False), tabs.shared.model(DIGITS[3])
-    mask(hole(net)).save(tmp_path / "mask.png")
+@pytest.mark.parametrize("name", [GATED, DIGITS[3]])
+def test_a_picture_file_is_completed_where_its_mask_is_white(url, tabs, tmp_path, name):
+    client, net = Client(url, verbose=False), tabs.shared.model(name)
+    missing = hole(net)
+    white = Image.fromarray(missing[0, 0].numpy()).resize((280, 210), Image.Resampling.NEAREST)
+    white.save(tmp_path / "mask.png")
     seven().save(tmp_path / "seven.png")
-    taken, _ = client.predict(handle_file(str(tmp_path / "seven.png")), DIGITS[3], api_name="/rub_file")
-    photo = value_of(taken, tmp_path / "mask.png")
-    shown, given, sheet, note = client.predict(photo, DIGITS[3], 2, 1, LIKELIEST, 0, api_name="/complete")
-    truth = (to_digit(seven()) > 127).to(torch.uint8) * 255
-    assert torch.equal(pixels(shown, 9)[:1], truth[0])
-    assert torch.equal(pixels(given, 9)[:1], truth.masked_fill(hole(net), 128)[0])
-    known = (~hole(net)).expand(2, -1, -1, -1)
-    assert torch.equal(cells(sheet, 2, net)[known], truth.expand(2, -1, -1, -1)[known]) and "nats" in note
-    assert client.predict(DIGITS[3], 20, 12, api_name="/show_field")[1].startswith("Row 20, column 12")
+    files = [handle_file(str(tmp_path / file)) for file in ("seven.png", "mask.png")]
+    pictures, note = client.predict(*files, name, 2, 0.9, LIKELIEST, 5, api_name="/complete")
+    truth = (to_digit(seven()) > 127).to(torch.uint8) * 255 if net.shape[0] == 1 else to_photo(seven(), 8, 8)
+    label = None
+    if net.classes:
+        label = net.log_prob(truth.expand(10, -1, -1, -1), torch.arange(10)).argmax()[None]
+        assert f"class {CIFAR10[label]} (most probable class), " in note
+    generator = torch.Generator().manual_seed(5)
+    expected = net.complete(truth, ~missing, 2, label=label, temperature=0.9, generator=generator)[0]
+    images, captions = gallery(pictures, net)
+    assert torch.equal(images, expected)
+    assert numbers(captions) == expected_numbers(expected, None if label is None else label.expand(2), net)
+    assert note.startswith(f"**{tabs.shared.title_of(name)}") and "seed 5, temperature 0.9.**" in note
+
+
+def test_a_picture_file_is_scored(url, tabs, tmp_path):
+    client, path = Client(url, verbose=False), tmp_path / "seven.png"
+    seven().save(path)
+    for name in (GATED, DIGITS[2]):
+        chart, words, shares = client.predict(handle_file(str(path)), name, LIKELIEST, api_name="/likelihood")
+        _, wanted, *answer = tabs.likelihood.score(str(path), name, LIKELIEST)
+        assert Path(chart).suffix == ".png" and torch.equal(pixels(chart, 1), pixels(wanted, 1))
+        assert words == answer[0]
+        shown = {share["label"]: share["confidence"] for share in (shares or {}).get("confidences") or []}
+        assert shown == pytest.approx(answer[1] or {}, abs=1e-6)
+
+
+def test_a_field_is_shown_to_a_client(url, tabs):
+    picture, words = Client(url, verbose=False).predict(DIGITS[3], 20, 12, api_name="/receptive_field")
+    wanted, said = tabs.receptive_field.show_field(DIGITS[3], 20, 12)
+    assert torch.equal(pixels(picture, 1), pixels(wanted, 1)) and words == said
 
 
 def test_a_picture_that_is_no_longer_kept_is_told(tabs, tmp_path):
     """Gradio deletes uploads after a while, and the page may still ask for another class's bits."""
     gone = str(tmp_path / "gone.png")
     with pytest.raises(gr.Error, match="no longer kept: upload it again"):
-        tabs.likelihood.likely_again(gone, GATED, LIKELIEST)
-    samples, label, *shown, posterior = tabs.likelihood.turn_likely(gone, DIGITS[0], LIKELIEST)  # else the tab is torn
+        tabs.likelihood.score_again(gone, GATED, LIKELIEST)
+    samples, label, *shown, shares = tabs.likelihood.turn_score(gone, DIGITS[0], LIKELIEST)  # else the tab is torn
     assert len(samples["samples"]) == 10 and label == gr.update(visible=False)
     assert shown[:2] == [None, None] and "no longer kept: upload it again" in shown[2]
-    assert posterior == gr.update(visible=False, value=None)
+    assert shares == gr.update(visible=False, value=None)
 
 
 def test_errors_reach_the_client(url, tmp_path):
     client = Client(url, verbose=False)
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    broken = handle_file(str(tmp_path / "broken.png"))
-    nothing = {"background": None, "layers": [], "composite": None, "id": None}
-    for arguments, name, told in (
+    seven().save(tmp_path / "seven.png")
+    Image.new("L", (9, 9)).save(tmp_path / "black.png")
+    broken, picture, black = (handle_file(str(tmp_path / f"{name}.png")) for name in ("broken", "seven", "black"))
+    settings = (GATED, 1, 1, LIKELIEST, 0)
+    for arguments, name, words in (
         (("pixelcnn", 1, 1, EACH, 0), "/sample", "pixelcnn"),
         ((GATED, 17, 1, EACH, 0), "/sample", "17"),
         ((GATED, 1, 1, "dogs", 0), "/sample", "dogs"),
         ((GATED, 1, 1, EACH, -1), "/sample", "-1"),
-        ((nothing, GATED, 1, 1, LIKELIEST, 0), "/complete", "choose an example"),
-        ((nothing | {"background": broken}, GATED, 1, 1, LIKELIEST, 0), "/complete", "damaged"),
-        ((nothing | {"layers": [broken] * 5}, GATED, 1, 1, LIKELIEST, 0), "/complete", "at most 4 layers"),
-        ((broken, GATED, LIKELIEST), "/likely_file", "damaged"),
-        ((99, GATED, LIKELIEST), "/likely_example", "choose one of 0 to 9"),
-        ((GATED, 8, 0), "/show_field", "from 0 to 7"),
+        ((None, black, *settings), "/complete", "There is no picture"),
+        ((broken, black, *settings), "/complete", "The picture is damaged"),
+        ((picture, None, *settings), "/complete", "There is no mask"),
+        ((picture, broken, *settings), "/complete", "The mask is damaged"),
+        ((picture, black, *settings), "/complete", "The mask has no white pixels"),
+        ((picture, picture, GATED, 9, 1, LIKELIEST, 0), "/complete", "9"),
+        ((broken, GATED, LIKELIEST), "/likelihood", "The picture is damaged"),
+        ((picture, GATED, EACH), "/likelihood", EACH),
+        ((GATED, 8, 0), "/receptive_field", "from 0 to 7"),
     ):
-        with pytest.raises(Exception, match=re.escape(told)):
+        with pytest.raises(Exception, match=re.escape(words)):
             client.predict(*arguments, api_name=name)
-
-
-def test_cancelled_jobs_stop_the_model(url, tabs, monkeypatch):
-    net = tabs.shared.model(ROW)
-    monkeypatch.setattr(net, "complete", slowed(net, 0.02), raising=False)
-    client = Client(url, verbose=False)
-    taken, _ = client.predict(3, ROW, api_name="/rub_example")
-    whole = mask(torch.ones(1, 1, 8, 8, dtype=torch.bool))
-    whole.save(path := Path(taken["background"]).parent / "whole.png")
-    for arguments, name in (
-        ((ROW, 1, 1, EACH, 0), "/sample"),
-        ((value_of(taken, path), ROW, 1, 1, LIKELIEST, 0), "/complete"),
-    ):
-        job = client.submit(*arguments, api_name=name)
-        wait_for(lambda job=job: len(job.outputs()) > 1)
-        assert threads()
-        job.cancel()
-        wait_for(lambda: not threads(), 3)  # uncancelled it would go on for 4 s

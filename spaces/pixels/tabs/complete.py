@@ -256,8 +256,6 @@ def build() -> None:
             upload = gr.UploadButton("Upload a picture", file_types=["image"])
             brush = gr.Brush(default_size=30, colors=[ORANGE], color_mode="fixed")
             eraser = gr.Eraser(default_size=30)
-            with Image.open(first["background"]) as background:
-                first = hide_half({"background": background}, NAMES[0])
             editor = canvas(first, label="Hide a part with the brush", brush=brush, eraser=eraser)
             half = gr.Button("Hide the lower half")
             label = class_choice(LIKELIEST)

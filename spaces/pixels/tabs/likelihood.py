@@ -179,7 +179,9 @@ def build() -> None:
             note = gr.Markdown(words)
             with gr.Row():
                 seen = display("What the model sees", of_picture)
-                classes = gr.Label(shares, label=CLASSES, num_top_classes=5, min_width=200)
+                with gr.Column(min_width=200):
+                    gr.Markdown(CLASSES)
+                    classes = gr.Label(shares, label=CLASSES, show_label=False, num_top_classes=5)
             maps = display("How surprising each pixel is", of_maps)
     path = gr.State(str(examples_of(model(NAMES[0]))[FIRST]))
     shown = [seen, maps, note, classes]

@@ -66,7 +66,7 @@ def draw(name: str, n: int, temperature: float, class_name: str, seed: int) -> I
         label = torch.arange(n) % net.classes if chosen is None else torch.full((n,), chosen)
         named = [f"{class_names()[i]}, " for i in label.tolist()]
     channels, height, width = net.shape
-    place = torch.arange(height * width).view(height, width)
+    rows = torch.arange(height)[:, None]
     made = f"{title_of(name)}, seed {seed}, temperature {temperature:g}"
     yield gr.update(value=None, visible=True), gr.update(value=None, visible=False), f"Drawing ... {made}."
     with contextlib.closing(samples(name, n, label, temperature, seed)) as snapshots:
@@ -75,7 +75,7 @@ def draw(name: str, n: int, temperature: float, class_name: str, seed: int) -> I
             row = done // (channels * width)
             note = f"{row} of {height} rows are drawn. {made}."
             if done < total:
-                yield sheet(images.where(place < row, MISSING)), gr.skip(), note
+                yield sheet(images.where(rows < row, MISSING)), gr.skip(), note
     said = captions(log_probs(name, images, label), net)
     pictures = [(enlarged(image), class_ + cost) for image, class_, cost in zip(images, named, said, strict=True)]
     note = f"**{made}.** The captions say how surprising the model finds each image."
