@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import shutil
 import time
 import urllib.request
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+import torch
 from conftest import absent
 from PIL import Image
 from selenium import webdriver
@@ -21,6 +23,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from test_spaces import SPACES, all_tabs, served, slowed, threads, wait_for
+
+from hub_models.conv_classifier import CIFAR10
 
 BROWSER, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
 FLAGS = (
@@ -377,78 +381,226 @@ def tab_of(app, title: str):
     return tab, tab.model("gated-pixelcnn-cifar10")
 
 
+def unfinished(page: Page, label: str, scale: int) -> np.ndarray:
+    """The pixels of the picture that is shown while results come about."""
+    image = wait_for(lambda: page.shown(f"img[alt='{label}']"))[0]
+    with urllib.request.urlopen(image.get_attribute("src")) as reply:
+        return np.asarray(Image.open(io.BytesIO(reply.read())).convert("L"))[::scale, ::scale]
+
+
+GALLERY = """return [...document.querySelectorAll('.thumbnail-item.thumbnail-lg')].filter(e => e.offsetWidth).map(
+    e => [e.querySelector('img').src, e.querySelector('.caption-label').innerText])"""
+
+
+def gallery(page: Page, n: int) -> list[tuple[np.ndarray, str]]:
+    """The n images of the visible gallery, of 8x8 pixels, as (8, 8, 3), and their captions; waited for."""
+    found = []
+    for address, caption in wait_for(lambda: len(items := page.driver.execute_script(GALLERY)) == n and items):
+        with urllib.request.urlopen(address) as reply:
+            found.append((np.asarray(Image.open(io.BytesIO(reply.read())).convert("RGB"))[::32, ::32], caption))
+    return found
+
+
+def empty(page: Page) -> bool:
+    """Whether the visible gallery, if any, has no images."""
+    return not page.driver.execute_script(GALLERY)
+
+
+def sampled(net, seed: int, label: int, n: int = 4) -> np.ndarray:
+    """What a model draws with a seed, uint8 (n, H, W, C)."""
+    generator = torch.Generator().manual_seed(seed)
+    return net.sample(n, label=torch.full((n,), label), generator=generator).permute(0, 2, 3, 1).numpy()
+
+
+def buttons(page: Page, label: str) -> tuple[bool, bool]:
+    """Whether a run button of that label, and the one that cancels it, can be pressed."""
+    cancel = page.shown("button.stop", "Cancel")[-1]
+    return bool(page.shown("button.primary:enabled", label)), cancel.is_enabled()
+
+
+def test_each_tab_opens_on_a_result(pixels):
+    for tab, words, pictures in (
+        ("Sample", "Gated PixelCNN on CIFAR-10, seed 0, temperature 1.", 10),
+        ("Complete", "Gated PixelCNN on CIFAR-10, class ship, seed 0, temperature 1. The truth: ", 4),
+        ("How likely", "bits/dim (total surprise", 0),
+        ("Receptive field", "Row 20, column 12: the model uses ", 0),
+    ):
+        pixels.turn_to(tab)
+        wait_for(lambda words=words: pixels.told(words))
+        wait_for(lambda pictures=pictures: len(pixels.shown(".thumbnail-item.thumbnail-lg img")) == pictures)
+        assert not pixels.shown("img:not([alt])")
+    for alt in ("The truth", "What is given"):
+        pixels.turn_to("Complete")
+        assert pixels.find(f"img[alt='{alt}']").get_property("naturalWidth") == 256
+
+
 def test_samples_appear_row_by_row_until_they_are_cancelled(pixels, app):
     _, net = tab_of(app, "Sample")
     pixels.turn_to("Sample")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(net, "complete", slowed(net, 0.02), raising=False)
+        assert buttons(pixels, "Draw images") == (True, False)
         pixels.find("button", "Draw images").click()
         wait_for(lambda: pixels.told(" of 8 rows are drawn."))
+        wait_for(lambda: buttons(pixels, "Draw images") == (False, True))
+        assert empty(pixels)  # the start is gone
         pixels.find("button", "Cancel").click()
         wait_for(lambda: not threads(), 3)  # uncancelled it would go on for 4 s
-        assert not pixels.told("8 of 8")
-        assert (pixels.picture("Samples", 32) == 128).sum() > 8  # what it had done stays, the rest is grey
+        assert not pixels.told("The captions say")
+        assert (unfinished(pixels, "Images so far", 32) == 128).sum() > 8  # what it had done stays, the rest is grey
+    wait_for(lambda: buttons(pixels, "Draw images") == (True, False))
+
+
+def test_a_run_button_that_is_pressed_while_it_runs_does_nothing(pixels, app):
+    _, net = tab_of(app, "Sample")
+    pixels.turn_to("Sample")
     pixels.choose("Class", "horse")
-    pixels.find("button", "Draw images").click()
-    wait_for(lambda: pixels.told("8 of 8 rows are drawn. What each costs") and pixels.told("horse "))
+    pixels.find("button", "Settings").click()
+    seed = pixels.find("input[aria-label^='Random seed']")
+    seed.send_keys(Keys.CONTROL, "a")
+    seed.send_keys("5", Keys.TAB)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(net, "complete", slowed(net, 0.01), raising=False)
+        press = "arguments[0].click(); arguments[0].click()"
+        pixels.driver.execute_script(press, pixels.find("button", "Draw images"))
+        pixels.find("button:disabled", "Drawing ...")
+        seed.send_keys(Keys.CONTROL, "a")
+        seed.send_keys("6", Keys.TAB)
+        pixels.driver.execute_script(press, pixels.find("button", "Drawing ..."))
+        wait_for(lambda: pixels.told("Gated PixelCNN on CIFAR-10, seed 5, temperature 1. The captions say"))
+        shown = gallery(pixels, 4)
+        time.sleep(0.5)
+        assert not threads() and not pixels.told("seed 6")  # nothing waits to run
+    expected = sampled(net, 5, CIFAR10.index("horse"))
+    assert all(np.array_equal(image, wanted) for (image, _), wanted in zip(shown, expected, strict=True))
+    assert all(re.fullmatch(r"horse, \d\.\d\d bits/dim", caption) for _, caption in shown)
+    pixels.find("label", "New seed each time").click()
+    pixels.find("button:enabled", "Draw images").click()
+    wait_for(lambda: pixels.told("The captions say") and not pixels.told("seed 5,"))
+    drawn = int(seed.get_attribute("value"))
+    assert drawn != 6 and pixels.told(f"seed {drawn}, ")
+    expected = sampled(net, drawn, CIFAR10.index("horse"))
+    assert all(np.array_equal(image, wanted) for (image, _), wanted in zip(gallery(pixels, 4), expected, strict=True))
+    pixels.find("label", "New seed each time").click()
+
+
+def test_another_model_ends_the_run_and_empties_its_results(pixels, app):
+    _, net = tab_of(app, "Sample")
+    pixels.turn_to("Sample")
+    assert not empty(pixels)
     pixels.choose("Model", "Row LSTM on MNIST")
     wait_for(lambda: not pixels.shown("input[aria-label=Class]"))
+    wait_for(lambda: empty(pixels) and not pixels.told("The captions say"))
+    pixels.choose("Model", "Gated PixelCNN on CIFAR-10")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(net, "complete", slowed(net, 0.02), raising=False)
+        pixels.find("button:enabled", "Draw images").click()
+        wait_for(lambda: pixels.told(" of 8 rows are drawn."))
+        pixels.choose("Model", "Row LSTM on CIFAR-10")
+        wait_for(lambda: not threads(), 3)
+    wait_for(lambda: not pixels.told("rows are drawn") and buttons(pixels, "Draw images") == (True, False))
+    assert not pixels.shown("img[alt='Images so far']")
 
 
-def test_what_a_picture_costs_is_shown_by_model_and_class(pixels, app):
+def test_what_surprises_in_a_picture_is_shown_by_model_and_class(pixels, app):
     tab, _ = tab_of(app, "How likely")
     pixels.turn_to("How likely")
     pixels.find("button.gallery-item").send_keys(Keys.ENTER)
-    for class_name in ("likeliest", "truck"):
-        *_, note, _, path = tab.likely_example(0, "gated-pixelcnn-cifar10", class_name)
-        wait_for(lambda note=note: pixels.told(note.replace("*", "")))
-        if class_name == "likeliest":
+    for class_name in ("most probable class", "truck"):
+        *_, words, _, path = tab.score_example(0, "gated-pixelcnn-cifar10", class_name)
+        wait_for(lambda words=words: pixels.told(words.replace("*", "")))
+        if class_name == "most probable class":
             pixels.choose("Class", "truck")
-    assert pixels.picture("What each pixel costs", 1).shape == ((2 * 9 + 1) * 32,) * 2
-    assert pixels.block("The class it is likeliest under").text.count("%") == 5
+    chart = "How surprising each pixel is"
+    assert pixels.picture(chart, 1).shape[1] == 2 * 256 + 3 * 12
+    assert pixels.told("Class that explains this picture best (not a classifier)")
+    assert sum(block.text.count("%") for block in pixels.shown(".block")) >= 5
     pixels.choose("Model", "PixelCNN on MNIST")
-    other = tab.likely(path, "pixelcnn-mnist", "likeliest")[2].replace("*", "")
+    other = tab.score(path, "pixelcnn-mnist", "most probable class")[2].replace("*", "")
     wait_for(lambda: pixels.told("Examples from MNIST") and pixels.told(other))
-    wait_for(lambda: pixels.picture("What each pixel costs", 9).shape == (28, 28))
+    wait_for(lambda: pixels.picture(chart, 1).shape[1] == 504 + 2 * 12)
+
+
+def test_nothing_stays_of_a_picture_that_is_taken_away(pixels, tmp_path):
+    pixels.turn_to("How likely")
+    own = pixels.block("Your own picture")
+    own.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(EXAMPLES[0]))
+    wait_for(lambda: pixels.told("total surprise") and pixels.shown("[aria-label='Remove Image']"))
+    pixels.find("[aria-label='Remove Image']").click()
+    wait_for(lambda: not pixels.told("total surprise") and not pixels.shown("img[alt='What the model sees']"))
+    pixels.find("button.gallery-item").click()
+    wait_for(lambda: pixels.told("total surprise"))
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    own.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(tmp_path / "broken.png"))
+    wait_for(lambda: pixels.told("The picture is damaged"))
+    wait_for(lambda: not pixels.told("total surprise") and not pixels.shown("img[alt='What the model sees']"))
+    pixels.find("[aria-label=Close]").click()
 
 
 def test_a_click_shows_what_a_pixel_depends_on(pixels, app):
     tab, _ = tab_of(app, "Receptive field")
     pixels.turn_to("Receptive field")
-    image = pixels.find("img[src*='image.png']")
+    image = pixels.find("img[alt='Click on a pixel']")
     cell = image.size["width"] / 8
     by = ActionChains(pixels.driver).move_to_element_with_offset(image, int(-1.5 * cell), int(2.5 * cell))
     by.click().perform()  # row 6, column 2
-    told = tab.show_field("gated-pixelcnn-cifar10", 6, 2)[1].replace("*", "")
-    wait_for(lambda: pixels.told(told))
-    row = pixels.find("input[aria-label='Row, from 0']")
+    words = tab.show_field("gated-pixelcnn-cifar10", 6, 2)[1].replace("*", "")
+    wait_for(lambda: pixels.told(words))
+    row = pixels.find("input[aria-label='Row (0: top)']")
     assert row.get_attribute("value") == "6"
     row.send_keys(Keys.BACKSPACE, "3")
-    pixels.find("button", "Show what it depends on").send_keys(Keys.ENTER)
+    pixels.find("button", "Show what the pixel depends on").send_keys(Keys.ENTER)
     wait_for(lambda: pixels.told("Row 3, column 2: "))
     pixels.choose("Model", "Row LSTM on MNIST")
     wait_for(lambda: pixels.told(tab.show_field("row-lstm-mnist", 3, 2)[1].replace("*", "")))
 
 
-def test_a_region_of_a_photograph_is_rubbed_out_and_completed(pixels):
+def test_a_part_of_a_photograph_is_hidden_and_completed(pixels):
     pixels.turn_to("Complete")
     pixels.find("[aria-label=Brush].highlight")
     pixels.stroke((-60, 0), (60, 0))
-    pixels.find("button", "Fill what is rubbed out").click()
-    wait_for(lambda: pixels.told("As ship.") and pixels.told("the truth"))
-    truth, given, sheet = (pixels.picture(name, 32) for name in ("The truth", "What is given", "Completions"))
+    pixels.find("button", "Complete the picture").click()
+    wait_for(
+        lambda: (
+            pixels.told("class ship, seed 0, temperature 1. The truth: ")
+            and pixels.picture("What is given", 32) is not None
+        )
+    )
+    truth, given = (pixels.picture(name, 32) for name in ("The truth", "What is given"))
     grey = given != truth
     assert 3 <= grey.sum() <= 20 and (given[grey] == 128).all()
-    for y, x in ((1, 1), (1, 10), (10, 1), (10, 10)):
-        assert np.array_equal(sheet[y : y + 8, x : x + 8][~grey], truth[~grey])
-    pixels.choose("Model", "Diagonal BiLSTM on MNIST")  # which brings digits
-    wait_for(lambda: pixels.told("Examples from MNIST"))
+    for image, caption in gallery(pixels, 4):
+        seen = np.asarray(Image.fromarray(image).convert("L"))
+        assert np.array_equal(seen[~grey], truth[~grey]) and re.fullmatch(r"\d\.\d\d bits/dim", caption)
+    pixels.find("button", "Hide the lower half").click()
+    wait_for(lambda: pixels.shown("button:enabled", "Complete the picture"))
+    time.sleep(0.5)  # the editor draws the layer
+    pixels.find("button:enabled", "Complete the picture").click()
+    wait_for(lambda: (pixels.picture("What is given", 32)[4:] == 128).all() and pixels.told("The truth: "))
+
+
+def test_a_new_picture_or_model_empties_the_completions(pixels, app):
+    _, net = tab_of(app, "Complete")
+    pixels.turn_to("Complete")
+    assert not empty(pixels)
+    pixels.shown("button.gallery-item")[6].click()
+    wait_for(lambda: empty(pixels) and not pixels.told("The truth: "))
+    assert not pixels.shown("img[alt='The truth']")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(net, "complete", slowed(net, 0.02), raising=False)
+        pixels.find("[aria-label=Brush].highlight")
+        pixels.stroke((-60, 0), (60, 0))
+        pixels.find("button:enabled", "Complete the picture").click()
+        wait_for(lambda: pixels.told("values are filled. Gated PixelCNN on CIFAR-10, class frog, "))
+        pixels.choose("Model", "Diagonal BiLSTM on MNIST")  # which ends the run, and brings digits
+        wait_for(lambda: not threads(), 3)
+    wait_for(lambda: pixels.told("Examples from MNIST") and not pixels.told("values are filled"))
     assert not pixels.shown("input[aria-label=Class]")
     pixels.shown("button.gallery-item")[7].click()
     pixels.find("[aria-label=Brush].highlight")
     pixels.stroke((-60, 20), (60, 20))
-    pixels.find("button", "Fill what is rubbed out").click()
-    wait_for(lambda: pixels.told("nats of the whole image") and pixels.picture("The truth", 9).shape == (28, 28))
+    pixels.find("button:enabled", "Complete the picture").click()
+    wait_for(lambda: pixels.told("The truth: total surprise ") and pixels.picture("The truth", 9).shape == (28, 28))
 
 
 # --- text

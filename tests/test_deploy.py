@@ -21,7 +21,7 @@ from typing import NamedTuple
 import commands
 import pytest
 import yaml
-from gradio_client import Client
+from gradio_client import Client, handle_file
 from hub import StandIn
 from packaging.requirements import Requirement
 from smoke import connect
@@ -34,13 +34,14 @@ from hub_models.spacekit import weights
 ROOT = Path(__file__).parents[1]
 SPACES = ROOT / "spaces"
 THEMES = sorted(path.parent.name for path in SPACES.glob("*/app.py"))
+THREE = handle_file(SPACES / "examples" / "mnist" / "3.png")
 HANDLERS = {  # of a theme, with arguments: between them they ask all its models
     "digits": {"/read_example": [7]},
     "pixels": {
-        "/sample": ["gated-pixelcnn-cifar10", 1, 1, "class after class", 0],
-        "/rub_example": [8, "row-lstm-cifar10"],
-        "/likely_example": [3, "diagonal-bilstm-mnist", "likeliest"],
-        "/show_field": ["pixelcnn-mnist", 20, 12],
+        "/sample": ["gated-pixelcnn-cifar10", 1, 1, "one of each class", 0],
+        "/complete": [THREE, THREE, "row-lstm-cifar10", 1, 1, "most probable class", 0],  # its strokes are missing
+        "/likelihood": [THREE, "diagonal-bilstm-mnist", "most probable class"],
+        "/receptive_field": ["pixelcnn-mnist", 20, 12],
     },
     "text": {
         "/suggest": ["O Romeo", "word-lstm-plays", 1, 0],

@@ -50,6 +50,11 @@ def display(caption: str, value: str | None = None, **options) -> gr.Image:
         return gr.Image(value, label=caption, alt_text=caption, **looks | options)
 
 
+def unfinished(label: str) -> gr.Image:
+    """Make the picture that is shown instead of results while they come about; it is hidden at first."""
+    return gr.Image(visible=False, label=label, show_label=False, buttons=[], interactive=False, alt_text=label)
+
+
 def results(label: str, **options) -> gr.Gallery:
     """Make a gallery of pictures with captions, which a visitor can enlarge and download."""
     looks = {"columns": 4, "object_fit": "contain", "height": "auto", "format": "png", "buttons": ["download"]}

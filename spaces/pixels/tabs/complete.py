@@ -18,7 +18,7 @@ from hub_models.spacekit.pictures import KEPT, brushed, canvas, enlarged, kept, 
 from hub_models.spacekit.runs import QUIET, RunButton, seed_input
 from hub_models.spacekit.start import load_start
 from hub_models.spacekit.weights import on_gpu
-from hub_models.spacekit.widgets import about, display, results, temperature_slider
+from hub_models.spacekit.widgets import about, display, results, temperature_slider, unfinished
 
 from ._pixels import (
     LIKELIEST,
@@ -269,7 +269,7 @@ def build() -> None:
             with gr.Row():
                 truth = display("The truth", of_truth)
                 given = display("What is given", of_given)
-            growing = gr.Image(visible=False, label="Completions so far", buttons=[], interactive=False)
+            growing = unfinished("Completions so far")
             filled = results("Completions", value=pictures, columns=2)
             note = gr.Markdown(words)
     path = gr.State()

@@ -14,7 +14,7 @@ from hub_models.spacekit.pictures import enlarged, sheet
 from hub_models.spacekit.runs import QUIET, RunButton, seed_input
 from hub_models.spacekit.start import load_start
 from hub_models.spacekit.weights import on_gpu
-from hub_models.spacekit.widgets import about, results, temperature_slider
+from hub_models.spacekit.widgets import about, results, temperature_slider, unfinished
 
 from ._pixels import (
     EACH,
@@ -126,7 +126,7 @@ def build() -> None:
                 seed = seed_input()
             run = RunButton("Draw images", "Drawing ...")
         with gr.Column(scale=2):
-            growing = gr.Image(visible=False, label="Images so far", show_label=False, buttons=[], interactive=False)
+            growing = unfinished("Images so far")
             finished = results("Samples", value=pictures)
             note = gr.Markdown(words)
     shown = [growing, finished, note]
