@@ -4,11 +4,13 @@ By itself Gradio logs a traceback for each `gr.Error` and for each request that 
 address that stands where a file should, and takes requests of any length.
 """
 
+import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 
 import gradio as gr
+from gradio.utils import safe_aclose_iterator
 from gradio_client.utils import is_file_obj_with_meta
 
 from ..shared import mallopt
@@ -66,11 +68,19 @@ def guard(demo: gr.Blocks) -> None:
             refusal.print_exception = False
             raise
 
+    async def reset_iterators(event_id):
+        # Gradio's own would delete it after closing it, and fail where a second request to cancel deletes it meanwhile
+        iterator = demo._queue.server_app.iterators.pop(event_id, None)
+        if iterator is not None:
+            with contextlib.suppress(Exception):  # as it fails, it ends
+                await safe_aclose_iterator(iterator)
+
     async def pushed(body, *args, **kwargs):
         body.session_hash = body.session_hash or None  # of an empty one Gradio would lose the event and log a traceback
         return await push(body, *args, **kwargs)
 
     demo.preprocess_data, demo.process_api, demo._queue.push = preprocess_data, process_api, pushed
+    demo._queue.reset_iterators = reset_iterators
 
 
 class _TooLongError(Exception):
