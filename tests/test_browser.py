@@ -587,7 +587,7 @@ def test_a_new_picture_or_model_empties_the_completions(pixels, app):
     wait_for(lambda: empty(pixels) and not pixels.told("The truth: "))
     assert not pixels.shown("img[alt='The truth']")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(net, "complete", slowed(net, 0.02), raising=False)
+        patched.setattr(net, "complete", slowed(net, 0.1), raising=False)
         pixels.find("[aria-label=Brush].highlight")
         pixels.stroke((-60, 0), (60, 0))
         pixels.find("button:enabled", "Complete the picture").click()
@@ -595,6 +595,8 @@ def test_a_new_picture_or_model_empties_the_completions(pixels, app):
         pixels.choose("Model", "Diagonal BiLSTM on MNIST")  # which ends the run, and brings digits
         wait_for(lambda: not threads(), 3)
     wait_for(lambda: pixels.told("Examples from MNIST") and not pixels.told("values are filled"))
+    time.sleep(0.5)  # a run that had gone on would end in results
+    assert empty(pixels) and not pixels.told("The truth: ")
     assert not pixels.shown("input[aria-label=Class]")
     pixels.shown("button.gallery-item")[7].click()
     pixels.find("[aria-label=Brush].highlight")
