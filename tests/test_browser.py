@@ -473,6 +473,8 @@ def test_a_run_button_that_is_pressed_while_it_runs_does_nothing(pixels, app):
         assert not threads() and not pixels.told("seed 6")  # nothing waits to run
     expected = sampled(net, 5, CIFAR10.index("horse"))
     assert all(np.array_equal(image, wanted) for (image, _), wanted in zip(shown, expected, strict=True))
+    cut = "return [...document.querySelectorAll('.caption-label')].some(e => e.scrollWidth > e.clientWidth)"
+    assert not pixels.driver.execute_script(cut)
     assert all(re.fullmatch(r"horse, \d\.\d\d bits/dim", caption) for _, caption in shown)
     pixels.find("label", "New seed each time").click()
     pixels.find("button:enabled", "Draw images").click()

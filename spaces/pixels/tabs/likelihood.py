@@ -182,7 +182,7 @@ def build() -> None:
                 with gr.Column(min_width=200):
                     gr.Markdown(CLASSES)
                     classes = gr.Label(shares, label=CLASSES, show_label=False, num_top_classes=5)
-            maps = display("How surprising each pixel is", of_maps)
+            maps = display("How surprising each pixel is", of_maps, elem_classes="smooth")
     path = gr.State(str(examples_of(model(NAMES[0]))[FIRST]))
     shown = [seen, maps, note, classes]
     latest = {"trigger_mode": "always_last", "show_progress": "minimal", "api_visibility": "private"}

@@ -128,9 +128,8 @@ def build() -> None:
             note = gr.Markdown(words)
         with gr.Column():
             title = "Click on a pixel"
-            picture = gr.Image(
-                first, label=title, show_label=False, buttons=[], interactive=False, type="filepath", alt_text=title
-            )
+            looks = {"show_label": False, "buttons": [], "interactive": False, "elem_classes": "smooth"}
+            picture = gr.Image(first, label=title, type="filepath", alt_text=title, **looks)
     latest = {"trigger_mode": "always_last", "show_progress": "minimal", "api_visibility": "private"}
     show.click(show_field, [name, row, column], [picture, note], **latest)
     pixel = [row, column, picture, note]
