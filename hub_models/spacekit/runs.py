@@ -63,7 +63,7 @@ class RunButton:
             seed: a new one is drawn before the handler starts, if the visitor wants that.
 
         Returns:
-            The run, for `cancels` of events that make it useless.
+            The run, for `cancel_when`.
         """
         words = {"key": self.start._id, "busy": repr(self.busy), "idle": repr(self.label), "after": CANCEL_AFTER}
         begun = self.start.click(None, None, self.start, js=BEGIN.format(**words), **QUIET)
@@ -75,3 +75,11 @@ class RunButton:
             over(None, None, [self.start, self.cancel], js=END.format(**words), **QUIET)
         self.cancel.click(None, cancels=[work], **QUIET)
         return work
+
+
+def cancel_when(events: Sequence, work: Dependency) -> None:
+    """Cancel a run on events that make it useless: a new picture, another model.
+
+    Call it before the handlers of these events are attached: they empty the results, and nothing may come after.
+    """
+    gr.on(list(events), None, None, cancels=[work], **QUIET)

@@ -15,7 +15,7 @@ from hub_models.spacekit import checks
 from hub_models.spacekit.api import endpoint, picture_file
 from hub_models.spacekit.live import Snapshot, live
 from hub_models.spacekit.pictures import KEPT, brushed, canvas, enlarged, kept, read_mask, sheet
-from hub_models.spacekit.runs import QUIET, RunButton, seed_input
+from hub_models.spacekit.runs import QUIET, RunButton, cancel_when, seed_input
 from hub_models.spacekit.start import load_start
 from hub_models.spacekit.weights import on_gpu
 from hub_models.spacekit.widgets import about, display, results, temperature_slider, unfinished
@@ -275,7 +275,8 @@ def build() -> None:
     path = gr.State()
     shown = [truth, given, growing, filled, note]
     work = run.on_click(fill, [editor, name, n, temperature, label, seed.number], shown, seed)
-    latest = QUIET | {"trigger_mode": "always_last", "cancels": [work]}
+    cancel_when([chosen.click, upload.upload, editor.clear, name.input], work)
+    latest = QUIET | {"trigger_mode": "always_last"}
     chosen.click(use_example, [chosen, name], [editor, label, path, *shown], **latest)
     upload.upload(use_file, [upload, name], [editor, label, path, *shown], **latest)
     half.click(hide_half, [editor, name], editor, **QUIET)

@@ -11,7 +11,7 @@ from hub_models.spacekit import checks
 from hub_models.spacekit.api import endpoint
 from hub_models.spacekit.live import Snapshot, live
 from hub_models.spacekit.pictures import enlarged, sheet
-from hub_models.spacekit.runs import QUIET, RunButton, seed_input
+from hub_models.spacekit.runs import QUIET, RunButton, cancel_when, seed_input
 from hub_models.spacekit.start import load_start
 from hub_models.spacekit.weights import on_gpu
 from hub_models.spacekit.widgets import about, results, temperature_slider, unfinished
@@ -131,7 +131,8 @@ def build() -> None:
             note = gr.Markdown(words)
     shown = [growing, finished, note]
     work = run.on_click(draw, [name, n, temperature, label, seed.number], shown, seed)
-    name.input(turn_sample, name, [label, *shown], cancels=[work], **QUIET)
+    cancel_when([name.input], work)
+    name.input(turn_sample, name, [label, *shown], **QUIET)
     endpoint(
         sample,
         [
