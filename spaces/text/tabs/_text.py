@@ -1,6 +1,7 @@
 """What the tabs share: the models, texts as these take them, and how they are written."""
 
 import functools
+import html
 import itertools
 import time
 from collections.abc import Iterator, Sequence
@@ -10,8 +11,8 @@ import gradio as gr
 import torch
 
 from hub_models import TextModel
-from hub_models.spacekit import checks
-from hub_models.spacekit.runs import seed_input
+from hub_models.spacekit import checks, widgets
+from hub_models.spacekit.runs import Seed, seed_input
 from hub_models.spacekit.weights import load_hosted, on_gpu
 from hub_models.text import valid
 
@@ -26,33 +27,45 @@ EXAMPLES = ("To be or not to", "O Romeo, Romeo wherefore", "If music be the", "F
 PROMPT = 2000  # characters, at most: the slowest model reads them while a visitor types one
 LENGTH = 2000  # characters to write, at most
 PAUSE = 0.05  # seconds between two updates: a page that gets each token as a message of its own falls behind
+NAMED, CUT = 10, 30  # unknown words that are named; characters of each
+TOP_K = "Top-k: draw from the k most probable (0: all)"
+TOP_P = "Top-p: draw from the most probable that have this total probability (1: all)"
+# each line of a text has the direction of its own letters; Gradio gives a text box one for good
+DIRECTION = """<style>.gradio-container :is(textarea, .gallery-item) { unicode-bidi: plaintext; text-align: start; }
+</style>"""
 
 
 @functools.cache
 def loaded(name: str) -> TextModel:
-    """A checkpoint, which all tabs and visitors share."""
+    """Load a checkpoint, which all tabs and visitors share."""
     return load_hosted(name, HEADER)
 
 
 def model(name: str) -> TextModel:
-    """The checkpoint of that name, which is a visitor's."""
+    """Return the checkpoint of a visitor's name."""
     return loaded(checks.choice(name, tuple(NAMES), "model"))
 
 
 def choices() -> list[tuple[str, str]]:
-    """What each model is called, and its name, of a widget to choose from them."""
+    """List what each model is called, and its name."""
     for name in NAMES:
         model(name)  # now, not when the first visitor waits
     return [(title, name) for name, title in NAMES.items()]
 
 
 def models() -> gr.Dropdown:
-    """The widget for `model`."""
-    return gr.Dropdown(choices(), value=FIRST, label="Model")
+    """Make the widget for `model`."""
+    return widgets.model_choice(choices(), FIRST, HEADER)
+
+
+def about(text: str, more: str) -> None:
+    """Say what a tab does, and let text boxes have the direction of their text."""
+    widgets.about(text, more)
+    gr.HTML(DIRECTION, visible="hidden")
 
 
 def taken(text: str | None, most: int, what: str) -> str:
-    """A visitor's text; what it is begins the sentence that refuses one that is too long."""
+    """Return a visitor's text; `what` begins the sentence that refuses one that is too long."""
     text = text or ""
     if len(text) > most:
         raise gr.Error(f"{what} is too long: give at most {most:,} characters.")
@@ -60,24 +73,50 @@ def taken(text: str | None, most: int, what: str) -> str:
 
 
 def example(index: int) -> str:
-    """The beginning of that index, which is a visitor's."""
+    """Return the beginning of a visitor's index."""
     return checks.pick(EXAMPLES, index)
 
 
 def examples(texts: Sequence[str] = EXAMPLES, label: str = "Examples") -> gr.Dataset:
-    """The widget for the index of a text."""
+    """Make the widget for the index of a text."""
     samples = [[text] for text in texts]
     hidden = gr.Textbox(visible=False)
     return gr.Dataset(components=[hidden], type="index", samples=samples, label=label, visible=bool(texts))
+
+
+def visible(part: str) -> str:
+    """Replace what would not be seen in a text by signs."""
+    return "".join("⏎\n" if c == "\n" else c if c.isprintable() else f"U+{ord(c):04X}" for c in part)
+
+
+def unknown_words(name: str, text: str) -> str:
+    """Name in a sentence what of a text is not in a model's vocabulary, if anything is not."""
+    net = model(name)
+    unknown = (net.encode(text) == net.unknown).tolist()
+    found = [part.strip() or part for part, strange in zip(net.pieces(text), unknown, strict=True) if strange]
+    if not found:
+        return ""
+    words = [visible(word[:CUT]) + "…" * (len(word) > CUT) for word in dict.fromkeys(found)]
+    more = f" and {len(words) - NAMED:,} more" if len(words) > NAMED else ""
+    count = f"{len(found):,} of {len(unknown):,} {net.unit}s"
+    return f"Not in this model's vocabulary: {', '.join(words[:NAMED])}{more} ({count})."
+
+
+def as_html(*sentences: str) -> str:
+    """Return paragraphs of plain sentences, each with the direction of its letters."""
+    return "".join(f'<p dir="auto">{html.escape(sentence)}</p>' for sentence in sentences if sentence)
 
 
 @on_gpu
 def written(
     voices: list[tuple[str, float]], prompt: str, length: int, top_k: int, top_p: float, seed: int
 ) -> Iterator[list[str]]:
-    """Names of models, each with a temperature -> what each adds to the prompt, as it grows; last the whole.
+    """Yield what models add to a prompt, as it grows: first nothing, last the whole.
 
     A text ends with the token that makes it `length` characters long. All begin with the same noise.
+
+    Args:
+        voices: names of models, each with a temperature.
     """
 
     def grow(name: str, temperature: float) -> Iterator[str]:
@@ -91,6 +130,7 @@ def written(
                 return
 
     texts, shown = [""] * len(voices), time.monotonic()
+    yield texts
     for now in itertools.zip_longest(*(grow(*voice) for voice in voices)):
         texts = [new or old for new, old in zip(now, texts, strict=True)]
         if time.monotonic() - shown >= PAUSE:
@@ -99,23 +139,26 @@ def written(
     yield texts
 
 
-def settings() -> list[gr.Slider | gr.Number]:
-    """The widgets for the last four arguments of `written`, in a row."""
-    wide = {"min_width": 200}
-    with gr.Row():
-        return [
-            gr.Slider(1, LENGTH, 400, step=1, label="Characters", **wide),
-            gr.Slider(0, 50, 0, step=1, label="Top-k (0: all)", **wide),
-            gr.Slider(0, 1, 1, step=0.05, label="Top-p (1: all)", **wide),
-            seed_input().number,
-        ]
+def settings() -> tuple[list[gr.Slider], Seed]:
+    """Make the widgets for the last four arguments of `written`."""
+    sliders = [
+        gr.Slider(1, LENGTH, 400, step=1, label="Characters to write"),
+        gr.Slider(0, 50, 0, step=1, label=TOP_K),
+        gr.Slider(0, 1, 1, step=0.05, label=TOP_P),
+    ]
+    return sliders, seed_input()
 
 
 def checked(length: int, top_k: int, top_p: float, seed: int) -> tuple[int, int, float, int]:
-    """The values of `settings`, which are a visitor's."""
+    """Return a visitor's values of `settings`."""
     return (
         checks.integer(length, 1, LENGTH, "The number of characters"),
         checks.integer(top_k, 0, 50, "Top-k"),
         checks.number(top_p, 0, 1, "Top-p"),
         checks.seed(seed),
     )
+
+
+def options_of(top_k: int, top_p: float, seed: int) -> str:
+    """Say how texts were drawn: the seed, and what of the rest is not left at its default."""
+    return f"seed {seed}" + f", top-k {top_k}" * (top_k > 0) + f", top-p {top_p:g}" * (top_p < 1)

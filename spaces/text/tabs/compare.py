@@ -2,44 +2,84 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import gradio as gr
 
 from hub_models.spacekit import checks
+from hub_models.spacekit.runs import QUIET, RunButton
+from hub_models.spacekit.start import load_start
+from hub_models.spacekit.widgets import clear_when
 
-from ._text import EXAMPLES, NAMES, PROMPT, checked, choices, example, examples, model, settings, taken, written
+from ._text import (
+    EXAMPLES,
+    NAMES,
+    PROMPT,
+    about,
+    as_html,
+    checked,
+    choices,
+    example,
+    examples,
+    model,
+    options_of,
+    settings,
+    taken,
+    unknown_words,
+    written,
+)
 
 TITLE = "Compare"
 MAX_TEXTS = 4  # texts
 TEMPERATURES = (0.5, 0.8, 1.0, 1.3)
-ABOUT = f"""The same beginning, of at most {PROMPT:,} characters, continued from the same seed by each of the models at
-each of the temperatures, side by side: at most {MAX_TEXTS} texts."""
+ABOUT = "Several models continue the same beginning, or one model at several temperatures, side by side."
+MORE = f"""Each of the chosen models writes at each of the chosen temperatures, at most {MAX_TEXTS} texts in all. All
+begin with the same random seed. A low temperature takes what is probable, a high one also what is not. The beginning
+has at most {PROMPT:,} characters."""
+STARTS_FROM = tuple(NAMES)
 
 
 def compare(
-    prompt: str | None, names: list[str], temperatures: list[float], length: int, top_k: int, top_p: float, seed: int
+    prompt: str | None,
+    names: Sequence[str],
+    temperatures: Sequence[float],
+    length: int,
+    top_k: int,
+    top_p: float,
+    seed: int,
 ) -> Iterator[tuple]:
-    """Yield what is shown of each of the `MAX_TEXTS` texts, as they are written. All arguments are a visitor's."""
+    """Yield what is shown of each of the `MAX_TEXTS` texts as they are written, and how they were made."""
     prompt = taken(prompt, PROMPT, "The beginning")
-    count = len(names) * len(temperatures)  # of a program, which may send any number, before any is made
+    count = len(names) * len(temperatures)  # of a request, which may hold any number, before any is made
     if not 1 <= count <= MAX_TEXTS:
         raise gr.Error(f"That makes {count} texts: choose models and temperatures that make 1 to {MAX_TEXTS}.")
     for name in names:
         model(name)
     warmth = [checks.number(temperature, 0, 2, "A temperature") for temperature in temperatures]
+    length, top_k, top_p, seed = checked(length, top_k, top_p, seed)
     voices = list(itertools.product(names, warmth))
-    titles = [f"{NAMES[name]} at {temperature:g}" for name, temperature in voices]
+    titles = [f"{NAMES[name]}, temperature {temperature:g}" for name, temperature in voices]
     unused = [gr.update(visible=False)] * (MAX_TEXTS - len(voices))
-    with contextlib.closing(written(voices, prompt, *checked(length, top_k, top_p, seed))) as texts:
+    made = f"All with {options_of(top_k, top_p, seed)}."
+    unknown = [f"{NAMES[name]}. {told}" for name in dict.fromkeys(names) if (told := unknown_words(name, prompt))]
+    with contextlib.closing(written(voices, prompt, length, top_k, top_p, seed)) as texts:
         for now in texts:
-            shown = zip(titles, now, strict=True)
-            yield *(gr.update(label=title, value=prompt + text, visible=True) for title, text in shown), *unused
+            pairs = zip(titles, now, strict=True)
+            shown = *(gr.update(label=title, value=prompt + text, visible=True) for title, text in pairs), *unused
+            yield *shown, as_html(f"Writing ... {made}", *unknown)
+    yield *shown, as_html(made, *unknown)
+
+
+def start() -> tuple:
+    """Compute what the tab shows before the first click."""
+    *_, last = compare(EXAMPLES[2], list(NAMES), [0.8], 400, 0, 1, 0)
+    return last
 
 
 def build() -> None:
     """Make the widgets, inside a gr.Tab, and wire them."""
-    gr.Markdown(ABOUT)
+    about(ABOUT, MORE)
+    *columns, made = load_start(__file__)
     with gr.Row():
         with gr.Column():
             chosen = examples()
@@ -47,15 +87,16 @@ def build() -> None:
         with gr.Column():
             names = gr.CheckboxGroup(choices(), value=list(NAMES), label="Models")
             temperatures = gr.CheckboxGroup(list(TEMPERATURES), value=[0.8], label="Temperatures")
-            with gr.Row():
-                start = gr.Button("Compare", variant="primary")
-                stop = gr.Button("Stop", variant="stop")
+            with gr.Accordion("Settings", open=False):
+                sliders, seed = settings()
+            run = RunButton("Compare", "Writing ...")
     with gr.Row():
         looks = {"lines": 16, "max_lines": 100, "min_width": 200, "buttons": ["copy"], "interactive": False}
-        texts = [gr.Textbox(label=f"Text {i + 1}", visible=i < len(NAMES), **looks) for i in range(MAX_TEXTS)]
-    options = settings()
-    chosen.click(example, chosen, prompt, show_progress="hidden", api_name="take_opening", api_visibility="private")
-    running = start.click(
-        compare, [prompt, names, temperatures, *options], texts, show_progress="hidden", api_name="compare_texts"
-    )
-    stop.click(None, cancels=running, api_name="stop_compare")
+        texts = []
+        for i, column in enumerate(columns):
+            shown = {"label": column.get("label", f"Text {i + 1}"), "visible": column["visible"]}
+            texts.append(gr.Textbox(column.get("value"), **shown, **looks))
+    note = gr.HTML(made, label="How they were made")
+    chosen.click(example, chosen, prompt, **QUIET)
+    run.on_click(compare, [prompt, names, temperatures, *sliders, seed.number], [*texts, note], seed)
+    clear_when([prompt.change, names.input], [*texts, note])

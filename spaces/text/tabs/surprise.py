@@ -1,4 +1,4 @@
-"""Tab Surprise: what each token of a text costs, in bits."""
+"""Tab Surprise: how surprising each token of a text is, in bits."""
 
 import html
 import math
@@ -7,14 +7,19 @@ import gradio as gr
 import torch
 
 from hub_models.spacekit import checks
+from hub_models.spacekit.api import endpoint
+from hub_models.spacekit.runs import QUIET, RunButton
 from hub_models.spacekit.weights import on_gpu
+from hub_models.spacekit.widgets import clear_when
 
-from ._text import FIRST, examples, model, models, taken
+from ._text import FIRST, NAMES, about, as_html, examples, model, models, taken, unknown_words, visible
 
 TITLE = "Surprise"
 MAX_CHARACTERS = 20_000  # characters: the slowest model reads them in seconds
-ABOUT = f"""What each word or character of a text costs the model, in bits: little where what came before gave it away,
-much where the model is surprised. A text of at most {MAX_CHARACTERS:,} characters."""
+ABOUT = "See which words or characters of a text surprise the model: the redder, the more."
+MORE = f"""The surprise of a word is -log2 of the probability that the model gives it, in bits: 0 where what came before
+makes it certain, 10 for one in about a thousand. Move the pointer over a word for its bits. The perplexity is 2 to the
+power of the mean. A text has at most {MAX_CHARACTERS:,} characters."""
 EXAMPLES = (
     "To be, or not to be, that is the question:\nWhether 'tis nobler in the mind to suffer\n"
     "The slings and arrows of outrageous fortune,\nOr to take arms against a sea of troubles\n",
@@ -22,106 +27,134 @@ EXAMPLES = (
     "The train to Paris leaves at 7:45 from platform 3; your e-ticket is in the app.\n",
 )
 STEPS = 8  # of colour
-DEAREST = 5  # tokens that are named with their bits, for those who cannot hover over each
+MOST = 5  # tokens that are named with their bits, for those who cannot hover over each
 # red over the page's own colour, so that letters stay legible in light and dark; Gradio puts all this under an id
-CSS = "p.text { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.7; unicode-bidi: isolate; }"
+CSS = "p.text { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.7; }"
+CSS += "p.text { unicode-bidi: plaintext; text-align: start; }"  # each line has the direction of its own letters
 CSS += "span { border-radius: 3px; } .unknown { text-decoration: underline wavy; }"
 CSS += "".join(f".b{i} {{ background: rgb(239 68 68 / {0.6 * i / STEPS:.3f}); }}" for i in range(STEPS + 1))
 
 
 @on_gpu
 def costs(name: str, text: str) -> tuple[list[str], torch.Tensor, torch.Tensor]:
-    """The part of the text that each token is, what it costs in bits, (N,), and whether it is unknown, bool (N,)."""
+    """Return the part of the text that each token is, its surprise in bits, (N,), and if it is unknown, bool (N,)."""
     net = model(name)
     parts, log_p = net.token_log_prob(text)
     return parts, -log_p.double() / math.log(2), net.encode(text) == net.unknown
 
 
-def visible(part: str) -> str:
-    """Text -> HTML of it that shows what else would not be seen, and does nothing."""
-    signs = ("⏎\n" if c == "\n" else c if c.isprintable() else f"U+{ord(c):04X}" for c in part)
-    return html.escape("".join(signs))
-
-
-def coloured(parts: list[str], bits: torch.Tensor, unknown: torch.Tensor, most: float) -> str:
-    """HTML of a text: each token the redder the dearer, up to `most` bits; those unknown are underlined."""
+def coloured(parts: list[str], bits: torch.Tensor, unknown: torch.Tensor, name: str) -> str:
+    """Return HTML of a text: each token the redder the more surprising it is; those unknown are underlined."""
+    net = model(name)
+    most = math.log2(net.config.vocab_size)
     spans = []
     for part, cost, strange in zip(parts, bits.tolist(), unknown.tolist(), strict=True):
         shade = f"b{STEPS if cost > most else round(STEPS * cost / most)}"
         kind = f"unknown {shade}" if strange else shade
         told = f"{cost:.2f} bits" if cost < math.inf else "unknown: probability 0"
-        spans.append(f'<span class="{kind}" title="{told}">{visible(part)}</span>')
+        spans.append(f'<span class="{kind}" title="{told}">{html.escape(visible(part))}</span>')
     scale = "".join(f'<span class="b{i}">&emsp;</span>' for i in range(STEPS + 1))
-    legend = f"0 bits {scale} {most:.1f} bits, as if all were equally likely, and more"
+    legend = f"0 bits {scale} {most:.1f} bits or more, as if all {net.unit}s were equally probable"
     if unknown.any():
         legend += '; <span class="unknown">underlined</span>: not in the vocabulary'
-    dearest = bits.where(bits.isfinite(), -1).topk(min(DEAREST, len(parts)))
+    top = bits.where(bits.isfinite(), -1).topk(min(MOST, len(parts)))
     named = [
-        f"<b>{visible(parts[i])}</b> {cost:.1f} bits"
-        for i, cost in zip(dearest.indices.tolist(), dearest.values.tolist(), strict=True)
+        f"<b><bdi>{html.escape(visible(parts[i]))}</bdi></b> {cost:.1f} bits"
+        for i, cost in zip(top.indices.tolist(), top.values.tolist(), strict=True)
         if cost >= 0
     ]
-    told = f"<p>Dearest: {', '.join(named)}</p>" if named else ""
-    return f'<p>{legend}</p><p class="text">{"".join(spans)}</p>{told}'
+    told = f"<p>Most surprising {net.unit}s: {', '.join(named)}</p>" if named else ""
+    return f'<p>{legend}</p><p class="text" dir="auto">{"".join(spans)}</p>{told}'
 
 
-def in_words(parts: list[str], bits: torch.Tensor, unknown: torch.Tensor, kind: str) -> str:
-    """What the figures of a text come to."""
-    known = bits.isfinite()
-    told, strange = "", int(unknown.sum())
-    if strange:
-        told = f"{strange:,} of its {len(parts):,} {kind}s {'is' if strange == 1 else 'are'} not in the vocabulary. "
-        if known.all():
-            told += "One symbol stands for all such, and is easier to predict than the very word: what the text really "
-            told += "costs is more, and these figures are **lower bounds**."
-        else:
-            told += "The model gives each probability 0, and so the whole text, too: they are **left out** here."
+def figures(parts: list[str], bits: torch.Tensor, name: str) -> str:
+    """Say what the surprise of a text comes to."""
+    known, kind = bits.isfinite(), model(name).unit
     if not known.any():
-        return told
+        return ""
     total, n = float(bits[known].sum()), int(known.sum())
     letters = sum(len(part) for part, seen in zip(parts, known.tolist(), strict=True) if seen)
-    note = f"**{total:,.1f} bits** for {n:,} {kind}s"
-    note += f" (signs and line ends count as words) of {letters:,} characters" if kind == "word" else ""
-    note += f": a perplexity of **{2 ** (total / n):.2f}** a {kind}, **{total / letters:.3f} bits a character**. "
-    return note + told
+    told = f"{NAMES[name]}. Total surprise: {total:,.1f} bits for {n:,} {kind}s"
+    told += f" (signs and line ends count as words) of {letters:,} characters" if kind == "word" else ""
+    return f"{told}. Perplexity: {2 ** (total / n):.2f} per {kind}. Mean: {total / letters:.3f} bits per character."
 
 
-def surprise(text: str | None, name: str) -> tuple[str, str]:
-    """A text in colour, and its figures. Both arguments are a visitor's."""
-    net = model(name)
+def strangers(bits: torch.Tensor, name: str, text: str) -> str:
+    """Name the words that the model does not know, and say what they do to the figures."""
+    told = unknown_words(name, text)
+    if not told:
+        return ""
+    if bits.isfinite().all():
+        told += " One symbol stands for all of these, and it is easier to predict than the words themselves: the true"
+        return f"{told} surprise is higher, so these figures are lower bounds."
+    return f"{told} The model gives them probability 0, and so the whole text: the figures leave them out."
+
+
+def surprise(text: str = EXAMPLES[0], name: str = FIRST) -> tuple[list, str]:
+    """Measure how surprising each word or character of a text is to a model of Shakespeare.
+
+    Args:
+        text: at most 20,000 characters.
+        name: the model.
+
+    Returns:
+        Each word or character with its surprise in bits, null if it has probability 0; the figures of the text.
+    """
+    text, parts, bits, _ = measured(text, name)
+    tokens = [[part, cost if cost < math.inf else None] for part, cost in zip(parts, bits.tolist(), strict=True)]
+    return tokens, " ".join(filter(None, (figures(parts, bits, name), strangers(bits, name, text))))
+
+
+def measured(text: str | None, name: str) -> tuple[str, list[str], torch.Tensor, torch.Tensor]:
+    """Return a visitor's text, and what `costs` finds of it."""
+    model(name)
     text = taken(text, MAX_CHARACTERS, "The text")
     if not text:
         raise gr.Error("There is no text: paste or type one.")
-    parts, bits, unknown = costs(name, text)
-    return coloured(parts, bits, unknown, math.log2(net.config.vocab_size)), in_words(parts, bits, unknown, net.unit)
+    return text, *costs(name, text)
 
 
-def take_text(index: int, name: str) -> tuple[str, str, str]:
-    """An example's text, and what `surprise` shows of it."""
-    text = checks.pick(EXAMPLES, index)
-    return text, *surprise(text, name)
+def surprise_shown(text: str | None, name: str) -> tuple[str, str]:
+    """Return a text in colour, and its figures."""
+    text, parts, bits, unknown = measured(text, name)
+    told = as_html(figures(parts, bits, name), strangers(bits, name, text))
+    return coloured(parts, bits, unknown, name), told
+
+
+def example(index: int) -> str:
+    """Return the example of a visitor's index."""
+    return checks.pick(EXAMPLES, index)
 
 
 def turn_surprise(text: str | None, name: str) -> tuple:
-    """For another model: what `surprise` shows of the text, if there is one."""
-    return surprise(text, name) if text else (gr.skip(), gr.skip())
+    """Return what `surprise_shown` does for another model, if there is a text."""
+    return surprise_shown(text, name) if text else (None, None)
 
 
 def build() -> None:
     """Make the widgets, inside a gr.Tab, and wire them."""
-    gr.Markdown(ABOUT)
+    about(ABOUT, MORE)
     with gr.Row():
         with gr.Column():
             name = models()
             chosen = examples(EXAMPLES)
             text = gr.Textbox(EXAMPLES[0], lines=6, max_lines=20, label="The text")
-            show = gr.Button("Show what it costs", variant="primary")
+            run = RunButton("Show the surprise", "Reading ...")
         with gr.Column():
-            colours, words = surprise(EXAMPLES[0], FIRST)
-            note = gr.Markdown(words)
-            colours = gr.HTML(colours, css_template=CSS, container=True)
+            colours, words = surprise_shown(EXAMPLES[0], FIRST)
+            note = gr.HTML(words, label="Figures of the text")
+            colours = gr.HTML(colours, css_template=CSS, container=True, label="The text in colour")
     shown = [colours, note]
-    seen = {"show_progress": "minimal", "trigger_mode": "always_last"}  # a long text takes seconds
-    show.click(surprise, [text, name], shown, api_name="surprise", **seen)
-    chosen.click(take_text, [chosen, name], [text, *shown], api_name="take_text", api_visibility="private", **seen)
-    name.input(turn_surprise, [text, name], shown, api_name="turn_surprise", api_visibility="private", **seen)
+    seen = QUIET | {"show_progress": "minimal", "trigger_mode": "always_last"}  # a long text takes seconds
+    run.on_click(surprise_shown, [text, name], shown)
+    clear_when([text.change], shown)
+    chosen.click(example, chosen, text, **QUIET).then(surprise_shown, [text, name], shown, **seen)
+    name.input(turn_surprise, [text, name], shown, **seen)
+    endpoint(
+        surprise,
+        [
+            gr.Textbox(EXAMPLES[0], label="Text", render=False),
+            gr.Dropdown(list(NAMES), value=FIRST, label="Model", render=False),
+        ],
+        [gr.JSON(label="Tokens, each with its bits", render=False), gr.Textbox(label="Figures", render=False)],
+    )
