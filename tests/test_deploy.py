@@ -44,9 +44,9 @@ HANDLERS = {  # of a theme, with arguments: between them they ask all its models
         "/receptive_field": ["pixelcnn-mnist", 20, 12],
     },
     "text": {
-        "/suggest": ["O Romeo", "word-lstm-plays", 1, 0],
+        "/next_words": ["O Romeo", "word-lstm-plays", 1, 0],
         "/surprise": ["O Romeo", "char-lstm-shakespeare"],
-        "/compare_texts": ["O Romeo", ["char-gru512-shakespeare-study"], [0.5, 1.3], 50, 0, 1, 0],
+        "/write": ["O Romeo", "char-gru512-shakespeare-study", 0.8, 50, 0, 1, 0],
     },
     "vision": {"/compare_example": [6], "/show_mistakes": ["cat", "dog"]},
 }

@@ -17,6 +17,10 @@ import torch
 from gradio_client import Client
 from test_spaces import PLAY, SPACES, all_tabs, served, tabs_of, wait_for
 
+from hub_models.checkpoints import PRETRAINED
+from hub_models.files import fingerprint, read_json
+from hub_models.run_folder import WEIGHTS
+from hub_models.spacekit.start import file_of, load_start
 from hub_models.text import valid
 
 WORDS, LETTERS, GRU = "word-lstm-plays", "char-lstm-shakespeare", "char-gru512-shakespeare-study"
@@ -64,6 +68,20 @@ def continued(net, prompt: str, length: int, seed: int, **options) -> str:
     return text
 
 
+def written(tabs, *inputs) -> str:
+    """The whole text that the tab Write like Shakespeare makes."""
+    *_, (text, _) = tabs.write.write(*inputs)
+    return text
+
+
+def post(url: str, name: str, *data, **options) -> list:
+    """What a handler answers; asked in plain ASCII, for `gradio_client` cannot send half a pair."""
+    body = json.dumps({"data": data} | options).encode()
+    request = urllib.request.Request(f"{url}gradio_api/run/{name}", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request) as reply:
+        return json.load(reply)["data"]
+
+
 def sendable(value) -> bool:
     """Whether Gradio can send this to a page: it wants valid Unicode."""
     return bool(orjson.dumps(value))
@@ -84,15 +102,58 @@ def slowed(net, seconds: float, drawn: list):
 def test_themes_and_endpoints(app, tabs):
     titles = ["Complete a sentence", "Write like Shakespeare", "Surprise", "Compare"]
     assert [tab.TITLE for tab in app.themes["text"].TABS] == titles
-    names = [fn.api_name for fn in app.demo.fns.values()]
-    assert len(set(names)) == len(names)
     readme = (SPACES / "text" / "README.md").read_text()
     told = re.findall(r"`(\w+)`", readme.partition("The endpoints")[2].partition("serve")[0])
-    public = {fn.api_name for fn in app.demo.fns.values() if fn.api_visibility == "public"}
-    assert len(told) == 5 and set(told) <= public
+    public = {fn.api_name: fn.fn for fn in app.demo.fns.values() if fn.api_visibility == "public"}
+    assert told == ["next_words", "write", "surprise"]
+    assert all("Args:" in public[name].__doc__ and "Returns:" in public[name].__doc__ for name in told)
+    assert not {"write_on", "suggest", "compare", "write_shown", "surprise_shown"} & set(public)
     assert tuple(tabs.shared.NAMES) == ALL and tabs.shared.FIRST == WORDS
     for limit in (tabs.shared.PROMPT, tabs.shared.LENGTH, tabs.surprise.MAX_CHARACTERS):
         assert f"{limit:,}" in readme
+
+
+def test_each_tab_opens_on_results_of_the_shipped_weights(tabs):
+    for tab in (tabs.write, tabs.compare):
+        weights = read_json(file_of(tab.__file__))["weights"]
+        assert weights == {name: fingerprint(PRETRAINED / name / WEIGHTS) for name in tab.STARTS_FROM}
+        assert len(load_start(tab.__file__)) == len(tab.start())
+    text, made = load_start(tabs.write.__file__)
+    assert text.startswith("O Romeo, Romeo wherefore") and len(text) > 400
+    assert made == '<p dir="auto">Words: LSTM, temperature 0.8, seed 0.</p>'
+    *columns, made = load_start(tabs.compare.__file__)
+    assert [column["visible"] for column in columns] == [True, True, True, False] and "seed 0" in made
+    assert all(column["value"].startswith("If music be the") for column in columns[:3])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        (WORDS, "To be or not", ""),
+        (WORDS, "Zeppelin or quark quark", "Zeppelin, quark (3 of 4 words)."),
+        (WORDS, "שלום, be", "שלום (1 of 3 words)."),
+        (LETTERS, "To be\t☃☃\u202e", "U+0009, ☃, U+202E (4 of 9 characters)."),
+        (
+            LETTERS,
+            "".join(map(chr, range(0x2600, 0x260C))),
+            "☀, ☁, ☂, ☃, ☄, ★, ☆, ☇, ☈, ☉ and 2 more (12 of 12 characters).",
+        ),
+        (WORDS, "q" * 31, "q" * 30 + "… (1 of 1 words)."),
+        (WORDS, "", ""),
+    ],
+)
+def test_unknown_words_are_named_in_every_tab(tabs, name, text, told):
+    wanted = f"Not in this model's vocabulary: {told}" if told else ""
+    assert tabs.shared.unknown_words(name, text) == wanted
+    shown = tabs.shared.as_html(wanted)
+    assert tabs.complete.suggest(text, name, 1, 0) == (tabs.complete.next_words(text, name, 1, 0), shown)
+    *_, (_, made) = tabs.write.write_shown(text, name, 1, 1, 0, 1, 0)
+    *_, (*_, compared) = tabs.compare.compare(text, [name], [1], 1, 0, 1, 0)
+    title = tabs.shared.NAMES[name]
+    assert made == tabs.shared.as_html(" ".join([f"{title}, temperature 1, seed 0.", wanted]).strip())
+    assert compared == tabs.shared.as_html("All with seed 0.", wanted and f"{title}. {wanted}")
+    if text:
+        assert html.escape(wanted) in tabs.surprise.surprise_shown(text, name)[1]
 
 
 # --- Complete a sentence
@@ -103,7 +164,7 @@ def test_themes_and_endpoints(app, tabs):
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("text", ["To be or not to", "O Romeo, ", "you are Signior Vincentio. ", "", "xyzzy"])
 def test_suggestions_are_the_models_at_the_temperature_and_after_top_k(tabs, text, name, temperature, top_k):
-    likely = tabs.complete.suggest(text, name, temperature, top_k)
+    likely = tabs.complete.next_words(text, name, temperature, top_k)
     net = tabs.shared.model(name)
     spaced = name == WORDS and text.endswith(" ")
     whole = net.next_tokens(text[:-1] if spaced else text, net.config.vocab_size)  # likeliest first
@@ -119,7 +180,7 @@ def test_suggestions_are_the_models_at_the_temperature_and_after_top_k(tabs, tex
 @pytest.mark.parametrize("text", ["To be or not to", "you are Signior Vincentio. ", "To be.\n"])
 @pytest.mark.parametrize("name", ALL)
 def test_each_bar_adds_what_it_shows(tabs, text, name):
-    likely = tabs.complete.suggest(text, name, 1.5, 0)
+    likely = tabs.complete.next_words(text, name, 1.5, 0)
     assert len(likely) == 5 and list(likely.values()) == sorted(likely.values(), reverse=True)
     for i, entry in enumerate(gr.Label().postprocess(likely).confidences):  # as the page has them
         added = {"⏎ line end": "\n", "␣ space": " "}.get(entry.label, entry.label)
@@ -128,7 +189,7 @@ def test_each_bar_adds_what_it_shows(tabs, text, name):
 
 
 def test_each_suggestion_is_drawn_as_often_as_told(tabs):
-    likely = tabs.complete.suggest("To be", LETTERS, 0.7, 4)
+    likely = tabs.complete.next_words("To be", LETTERS, 0.7, 4)
     net, generator = tabs.shared.model(LETTERS), torch.Generator().manual_seed(0)
     options = {"max_tokens": 1, "temperature": 0.7, "top_k": 4, "generator": generator}
     drawn = [next(net.generate("To be", **options)) for _ in range(2000)]
@@ -147,9 +208,9 @@ def bar(shown) -> gr.EventData:
 
 def test_bars_are_taken_and_taken_back(tabs):
     complete = tabs.complete
-    first, second = list(complete.suggest("To be", *CHOSEN))[:2]
+    first, second = list(complete.next_words("To be", *CHOSEN))[:2]
     text, past, likely, texts = complete.take_bar("To be", ["To be"], *CHOSEN, bar(second))
-    assert text == "To be" + second and likely == complete.suggest(text, *CHOSEN)
+    assert text == "To be" + second and likely == complete.next_words(text, *CHOSEN)
     assert texts == ["To be", text] and past == gr.update(samples=[["To be"]], visible=True)
     long = f"To be\n{'or ' * 20}not"
     past = complete.take_bar(long, ["", "To be\nor", "To"], *CHOSEN, bar("a"))[1]
@@ -160,7 +221,7 @@ def test_bars_are_taken_and_taken_back(tabs):
     assert later == f"{typed}\n" and texts == ["To be", text, typed, later]
     assert complete.undo(later, texts, *CHOSEN)[0] == typed
     back, past, again, texts = complete.go_back(0, "mine", texts, *CHOSEN)
-    assert (back, again) == ("To be", complete.suggest("To be", *CHOSEN))
+    assert (back, again) == ("To be", complete.next_words("To be", *CHOSEN))
     assert texts == ["To be", text, typed, later, "mine", "To be"]  # what was typed is not lost
     assert len(past["samples"]) == 5
     for index in (2, 1, -1, None, "0", 0.5):
@@ -200,7 +261,7 @@ def test_writing_on_draws_one_token(tabs, name, monkeypatch):
         generator = torch.Generator().manual_seed(seed)
         added = next(tabs.shared.model(name).generate("O Romeo ", temperature=1.5, generator=generator))
         assert text == f"O Romeo {added}" and texts == ["O", "O Romeo ", text]
-        assert likely == tabs.complete.suggest(text, name, 1.5, 0)
+        assert likely == tabs.complete.next_words(text, name, 1.5, 0)
 
 
 # --- Write like Shakespeare
@@ -210,40 +271,47 @@ def test_a_text_is_streamed_and_is_the_models(tabs, monkeypatch):
     options = {"temperature": 1.2, "top_k": 7, "top_p": 0.9}
     for name, pause in itertools.product(ALL, (0, 0.05)):
         monkeypatch.setattr(tabs.shared, "PAUSE", pause)
-        texts = list(tabs.write.write("O Romeo", name, 1.2, 60, 7, 0.9, 4))
+        frames = list(tabs.write.write("O Romeo", name, 1.2, 60, 7, 0.9, 4))
+        texts = [text for text, _ in frames]
         added = continued(tabs.shared.model(name), "O Romeo", 60, 4, **options)
         assert texts[-1] == f"O Romeo{added}" and len(added) >= 60
         assert all(now.startswith(before) for before, now in itertools.pairwise(["O Romeo", *texts]))
         if not pause:  # each token on its own
             assert len(texts) > (60 if name != WORDS else 8)
-        assert texts[-1] == list(tabs.write.write("O Romeo", name, 1.2, 60, 7, 0.9, 4))[-1]
-        assert texts[-1] != list(tabs.write.write("O Romeo", name, 1.2, 60, 7, 0.9, 5))[-1]
+        assert texts[-1] == written(tabs, "O Romeo", name, 1.2, 60, 7, 0.9, 4)
+        assert texts[-1] != written(tabs, "O Romeo", name, 1.2, 60, 7, 0.9, 5)
+        made = f"{tabs.shared.NAMES[name]}, temperature 1.2, seed 4, top-k 7, top-p 0.9."
+        assert texts[0] == "O Romeo" and {note for _, note in frames[:-1]} == {f"Writing ... {made}"}
+        assert frames[-1][1] == made
 
 
 def test_at_most_20_updates_a_second_are_sent(tabs, monkeypatch):
     net, drawn = tabs.shared.model(LETTERS), []
     monkeypatch.setattr(net, "generate", slowed(net, 0.002, drawn), raising=False)
     begun = time.monotonic()
-    texts = list(tabs.write.write("", LETTERS, 1, 200, 0, 1, 0))
+    texts = [text for text, _ in tabs.write.write("", LETTERS, 1, 200, 0, 1, 0)]
     assert len(drawn) == 200 and texts[-1] == "".join(drawn)
-    assert 2 < len(texts) <= 20 * (time.monotonic() - begun) + 1
+    assert 4 < len(texts) <= 20 * (time.monotonic() - begun) + 3  # the first and the last two do not wait
 
 
 def test_a_text_that_nobody_reads_on_is_not_written_on(tabs, monkeypatch):
     net, drawn = tabs.shared.model(LETTERS), []
     monkeypatch.setattr(net, "generate", slowed(net, 0.002, drawn), raising=False)
-    texts = tabs.write.write("", LETTERS, 1, 2000, 0, 1, 0)
-    next(texts)
-    texts.close()
-    done = len(drawn)
-    time.sleep(0.05)
-    assert 0 < done == len(drawn) < 100
+    for texts in (
+        tabs.write.write_shown("", LETTERS, 1, 2000, 0, 1, 0),
+        tabs.compare.compare("", [LETTERS], [0.8, 1.0], 2000, 0, 1, 0),
+    ):
+        drawn.clear()
+        next(texts), next(texts)
+        texts.close()
+        done = len(drawn)
+        time.sleep(0.05)
+        assert 0 < done == len(drawn) < 100
 
 
 def test_temperature_0_and_nothing_to_begin_with(tabs):
     for name in ALL:
-        *_, text = tabs.write.write(None, name, 0, 30, 0, 1, 0)
-        assert text == continued(tabs.shared.model(name), "", 30, 9, temperature=0)
+        assert written(tabs, None, name, 0, 30, 0, 1, 0) == continued(tabs.shared.model(name), "", 30, 9, temperature=0)
 
 
 # --- Surprise
@@ -281,84 +349,95 @@ def shown(text: str) -> str:
 @pytest.mark.parametrize("name", ALL)
 def test_each_token_has_its_colour_and_its_bits(tabs, name):
     net = tabs.shared.model(name)
-    source, note = tabs.surprise.surprise(PLAY, name)
+    source, note = tabs.surprise.surprise_shown(PLAY, name)
     parts, log_p = net.token_log_prob(PLAY)
     page = Spans(source)
-    assert page.tags == {"p", "span", "b"} and [part for *_, part in page.spans] == [shown(part) for part in parts]
+    assert page.tags == {"p", "span", "b", "bdi"} and [part for *_, part in page.spans] == [
+        shown(part) for part in parts
+    ]
     most = math.log2(net.config.vocab_size)
     for (kind, title, _), cost in zip(page.spans, (-log_p.double() / math.log(2)).tolist(), strict=True):
         assert title == f"{cost:.2f} bits" and kind == f"b{min(8, round(8 * cost / most))}"
     bits = -net.log_prob(PLAY) / math.log(2)
     kind = "word" if name == WORDS else "character"
-    dearest = sorted(zip((-log_p).tolist(), parts, strict=True), key=lambda pair: -pair[0])[:5]
-    wanted = ", ".join(f"<b>{html.escape(shown(part))}</b> {cost / math.log(2):.1f} bits" for cost, part in dearest)
-    assert source.endswith(f"<p>Dearest: {wanted}</p>")
-    assert note.startswith(f"**{bits:,.1f} bits** for {len(parts):,} {kind}s")
-    assert f"a perplexity of **{2 ** (bits / len(parts)):.2f}** a {kind}, " in note
-    assert f"**{bits / len(PLAY):.3f} bits a character**" in note and "vocabulary" not in source + note
+    top = sorted(zip((-log_p).tolist(), parts, strict=True), key=lambda pair: -pair[0])[:5]
+    named = (f"<b><bdi>{html.escape(shown(part))}</bdi></b> {cost / math.log(2):.1f} bits" for cost, part in top)
+    assert source.endswith(f"<p>Most surprising {kind}s: {', '.join(named)}</p>")
+    assert f"Total surprise: {bits:,.1f} bits for {len(parts):,} {kind}s" in note
+    assert f"Perplexity: {2 ** (bits / len(parts)):.2f} per {kind}. " in note
+    assert f"Mean: {bits / len(PLAY):.3f} bits per character." in note and "vocabulary" not in source + note
+    tokens, told = tabs.surprise.surprise(PLAY, name)
+    assert note == tabs.shared.as_html(told) and told.startswith(f"{tabs.shared.NAMES[name]}. ")
+    assert [part for part, _ in tokens] == parts and [cost for _, cost in tokens] == pytest.approx(
+        (-log_p.double() / math.log(2)).tolist()
+    )
 
 
 def test_unknown_characters_are_left_out_and_counted(tabs):
     net, text = tabs.shared.model(LETTERS), "To be ☃ or 7not"
-    source, note = tabs.surprise.surprise(text, LETTERS)
+    source, _ = tabs.surprise.surprise_shown(text, LETTERS)
+    tokens, note = tabs.surprise.surprise(text, LETTERS)
+    assert [part for part, cost in tokens if cost is None] == ["☃", "7"]
     log_p = net.token_log_prob(text)[1]
     assert (log_p == -math.inf).tolist() == [c in "☃7" for c in text]
     bits = float(-log_p[log_p.isfinite()].double().sum()) / math.log(2)
-    assert note.startswith(f"**{bits:.1f} bits** for 13 characters: a perplexity of **{2 ** (bits / 13):.2f}**")
-    assert f"{bits / 13:.3f} bits a character" in note and "left out" in note
-    assert "2 of its 15 characters are not in the vocabulary" in note
+    assert f"Total surprise: {bits:.1f} bits for 13 characters. Perplexity: {2 ** (bits / 13):.2f} per" in note
+    assert f"{bits / 13:.3f} bits per character" in note and "leave them out" in note
+    assert "Not in this model's vocabulary: ☃, 7 (2 of 15 characters)" in note
     strange = [span for span in Spans(source).spans if "unknown" in span[0]]
     assert [(title, part) for _, title, part in strange] == [
         ("unknown: probability 0", "☃"),
         ("unknown: probability 0", "7"),
     ]
     _, note = tabs.surprise.surprise("☃", LETTERS)
-    assert note.startswith("1 of its 1 characters is not in the vocabulary") and "bits" not in note
+    assert note.startswith("Not in this model's vocabulary: ☃ (1 of 1 characters)") and "bits" not in note
 
 
 def test_unknown_words_are_counted_in_and_told(tabs):
     net, text = tabs.shared.model(WORDS), "To be Zeppelin or quark"
-    source, note = tabs.surprise.surprise(text, WORDS)
+    source, _ = tabs.surprise.surprise_shown(text, WORDS)
+    _, note = tabs.surprise.surprise(text, WORDS)
     bits = -net.log_prob(text) / math.log(2)
-    assert note.startswith(f"**{bits:.1f} bits** for 5 words") and "of 23 characters" in note
-    assert "2 of its 5 words are not in the vocabulary" in note and "lower bounds" in note
+    assert f"Total surprise: {bits:.1f} bits for 5 words" in note and "of 23 characters" in note
+    assert "Not in this model's vocabulary: Zeppelin, quark (2 of 5 words)" in note and "lower bounds" in note
     strange = [span for span in Spans(source).spans if "unknown" in span[0]]
     assert [part.strip() for *_, part in strange] == ["Zeppelin", "quark"]
     assert all(title.endswith(" bits") for _, title, _ in strange)
 
 
-def test_examples_and_other_models_are_scored_anew(tabs):
-    for i, text in enumerate(tabs.surprise.EXAMPLES):
-        assert tabs.surprise.take_text(i, GRU) == (text, *tabs.surprise.surprise(text, GRU))
+def test_examples_and_other_models_are_scored(tabs):
+    assert [tabs.surprise.example(i) for i in range(3)] == list(tabs.surprise.EXAMPLES)
     with pytest.raises(gr.Error, match="choose one of 0 to 2"):
-        tabs.surprise.take_text(3, GRU)
-    assert tabs.surprise.turn_surprise("To be", WORDS) == tabs.surprise.surprise("To be", WORDS)
-    assert tabs.surprise.turn_surprise("", WORDS) == (gr.skip(), gr.skip())
-    for text in ("", None):
+        tabs.surprise.example(3)
+    assert tabs.surprise.turn_surprise("To be", WORDS) == tabs.surprise.surprise_shown("To be", WORDS)
+    assert tabs.surprise.turn_surprise("", WORDS) == (None, None)
+    for text, ask in itertools.product(("", None), (tabs.surprise.surprise, tabs.surprise.surprise_shown)):
         with pytest.raises(gr.Error, match="no text: paste or type one"):
-            tabs.surprise.surprise(text, WORDS)
+            ask(text, WORDS)
 
 
 # --- Compare
 
 
 def test_the_same_beginning_by_each_model_at_each_temperature(tabs):
-    *_, last = tabs.compare.compare("If music be", [GRU, WORDS], [0.5, 1.3], 40, 9, 0.95, 3)
+    *_, (*last, made) = tabs.compare.compare("If music be", [GRU, WORDS], [0.5, 1.3], 40, 9, 0.95, 3)
+    assert "All with seed 3, top-k 9, top-p 0.95." in made
     options = {"top_k": 9, "top_p": 0.95}
     for column, (name, temperature) in zip(last, itertools.product((GRU, WORDS), (0.5, 1.3)), strict=True):
         text = "If music be" + continued(
             tabs.shared.model(name), "If music be", 40, 3, temperature=temperature, **options
         )
-        title = f"{tabs.shared.NAMES[name]} at {temperature}"
+        title = f"{tabs.shared.NAMES[name]}, temperature {temperature}"
         assert column == gr.update(label=title, value=text, visible=True)
-        assert text == list(tabs.write.write("If music be", name, temperature, 40, 9, 0.95, 3))[-1]
+        assert text == written(tabs, "If music be", name, temperature, 40, 9, 0.95, 3)
 
 
 def test_columns_that_are_not_needed_go(tabs, monkeypatch):
     monkeypatch.setattr(tabs.shared, "PAUSE", 0)
     frames = list(tabs.compare.compare("", [LETTERS], [1], 5, 0, 1, 0))
-    assert [len(frame[0]["value"]) for frame in frames] == [1, 2, 3, 4, 5, 5]
-    assert all(frame[1:] == (gr.update(visible=False),) * 3 for frame in frames)
+    assert [len(frame[0]["value"]) for frame in frames] == [0, 1, 2, 3, 4, 5, 5, 5]
+    assert ["Writing ..." in frame[-1] for frame in frames] == [True] * 7 + [False]
+    assert all(frame[1:-1] == (gr.update(visible=False),) * 3 for frame in frames)
     # the shorter text waits, whole, for the longer
     *_, last = tabs.compare.compare("", [WORDS, LETTERS], [1], 12, 0, 1, 0)
     assert [len(column["value"]) >= 12 for column in last[:2]] == [True, True]
@@ -378,10 +457,10 @@ def test_too_few_and_too_many_texts(tabs, names, warmth):
 # --- what visitors send
 
 
-WRITE = {"prompt": "To be", "name": WORDS, "temperature": 1, "length": 5, "top_k": 0, "top_p": 1, "seed": 0}
+WRITE = {"text": "To be", "name": WORDS, "temperature": 1, "length": 5, "top_k": 0, "top_p": 1, "seed": 0}
 BAD = [
     *(({"name": v}, "no such model: choose word-lstm-plays, char") for v in ("word-lstm", "", None, 3, ["a"])),
-    *(({"prompt": v}, "is too long: give at most 2,000 characters") for v in ("a" * 2001, "a" * 1_000_000)),
+    *(({"text": v}, "is too long: give at most 2,000 characters") for v in ("a" * 2001, "a" * 1_000_000)),
     *(({"temperature": v}, "temperature must be a number from 0") for v in (-1, 2.1, math.nan, None, "1")),
     *(({"top_k": v}, "Top-k must be a whole number from 0 to 50") for v in (-1, 51, 0.5, math.inf, None, "1")),
     *(({"length": v}, "The number of characters must be a whole number from 1 to 2000") for v in (0, 2001, 1.5, None)),
@@ -397,21 +476,26 @@ def test_bad_settings(tabs, bad, match, monkeypatch):
     given = WRITE | bad
     with pytest.raises(gr.Error, match=match):
         next(tabs.write.write(**given))
-    name, warmth = given.pop("name"), given.pop("temperature")
+    text, name, warmth = given.pop("text"), given.pop("name"), given.pop("temperature")
     with pytest.raises(gr.Error, match=match):
-        next(tabs.compare.compare(names=[name], temperatures=[warmth], **given))
-    if bad.keys() & {"prompt", "name", "temperature", "top_k"}:
+        next(tabs.compare.compare(text, names=[name], temperatures=[warmth], **given))
+    if bad.keys() & {"text", "name", "temperature", "top_k"}:
         with pytest.raises(gr.Error, match=match):
-            tabs.complete.suggest(given["prompt"], name, warmth, given["top_k"])
+            tabs.complete.next_words(text, name, warmth, given["top_k"])
         with pytest.raises(gr.Error, match=match):
-            tabs.complete.write_on(given["prompt"], [""], name, warmth, given["top_k"])
+            tabs.complete.suggest(text, name, warmth, given["top_k"])
+        with pytest.raises(gr.Error, match=match):
+            tabs.complete.write_on(text, [""], name, warmth, given["top_k"])
+    if "name" in bad:
+        with pytest.raises(gr.Error, match=match):
+            tabs.surprise.surprise_shown(text, name)
 
 
 def test_longest_texts(tabs, monkeypatch):
     with pytest.raises(gr.Error, match="temperature must be a number from 0.5 to 1.5"):
-        tabs.complete.suggest("", WORDS, 0.4, 0)
-    assert tabs.complete.suggest("a" * 2000, LETTERS, 1, 0)
-    assert len(Spans(tabs.surprise.surprise("ab " * 6666 + "ab", LETTERS)[0]).spans) == 20_000
+        tabs.complete.next_words("", WORDS, 0.4, 0)
+    assert tabs.complete.next_words("a" * 2000, LETTERS, 1, 0)
+    assert len(Spans(tabs.surprise.surprise_shown("ab " * 6666 + "ab", LETTERS)[0]).spans) == 20_000
     for name in ALL:
         monkeypatch.setattr(tabs.shared.model(name), "encode", None, raising=False)
     with pytest.raises(gr.Error, match="The text is full: it has at most 2,000 characters"):
@@ -419,26 +503,28 @@ def test_longest_texts(tabs, monkeypatch):
     for text in ("a" * 20_001, "\ud800" * 1_000_000):
         with pytest.raises(gr.Error, match="The text is too long: give at most 20,000 characters"):
             tabs.surprise.surprise(text, LETTERS)
+        with pytest.raises(gr.Error, match="The text is too long: give at most 20,000 characters"):
+            tabs.surprise.surprise_shown(text, LETTERS)
 
 
 @pytest.mark.parametrize("text", ODD.values(), ids=ODD)
 @pytest.mark.parametrize("name", ALL)
 def test_odd_texts_are_answered(tabs, name, text):
-    likely = tabs.complete.suggest(text, name, 1, 0)
+    likely = tabs.complete.next_words(text, name, 1, 0)
     assert len(likely) == 5 and sendable(likely)
     assert sendable(tabs.complete.write_on(text, [valid(text)], name, 1, 0))
     assert sendable(tabs.complete.take_bar(text, ["a"], name, 1, 0, bar("\ud800")))
-    *_, written = tabs.write.write(text, name, 1, 20, 0, 1, 0)
-    assert written.startswith(valid(text)) and len(written) >= len(valid(text)) + 20 and sendable(written)
+    *_, (whole, made) = tabs.write.write_shown(text, name, 1, 20, 0, 1, 0)
+    assert whole.startswith(valid(text)) and len(whole) >= len(valid(text)) + 20 and sendable([whole, made])
     *_, columns = tabs.compare.compare(text, [name], [1], 20, 0, 1, 0)
-    assert columns[0]["value"] == written
+    assert columns[0]["value"] == whole and sendable(columns[-1])
+    assert Spans(tabs.complete.suggest(text, name, 1, 0)[1] + made + columns[-1]).tags == {"p"}
     if text:
-        source, note = tabs.surprise.surprise(text, name)
+        source, note = tabs.surprise.surprise_shown(text, name)
         page = Spans(source)
-        assert page.tags <= {"p", "span", "b"} and sendable([source, note])
+        assert page.tags <= {"p", "span", "b", "bdi"} and sendable([source, note])
         assert "".join(part for *_, part in page.spans) == shown(text)
-
-        assert not re.search("[<>{&]", note)  # it echoes nothing
+        assert Spans(note).tags == {"p"} and sendable(tabs.surprise.surprise(text, name))
 
 
 # --- through gradio_client
@@ -458,16 +544,19 @@ def test_two_visitors_stream_and_do_not_mix(url, tabs):
     }
     for seed, job in jobs.items():
         prompt = f"O Romeo {seed}"
-        texts = list(job)
+        texts = [text for text, _ in job]
         assert texts[-1] == prompt + continued(tabs.shared.model(LETTERS), prompt, 300, seed)
         assert all(now.startswith(before) for before, now in itertools.pairwise([prompt, *texts]))
-    for _ in range(2):  # each has its own earlier texts
-        begun = {
-            seed: client.submit(f"Mine is {seed}", WORDS, 1, 0, api_name="/write_on")
-            for seed, client in clients.items()
+        assert job.result()[0] == texts[-1] and f"seed {seed}. Not in this" in job.result()[1]
+
+
+def test_each_visitor_has_earlier_texts_of_their_own(url):
+    for _ in range(2):
+        answers = {
+            seed: post(url, "write_on", f"Mine is {seed}", None, WORDS, 1, 0, session_hash=f"visitor{seed}")
+            for seed in (3, 7)
         }
-        answers = {seed: job.result() for seed, job in begun.items()}
-    for seed, (text, past, likely) in answers.items():
+    for seed, (text, past, likely, _) in answers.items():
         assert text.startswith(f"Mine is {seed}") and past["samples"][1] == [f"Mine is {seed}"]
         assert not any(f"Mine is {other}" in row[0] for other in answers if other != seed for row in past["samples"])
         assert len(likely["confidences"]) == 5
@@ -475,38 +564,31 @@ def test_two_visitors_stream_and_do_not_mix(url, tabs):
 
 def test_suggestions_and_surprise_through_the_client(url, tabs):
     client = Client(url, verbose=False)
-    given = client.predict("To be or not to", WORDS, 0.7, 0, api_name="/suggest")
+    given = client.predict("To be or not to", WORDS, 0.7, 0, api_name="/next_words")
     told = {entry["label"]: entry["confidence"] for entry in given["confidences"]}
-    assert told == pytest.approx(tabs.complete.suggest("To be or not to", WORDS, 0.7, 0))
-    assert tuple(client.predict(PLAY, GRU, api_name="/surprise")) == tabs.surprise.surprise(PLAY, GRU)
+    assert told == pytest.approx(tabs.complete.next_words("To be or not to", WORDS, 0.7, 0))
+    for text in (PLAY, "7 ☃"):
+        assert tuple(client.predict(text, GRU, api_name="/surprise")) == tabs.surprise.surprise(text, GRU)
 
 
 @pytest.mark.parametrize("text", ODD.values(), ids=ODD)
 def test_odd_texts_arrive_and_come_back(url, text):
-    def ask(name: str, *data):
-        body = json.dumps({"data": data}).encode()  # plain ASCII: gradio_client cannot send half a pair
-        request = urllib.request.Request(f"{url}gradio_api/run/{name}", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request) as reply:
-            return json.load(reply)["data"]
-
-    assert len(ask("suggest", text, LETTERS, 1, 0)[0]["confidences"]) == 5
-    assert ask("write_on", text, None, WORDS, 1, 0)[0].startswith(valid(text))
+    assert len(post(url, "next_words", text, LETTERS, 1, 0)[0]["confidences"]) == 5
+    assert post(url, "write_on", text, None, WORDS, 1, 0)[0].startswith(valid(text))
     if text:
-        assert "bits" in ask("surprise", text, WORDS)[0]
+        assert "bits" in post(url, "surprise", text, WORDS)[1]
 
 
 def test_errors_reach_the_client(url):
     client = Client(url, verbose=False)
     for arguments, name, told in (
-        (("a" * 2001, WORDS, 1, 0), "/suggest", "The text is too long"),
-        (("a", WORDS, 3, 0), "/suggest", "Value 3 is greater than maximum value 1.5"),
-        (("a", "word-lstm", 1, 0), "/write_on", "Value: word-lstm is not in the list of choices"),
+        (("a" * 2001, WORDS, 1, 0), "/next_words", "The text is too long"),
+        (("a", WORDS, 3, 0), "/next_words", "Value 3 is greater than maximum value 1.5"),
+        (("a", "word-lstm", 1, 0), "/next_words", "Value: word-lstm is not in the list of choices"),
         (("a" * 1_000_000, WORDS, 1, 9, 0, 1, 0), "/write", "The beginning is too long"),
         (("a", WORDS, 1, 2001, 0, 1, 0), "/write", "Value 2001 is greater than maximum value 2000"),
         (("a" * 1_000_000, WORDS), "/surprise", "The text is too long: give at most 20,000 characters"),
         (("", WORDS), "/surprise", "There is no text"),
-        (("a", [WORDS], [], 9, 0, 1, 0), "/compare_texts", "That makes 0 texts"),
-        (("a", ["b"], [1], 9, 0, 1, 0), "/compare_texts", "Value: 'b' (type: <class 'str'>) is not in"),
     ):
         with pytest.raises(Exception, match=re.escape(told)):
             client.predict(*arguments, api_name=name)
@@ -515,20 +597,14 @@ def test_errors_reach_the_client(url):
 def test_cancelled_jobs_stop_the_model(url, tabs, monkeypatch):
     net, drawn = tabs.shared.model(LETTERS), []
     monkeypatch.setattr(net, "generate", slowed(net, 0.005, drawn), raising=False)
-    client = Client(url, verbose=False)
-    for arguments, name in (
-        (("", LETTERS, 1, 2000, 0, 1, 0), "/write"),
-        (("", [LETTERS], [0.8, 1.0], 2000, 0, 1, 0), "/compare_texts"),
-    ):
-        drawn.clear()
-        job = client.submit(*arguments, api_name=name)
-        wait_for(lambda job=job: len(job.outputs()) > 1)
-        job.cancel()
+    job = Client(url, verbose=False).submit("", LETTERS, 1, 2000, 0, 1, 0, api_name="/write")
+    wait_for(lambda: len(job.outputs()) > 2)
+    job.cancel()
 
-        def at_rest() -> bool:
-            before = len(drawn)
-            time.sleep(0.2)  # uncancelled it would draw 40 in that time, and go on for 10 s
-            return len(drawn) == before
+    def at_rest() -> bool:
+        before = len(drawn)
+        time.sleep(0.2)  # uncancelled it would draw 40 in that time, and go on for 10 s
+        return len(drawn) == before
 
-        wait_for(at_rest, 3)
-        assert 0 < len(drawn) < 1000
+    wait_for(at_rest, 3)
+    assert 0 < len(drawn) < 1000
