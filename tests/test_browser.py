@@ -349,7 +349,7 @@ def test_all_fits_a_phone(page):
             page.find("[role=tab]", "Pixels" if tab == "Sample" else "Text").click()
         page.turn_to(tab)
         if tab == "Surprise":
-            wait_for(lambda: page.told("bits a character"))
+            wait_for(lambda: page.told("bits per character"))
         elif tab not in ("Mistakes", "Sample", "Receptive field", "Complete a sentence", "Write like Shakespeare"):
             page.find("button.gallery-item").click()
             wait_for(lambda: [e for e in page.shown("img[src*='image.png']") if e.size["width"] > 50])
@@ -357,7 +357,6 @@ def test_all_fits_a_phone(page):
         assert widths == [390, 390], tab
     page.turn_to("Compare")
     page.find("button.primary", "Compare").click()
-    wait_for(lambda: page.told("Words: LSTM at 0.8"))
     columns = wait_for(lambda: [e for e in page.shown("textarea:disabled") if e.get_attribute("value")])
     assert len({e.rect["x"] for e in columns}) == 1 and columns[0].size["width"] > 250  # one below the other
     widths = page.driver.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
@@ -628,13 +627,94 @@ def bars(page: Page) -> list[str]:
     return [bar.text.splitlines()[0] for bar in page.shown("button.confidence-set")]
 
 
+def written(page: Page) -> list[str]:
+    """The texts that models have written in the visible tab."""
+    return [box.get_attribute("value") for box in page.shown("textarea:disabled")]
+
+
+def set_to(box: WebElement, *keys: str) -> None:
+    """Type into a box in place of what it holds."""
+    box.send_keys(Keys.CONTROL, "a")
+    box.send_keys(*keys)
+
+
+def test_each_text_tab_opens_on_a_result(text, app):
+    text.turn_to("Complete a sentence")
+    wait_for(lambda: len(bars(text)) == 5)
+    text.turn_to("Write like Shakespeare")
+    wait_for(lambda: [whole.startswith("O Romeo, Romeo wherefore calls me?") for whole in written(text)] == [True])
+    assert text.told("Words: LSTM, temperature 0.8, seed 0.")
+    text.turn_to("Surprise")
+    assert text.find("p.text").text.startswith("To be, or not to be") and text.told("Most surprising words: ")
+    text.turn_to("Compare")
+    wait_for(lambda: [whole.startswith("If music be the") for whole in written(text)] == [True] * 3)
+    assert all(text.told(f"{title} at 0.8") for title in text_tab(app, "Compare").NAMES.values())
+    assert text.told("All with seed 0.")
+    for tab in ("Complete a sentence", "Write like Shakespeare", "Surprise"):  # a chip beside each choice of a model
+        text.turn_to(tab)
+        assert text.find(".chip").text.startswith("1,132,385 parameters · perplexity 65.02")
+
+
+def test_old_results_go_with_the_model_and_the_beginning(text):
+    text.open("Write like Shakespeare", "Text")
+    wait_for(lambda: all(written(text)))
+    text.find("textarea").send_keys("x")
+    wait_for(lambda: written(text) == [""] and not text.told("temperature 0.8, seed 0"))
+    text.find("button.primary", "Write").click()
+    wait_for(lambda: all(written(text)) and not text.shown("button", "Writing"))
+    text.choose("Model", "Characters: LSTM")
+    wait_for(lambda: written(text) == [""] and not text.told("temperature 0.8, seed 0"))
+    text.turn_to("Surprise")
+    text.find("textarea").send_keys(Keys.BACKSPACE)
+    wait_for(lambda: not text.shown("p.text") and not text.told("Most surprising"))
+    text.turn_to("Compare")
+    wait_for(lambda: all(written(text)))
+    text.find("button.gallery-item", "O Romeo").click()
+    wait_for(lambda: written(text) == [""] * 3 and not text.told("All with seed 0."))
+
+
+def test_unknown_words_are_named_in_each_text_tab(text):
+    told = "Not in this model's vocabulary: Zeppelin, ☃ (2 of 4 words)."
+    for tab, button in (
+        ("Complete a sentence", None),
+        ("Write like Shakespeare", "Write"),
+        ("Surprise", "Show the surprise"),
+        ("Compare", "Compare"),
+    ):
+        text.open(tab, "Text")
+        set_to(text.find("textarea"), "Zeppelin or ☃ be")
+        if button:
+            text.find("button.primary", button).click()
+        wait_for(lambda: text.told(told) and not text.shown("button:disabled", "ing ..."))
+
+
+ACROSS = """const [element, word] = arguments, range = document.createRange();
+const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+while (!walker.nextNode().data.includes(word));
+range.selectNode(walker.currentNode);
+const [inside, whole] = [range.getBoundingClientRect(), element.getBoundingClientRect()];
+return (inside.x + inside.width / 2 - whole.x) / whole.width;"""
+
+
+def test_each_line_has_the_direction_of_its_letters(text):
+    text.open("Surprise", "Text")
+    box = text.find("textarea")
+    set_to(box, "To be or not\nשלום עולם\nto be")
+    looks = [box.value_of_css_property(name) for name in ("unicode-bidi", "text-align")]
+    assert looks == ["plaintext", "start"]
+    text.find("button.primary", "Show the surprise").click()
+    wait_for(lambda: text.shown("p.text", "שלום"))
+    across = [text.driver.execute_script(ACROSS, text.find("p.text"), word) for word in ("To", "שלום", "to")]
+    assert across[0] < 0.2 and across[1] > 0.8 and across[2] < 0.5
+
+
 def test_suggestions_come_with_each_letter_and_are_taken_and_taken_back(text, app):
     tab = text_tab(app, "Complete a sentence")
 
     def suggested(so_far: str, temperature: float = 1) -> list[str]:
-        return [label.strip() for label in tab.suggest(so_far, "word-lstm-plays", temperature, 0)]
+        return [label.strip() for label in tab.next_words(so_far, "word-lstm-plays", temperature, 0)]
 
-    text.turn_to("Complete a sentence")
+    text.open("Complete a sentence", "Text", dark=True)
     box = text.find("textarea")
     wait_for(lambda: bars(text) == suggested("To be or not to"))
     box.send_keys(" ")
@@ -647,7 +727,7 @@ def test_suggestions_come_with_each_letter_and_are_taken_and_taken_back(text, ap
     wait_for(lambda: bars(text) == suggested("To be or not to"))
     box.send_keys(" suffer, Romeo")
     wait_for(lambda: bars(text) == suggested("To be or not to suffer, Romeo"))
-    _, second, *_ = tab.suggest("To be or not to suffer, Romeo", "word-lstm-plays", 1, 0)
+    _, second, *_ = tab.next_words("To be or not to suffer, Romeo", "word-lstm-plays", 1, 0)
     text.shown("button.confidence-set")[1].send_keys(Keys.ENTER)
     longer = f"To be or not to suffer, Romeo{second}"
     wait_for(lambda: box.get_attribute("value") == longer and bars(text) == suggested(longer))
@@ -657,8 +737,9 @@ def test_suggestions_come_with_each_letter_and_are_taken_and_taken_back(text, ap
     for before in (longer, "To be or not to suffer, Romeo", "To be or not to"):
         text.find("button", "Undo").click()
         wait_for(lambda before=before: box.get_attribute("value") == before and bars(text) == suggested(before))
+    text.find("button", "Settings").click()
     text.find("input[type=range]").send_keys(Keys.HOME)
-    sharp = tab.suggest("To be or not to", "word-lstm-plays", 0.5, 0)
+    sharp = tab.next_words("To be or not to", "word-lstm-plays", 0.5, 0)
     wait_for(lambda: f"{100 * max(sharp.values()):.0f}%" in text.find("button.confidence-set").text)
     text.find("button", "Undo").click()
     wait_for(lambda: text.told("There is nothing to undo"))
@@ -667,7 +748,7 @@ def test_suggestions_come_with_each_letter_and_are_taken_and_taken_back(text, ap
     wait_for(lambda: box.get_attribute("value") == "If music be the")
 
 
-def test_a_text_is_streamed_until_it_is_stopped(text, app, monkeypatch):
+def test_a_text_is_streamed_until_it_is_cancelled(text, app, monkeypatch):
     tab, drawn = text_tab(app, "Write like Shakespeare"), []
     net = tab.model("word-lstm-plays")
 
@@ -677,27 +758,36 @@ def test_a_text_is_streamed_until_it_is_stopped(text, app, monkeypatch):
             drawn.append(piece)
             yield piece
 
-    text.turn_to("Write like Shakespeare")
-    length = text.find("input[aria-label='number input for Characters']")
-    length.send_keys(Keys.CONTROL, "a")
-    length.send_keys("2000")
+    text.open("Write like Shakespeare", "Text", dark=True)
+    text.find("button", "Settings").click()
+    length = text.find("input[aria-label='number input for Characters to write']")
+    set_to(length, "2000", Keys.TAB)
+    run, cancel = text.find("button.primary", "Write"), text.find("button", "Cancel")
     with monkeypatch.context() as patched:
         patched.setattr(net, "generate", slow, raising=False)
-        text.find("button.primary", "Write").click()
+        assert run.is_enabled() and not cancel.is_enabled()
+        text.driver.execute_script("arguments[0].click(); arguments[0].click()", run)  # the second does nothing
+        wait_for(lambda: run.text == "Writing ..." and not run.is_enabled() and cancel.is_enabled())
         box = text.find("textarea:disabled")
         seen = {wait_for(lambda n=n: len(v := box.get_attribute("value")) > n and v) for n in (30, 60, 90)}
-        text.find("button", "Stop").click()
+        assert text.told("Writing ... Words: LSTM, temperature 0.8, seed 0.")
+        cancel.click()
+        wait_for(lambda: run.text == "Write" and run.is_enabled() and not cancel.is_enabled())
         time.sleep(0.5)  # what was on its way arrives
         done = len(drawn)
-        time.sleep(0.3)  # unstopped it would draw 10 more
+        time.sleep(0.3)  # if it went on it would draw 10 more
         assert len(drawn) == done < 400
     last = box.get_attribute("value")
     assert all(last.startswith(so_far) for so_far in seen) and last.startswith("O Romeo, Romeo wherefore")
-    length.send_keys(Keys.CONTROL, "a")
-    length.send_keys("50", Keys.TAB)
-    text.find("button.primary", "Write").click()
-    *_, whole = tab.write("O Romeo, Romeo wherefore", "word-lstm-plays", 0.8, 50, 0, 1, 0)
-    wait_for(lambda: box.get_attribute("value") == whole)
+    set_to(length, "50", Keys.TAB)
+    set_to(text.find("input[aria-label='Random seed (same seed, same result)']"), "5", Keys.TAB)
+    run.click()
+    *_, (whole, made) = tab.write("O Romeo, Romeo wherefore", "word-lstm-plays", 0.8, 50, 0, 1, 5)
+    wait_for(lambda: box.get_attribute("value") == whole and text.shown("p", made))
+    text.find("label", "New seed each time").click()
+    run.click()
+    wait_for(lambda: run.is_enabled() and not text.told("seed 5.") and box.get_attribute("value"))
+    assert box.get_attribute("value") != whole
 
 
 RUN = "window.hacked=1"
@@ -711,25 +801,25 @@ def unharmed(page: Page) -> bool:
 
 def test_a_texts_colours_and_nothing_of_it_runs(text, app):
     tab = text_tab(app, "Surprise")
-    text.turn_to("Surprise")
+    text.open("Surprise", "Text", dark=True)
     reds = [span.value_of_css_property("background-color") for span in text.shown("p.text span")]
     assert len(reds) > 30 and len(set(reds)) > 1 and all(red.startswith("rgba(239, 68, 68") for red in reds)
     text.find("textarea").send_keys(Keys.CONTROL, "a")
     text.find("textarea").send_keys(HOSTILE)
     for name, show in (
-        ("word-lstm-plays", lambda: text.find("button", "Show what it costs").click()),
+        ("word-lstm-plays", lambda: text.find("button", "Show the surprise").click()),
         ("char-lstm-shakespeare", lambda: text.choose("Model", "Characters: LSTM")),
     ):
         show()
-        told = tab.surprise(HOSTILE, name)[1].replace("*", "")
-        wait_for(lambda told=told: text.told(told))
+        told = tab.surprise(HOSTILE, name)[1]
+        wait_for(lambda told=told: text.told(told.partition(" Not in")[0]) and text.told(told[-60:]))
         assert text.find("p.text").text == HOSTILE and text.shown("p.text .unknown") and unharmed(text)
     text.find("button.gallery-item").click()
     wait_for(lambda: text.find("p.text").text.startswith("To be, or not to be"))
 
 
 def test_nothing_of_an_earlier_text_runs(text):
-    text.turn_to("Complete a sentence")
+    text.open("Complete a sentence", "Text")
     text.find("textarea").send_keys(Keys.CONTROL, "a")
     text.find("textarea").send_keys(HOSTILE)
     text.find("button", "Write on").click()
@@ -740,16 +830,17 @@ def test_nothing_of_an_earlier_text_runs(text):
 
 def test_texts_stand_side_by_side(text, app):
     tab = text_tab(app, "Compare")
-    text.turn_to("Compare")
+    text.open("Compare", "Text")
     text.find("label", "1.3").click()
     text.find("button.primary", "Compare").click()
     wait_for(lambda: text.told("That makes 6 texts"))
     text.find("[aria-label=Close]").click()
+    wait_for(lambda: text.find("button.primary", "Compare").is_enabled())
     text.find("label", "Characters: LSTM").click()
     text.find("button.primary", "Compare").click()
     names = ["word-lstm-plays", "char-gru512-shakespeare-study"]
-    *_, wanted = tab.compare("If music be the", names, [0.8, 1.3], 400, 0, 1, 0)
+    *_, (*wanted, _) = tab.compare("If music be the", names, [0.8, 1.3], 400, 0, 1, 0)
     values = [column["value"] for column in wanted]
-    wait_for(lambda: [e.get_attribute("value") for e in text.shown("textarea:disabled")] == values)
+    wait_for(lambda: written(text) == values)
     assert len({e.rect["y"] for e in text.shown("textarea:disabled")}) == 1
-    assert all(text.told(column["label"]) for column in wanted)
+    assert all(text.told(column["label"]) for column in wanted) and text.told("All with seed 0.")

@@ -25,6 +25,7 @@ from hub_models.text import valid
 
 WORDS, LETTERS, GRU = "word-lstm-plays", "char-lstm-shakespeare", "char-gru512-shakespeare-study"
 ALL = (WORDS, LETTERS, GRU)
+MADE = "The number after each model is its temperature. All with seed 0."  # of texts side by side
 ODD = {  # texts that nobody trained on
     "empty": "",
     "blanks": " \n\t \r\n  ",
@@ -151,7 +152,7 @@ def test_unknown_words_are_named_in_every_tab(tabs, name, text, told):
     *_, (*_, compared) = tabs.compare.compare(text, [name], [1], 1, 0, 1, 0)
     title = tabs.shared.NAMES[name]
     assert made == tabs.shared.as_html(" ".join([f"{title}, temperature 1, seed 0.", wanted]).strip())
-    assert compared == tabs.shared.as_html("All with seed 0.", wanted and f"{title}. {wanted}")
+    assert compared == tabs.shared.as_html(MADE, wanted and f"{title}. {wanted}")
     if text:
         assert html.escape(wanted) in tabs.surprise.surprise_shown(text, name)[1]
 
@@ -427,7 +428,7 @@ def test_the_same_beginning_by_each_model_at_each_temperature(tabs):
         text = "If music be" + continued(
             tabs.shared.model(name), "If music be", 40, 3, temperature=temperature, **options
         )
-        title = f"{tabs.shared.NAMES[name]}, temperature {temperature}"
+        title = f"{tabs.shared.NAMES[name]} at {temperature}"
         assert column == gr.update(label=title, value=text, visible=True)
         assert text == written(tabs, "If music be", name, temperature, 40, 9, 0.95, 3)
 

@@ -58,9 +58,9 @@ def compare(
     warmth = [checks.number(temperature, 0, 2, "A temperature") for temperature in temperatures]
     length, top_k, top_p, seed = checked(length, top_k, top_p, seed)
     voices = list(itertools.product(names, warmth))
-    titles = [f"{NAMES[name]}, temperature {temperature:g}" for name, temperature in voices]
+    titles = [f"{NAMES[name]} at {temperature:g}" for name, temperature in voices]
     unused = [gr.update(visible=False)] * (MAX_TEXTS - len(voices))
-    made = f"All with {options_of(top_k, top_p, seed)}."
+    made = f"The number after each model is its temperature. All with {options_of(top_k, top_p, seed)}."
     unknown = [f"{NAMES[name]}. {told}" for name in dict.fromkeys(names) if (told := unknown_words(name, prompt))]
     with contextlib.closing(written(voices, prompt, length, top_k, top_p, seed)) as texts:
         for now in texts:
