@@ -839,8 +839,7 @@ def test_texts_stand_side_by_side(text, app):
     text.find("label", "Characters: LSTM").click()
     text.find("button.primary", "Compare").click()
     names = ["word-lstm-plays", "char-gru512-shakespeare-study"]
-    *_, (*wanted, _) = tab.compare("If music be the", names, [0.8, 1.3], 400, 0, 1, 0)
-    values = [column["value"] for column in wanted]
-    wait_for(lambda: written(text) == values)
+    (*boxes, _), *_, (*wanted, _) = tab.compare("If music be the", names, [0.8, 1.3], 400, 0, 1, 0)
+    wait_for(lambda: written(text) == wanted)
     assert len({e.rect["y"] for e in text.shown("textarea:disabled")}) == 1
-    assert all(text.told(column["label"]) for column in wanted) and text.told("All with seed 0.")
+    assert all(text.told(box["label"]) for box in boxes) and text.told("All with seed 0.")

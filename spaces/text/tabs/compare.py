@@ -48,7 +48,7 @@ def compare(
     top_p: float,
     seed: int,
 ) -> Iterator[tuple]:
-    """Yield what is shown of each of the `MAX_TEXTS` texts as they are written, and how they were made."""
+    """Yield the `MAX_TEXTS` texts as they are written, and how they were made; first what their boxes are to be."""
     prompt = taken(prompt, PROMPT, "The beginning")
     count = len(names) * len(temperatures)  # of a request, which may hold any number, before any is made
     if not 1 <= count <= MAX_TEXTS:
@@ -59,21 +59,24 @@ def compare(
     length, top_k, top_p, seed = checked(length, top_k, top_p, seed)
     voices = list(itertools.product(names, warmth))
     titles = [f"{NAMES[name]} at {temperature:g}" for name, temperature in voices]
-    unused = [gr.update(visible=False)] * (MAX_TEXTS - len(voices))
+    unused = MAX_TEXTS - len(voices)
     made = f"The number after each model is its temperature. All with {options_of(top_k, top_p, seed)}."
     unknown = [f"{NAMES[name]}. {told}" for name in dict.fromkeys(names) if (told := unknown_words(name, prompt))]
+    writing = as_html(f"Writing ... {made}", *unknown)
+    # once, and not with each text: Gradio may then put back an earlier text
+    boxes = [gr.update(label=title, visible=True) for title in titles] + [gr.update(visible=False)] * unused
+    yield *boxes, writing
     with contextlib.closing(written(voices, prompt, length, top_k, top_p, seed)) as texts:
         for now in texts:
-            pairs = zip(titles, now, strict=True)
-            shown = *(gr.update(label=title, value=prompt + text, visible=True) for title, text in pairs), *unused
-            yield *shown, as_html(f"Writing ... {made}", *unknown)
+            shown = [prompt + text for text in now] + [""] * unused
+            yield *shown, writing
     yield *shown, as_html(made, *unknown)
 
 
 def start() -> tuple:
     """Compute what the tab shows before the first click."""
-    *_, last = compare(EXAMPLES[2], list(NAMES), [0.8], 400, 0, 1, 0)
-    return last
+    (*boxes, _), *_, (*texts, made) = compare(EXAMPLES[2], list(NAMES), [0.8], 400, 0, 1, 0)
+    return *(box | {"value": text} for box, text in zip(boxes, texts, strict=True)), made
 
 
 def build() -> None:
@@ -95,7 +98,7 @@ def build() -> None:
         texts = []
         for i, column in enumerate(columns):
             shown = {"label": column.get("label", f"Text {i + 1}"), "visible": column["visible"]}
-            texts.append(gr.Textbox(column.get("value"), **shown, **looks))
+            texts.append(gr.Textbox(column["value"], **shown, **looks))
     note = gr.HTML(made, label="How they were made")
     chosen.click(example, chosen, prompt, **QUIET)
     run.on_click(compare, [prompt, names, temperatures, *sliders, seed.number], [*texts, note], seed)
