@@ -2,10 +2,11 @@
 
 import contextlib
 import io
+import math
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -156,6 +157,13 @@ def kept(picture: Image.Image, seconds: float = KEPT) -> str:
             del _until[old]
             Path(old).unlink(missing_ok=True)
     return shown
+
+
+def keep(values: Sequence) -> Sequence:
+    """Keep the pictures among the first values of a tab's widgets while the app runs, and return the values."""
+    with _keeping:
+        _until.update({value: math.inf for value in values if isinstance(value, str) and value in _until})
+    return values
 
 
 def enlarged(image: torch.Tensor, seconds: float = KEPT) -> str:

@@ -28,9 +28,10 @@ def temperature_slider(value: float = 1, low: float = 0, high: float = 2) -> gr.
     return gr.Slider(low, high, value, step=0.05, label="Temperature (0: always the most probable value)")
 
 
-def picture_input() -> gr.Image:
+def picture_input(label: str = "Your own picture", value: str | None = None) -> gr.Image:
     """Make the widget for a visitor's own picture, by upload or camera; its value is the file's path."""
-    picture = gr.Image(label="Your own picture", sources=["upload", "webcam"], type="filepath", buttons=[])
+    sources = ["upload", "webcam"]
+    picture = gr.Image(value, label=label, sources=sources, type="filepath", buttons=[], alt_text=label, height=280)
     # Gradio would open the file with any of Pillow's readers, and tell nothing of a damaged one
     picture.preprocess = lambda file: file and file.path
     return picture

@@ -1,39 +1,67 @@
-"""Where a tab's picture comes from: an example, an uploaded picture or the camera; and how what a net sees is shown."""
+"""What the tabs share: the nets, the visitor's picture, and how what a net sees is shown."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import gradio as gr
 import torch
+from gradio.processing_utils import save_file_to_cache
+from gradio.utils import get_upload_folder
 
 import hub_models
 from hub_models.images import to_glow, to_photo
 from hub_models.spacekit import checks, pictures
+from hub_models.spacekit.runs import QUIET
 from hub_models.spacekit.weights import load_hosted
-from hub_models.spacekit.widgets import gallery_of_examples, picture_input
+from hub_models.spacekit.widgets import clear_when, display, gallery_of_examples, model_choice, picture_input
 
 HEADER = Path(__file__).parents[1] / "README.md"  # of the Space: it names the models' repositories
 EXAMPLES = pictures.examples(HEADER.parent, "cifar10")
+FIRST = 6  # the example that the tabs open with
+NETS = {"cifar10-fast": "Fast CNN (ours)", "cnn5x32-cifar10-study": "Plain CNN (a study of 2025)"}
+BEST = "cifar10-fast"
+PROBABLE = "most probable"  # in place of a class
 SIDE, SCALE = 32, 8  # of the models' pictures, in pixels; screen pixels a pixel
 VIEWS = 6  # of each picture, over which a net's answers are averaged
-TOP = 5  # classes in a list of the likeliest
+TOP = 5  # classes in a list of the most probable
+BARS = {"label": f"The {TOP} most probable classes (all ten sum to 100 %)", "num_top_classes": TOP}
+LEGEND = """<div style="font-size: var(--text-sm)">
+<div style="height: .75rem; background: linear-gradient(to right, black, red, yellow)"></div>
+<div style="display: flex; justify-content: space-between; gap: 1rem">
+<span>no evidence</span><span style="text-align: right">strongest evidence for the class</span></div></div>"""
+# the colours are those of `to_glow`
 
 
 @functools.cache
-def best() -> hub_models.ConvClassifier:
-    """The best net, which all tabs and visitors share."""
-    return load_hosted("cifar10-fast", HEADER)
+def _loaded(name: str) -> hub_models.ConvClassifier:
+    return load_hosted(name, HEADER)
 
 
-def from_example(index: int) -> torch.Tensor:
-    """The example of that class, 0 to 9 -> uint8 (1, 3, 32, 32)."""
-    return from_file(checks.pick(EXAMPLES, index))
+def net(name: str) -> hub_models.ConvClassifier:
+    """Return the net of that name, which all tabs and visitors share."""
+    return _loaded(checks.choice(name, tuple(NETS), "model"))
+
+
+def class_names() -> tuple[str, ...]:
+    """Return the names of the ten classes, in the order of the labels."""
+    return net(BEST).config.names
+
+
+def class_of(name: str) -> int | None:
+    """Return the label of a class of that name; None of the most probable one."""
+    checks.choice(name, (PROBABLE, *class_names()), "class")
+    return None if name == PROBABLE else class_names().index(name)
 
 
 def from_file(path: str | None) -> torch.Tensor:
     """A picture of any size and mode -> its middle as the models take it, uint8 (1, 3, 32, 32)."""
     return pictures.read_picture(path, lambda picture: to_photo(picture, SIDE, SIDE))
+
+
+def from_example(index: int) -> str:
+    """Return the path of the example of that class, 0 to 9, in Gradio's cache."""
+    return save_file_to_cache(checks.pick(EXAMPLES, index), get_upload_folder())
 
 
 def enlarged(image: torch.Tensor) -> str:
@@ -46,19 +74,43 @@ def heated(image: torch.Tensor, heat: torch.Tensor) -> str:
     return enlarged(((image + to_glow(heat).float()) / 2).to(torch.uint8))
 
 
-def sources() -> tuple[gr.Dataset, gr.Image]:
-    """Make the widgets for `from_example` and `from_file`."""
-    return gallery_of_examples(EXAMPLES, "Examples from CIFAR-10, none of them trained on"), picture_input()
+def percent(probability: float) -> str:
+    """Return a probability in words."""
+    return f"probability {100 * probability:.1f} %"
 
 
-def answer(
-    examples: gr.Dataset, picture: gr.Image, on_example: Callable, on_file: Callable, shown: list[gr.blocks.Block]
-) -> None:
-    """Wire the widgets of `sources` to a handler each; the one of an example also takes away the visitor's picture."""
-    for event, source, handler, outputs in (
-        (examples.click, examples, on_example, [picture, *shown]),
-        (picture.upload, picture, on_file, shown),
-    ):
-        event(
-            handler, source, outputs, show_progress="hidden", trigger_mode="always_last", api_name=handler.__name__
-        )  # fmt: skip
+def prediction(probabilities: dict[str, float]) -> str:
+    """Return the most probable class and its probability, as a heading in Markdown."""
+    name = max(probabilities, key=probabilities.get)
+    return f"### Prediction: {name} ({percent(probabilities[name])})"
+
+
+def picture_choice() -> gr.Image:
+    """Make the widget for the visitor's picture: an example, an upload or one from the camera; its value is a path."""
+    picture = picture_input("Picture", from_example(FIRST))
+    examples = gallery_of_examples(EXAMPLES, "Examples from CIFAR-10, none of them used in training")
+    examples.click(from_example, examples, picture, **QUIET)
+    return picture
+
+
+def net_choice() -> gr.Dropdown:
+    """Make the widget to choose one of the nets."""
+    return model_choice([(title, name) for name, title in NETS.items()], BEST, HEADER)
+
+
+def heat_display(value: str) -> gr.Image:
+    """Make a heat map above its legend."""
+    with gr.Column(min_width=120):
+        heat = display("Where the net sees the class", value)
+        gr.HTML(LEGEND)
+    return heat
+
+
+def answer(events: Sequence, handler: Callable, inputs: list, shown: list) -> None:
+    """Clear what is shown on events, and run a handler of a picture and other inputs, if there is a picture."""
+
+    def answered(picture: str | None, *options) -> tuple:
+        return (None,) * len(shown) if picture is None else handler(picture, *options)
+
+    clear_when(events, shown)
+    gr.on(events, answered, inputs, shown, trigger_mode="always_last", **QUIET)

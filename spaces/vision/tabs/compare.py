@@ -1,70 +1,66 @@
-"""Tab Compare: the study's net and ours before the same picture."""
-
-import functools
-from collections.abc import Callable
+"""Tab Compare: both nets on the same picture."""
 
 import gradio as gr
 import torch
 
-import hub_models
-from hub_models.spacekit.weights import load_hosted, on_gpu
-from hub_models.spacekit.widgets import display
+from hub_models.spacekit.pictures import keep
+from hub_models.spacekit.weights import chip, on_gpu
+from hub_models.spacekit.widgets import about, display
 
-from ._photo import HEADER, TOP, VIEWS, answer, best, enlarged, from_example, from_file, heated, sources
+from ._photo import (
+    BARS,
+    FIRST,
+    HEADER,
+    NETS,
+    VIEWS,
+    answer,
+    enlarged,
+    from_example,
+    from_file,
+    heat_display,
+    heated,
+    net,
+    picture_choice,
+    prediction,
+)
 
 TITLE = "Compare"
-ABOUT = """The same picture before two nets: a plain stack of five convolutions, trained as a study of 2025 did, and
-ours. Both answer the same way, by the average over six views of the picture, and show where they see what they take it
-for (Grad-CAM)."""
-
-
-@functools.cache
-def baseline() -> hub_models.ConvClassifier:
-    """The study's net, which all visitors share."""
-    return load_hosted("cnn5x32-cifar10-study", HEADER)
-
-
-MODELS: dict[str, Callable[[], hub_models.ConvClassifier]] = {"The study's": baseline, "Ours": best}
+ABOUT = """Two nets classify the same picture: a plain stack of five convolutions, trained as in a study of 2025, and
+ours. Each heat map shows which places are evidence for the prediction above it."""
+MORE = """Each net gives the average over six views of the picture: shifted by a pixel, and mirrored. Ours was trained on
+smoothed labels, which teach a net to give lower probabilities: it is more often right than they say. The heat maps are
+a form of Grad-CAM, and each has its own scale, up to its strongest evidence."""
 
 
 @on_gpu
 def answers(image: torch.Tensor) -> list[tuple[dict[str, float], torch.Tensor]]:
-    """uint8 (1, 3, 32, 32) -> of each model the classes' probabilities and the likeliest one's heat (32, 32)."""
+    """uint8 (1, 3, 32, 32) -> of each net the classes' probabilities and the most probable one's heat (32, 32)."""
     given = []
-    for model in MODELS.values():
-        net = model()
-        probabilities = net.predict(image, VIEWS)[0]
-        heat = net.grad_cam(image, int(probabilities.argmax()), views=VIEWS)[0].cpu()
-        given.append((dict(zip(net.config.names, probabilities.tolist(), strict=True)), heat))
+    for model in map(net, NETS):
+        probabilities = model.predict(image, VIEWS)[0]
+        heat = model.grad_cam(image, int(probabilities.argmax()))[0].cpu()
+        given.append((dict(zip(model.config.names, probabilities.tolist(), strict=True)), heat))
     return given
 
 
-def compare(image: torch.Tensor) -> tuple:
-    """uint8 (1, 3, 32, 32) -> what is shown: the picture, and of each model what it takes it for and where."""
-    return enlarged(image), *(shown for p, heat in answers(image) for shown in (p, heated(image, heat)))
-
-
-def compare_example(index: int) -> tuple:
-    """Compare on the example of that class, and take away the visitor's own picture."""
-    return None, *compare(from_example(index))
-
-
-def compare_file(path: str | None) -> tuple:
-    """Compare on an uploaded picture or one from the camera."""
-    return compare(from_file(path))
+def compare(picture: str) -> tuple:
+    """Return what the page shows of a picture: what the nets see; of each the prediction, probabilities and heat."""
+    image = from_file(picture)
+    return enlarged(image), *(shown for p, heat in answers(image) for shown in (prediction(p), p, heated(image, heat)))
 
 
 def build() -> None:
     """Make the widgets, inside a gr.Tab, and wire them."""
-    gr.Markdown(ABOUT)
+    image, *values = keep(compare(from_example(FIRST)))
+    about(ABOUT, MORE)
     with gr.Row():
         with gr.Column():
-            examples, picture = sources()
-            shown = [display("What they see")]
-        for title, model in MODELS.items():
+            picture = picture_choice()
+            shown = [display("What the nets see", image)]
+        for (name, title), words, given, heat in zip(
+            NETS.items(), values[::3], values[1::3], values[2::3], strict=True
+        ):
             with gr.Column():
-                parameters = sum(p.numel() for p in model().parameters())
-                gr.Markdown(f"### {title}\n{parameters:,} parameters")
-                shown.append(gr.Label(label="What it takes it for", num_top_classes=TOP, min_width=120))
-                shown.append(display("Where it sees it"))
-    answer(examples, picture, compare_example, compare_file, shown)
+                gr.HTML(f"<h2>{title}</h2>{chip(name, HEADER)}")
+                shown += [gr.Markdown(words), gr.Label(given, show_heading=False, **BARS), heat_display(heat)]
+    answer([picture.change], compare, [picture], shown)

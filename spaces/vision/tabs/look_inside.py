@@ -1,4 +1,4 @@
-"""Tab Look inside: the feature maps of each layer, and where the net sees a class."""
+"""Tab Look inside: the feature maps of each layer, and where a net sees a class."""
 
 import gradio as gr
 import torch
@@ -6,88 +6,133 @@ from PIL import Image
 
 from hub_models.images import to_sheet
 from hub_models.spacekit import checks
-from hub_models.spacekit.pictures import kept
+from hub_models.spacekit.api import endpoint, picture_file
+from hub_models.spacekit.pictures import keep, kept
+from hub_models.spacekit.runs import QUIET
 from hub_models.spacekit.weights import on_gpu
-from hub_models.spacekit.widgets import display
+from hub_models.spacekit.widgets import about, clear_when, display
 
-from ._photo import VIEWS, best, enlarged, from_example, from_file, heated, sources
+from ._photo import (
+    BEST,
+    FIRST,
+    NETS,
+    PROBABLE,
+    VIEWS,
+    answer,
+    class_names,
+    class_of,
+    enlarged,
+    from_example,
+    from_file,
+    heat_display,
+    heated,
+    net,
+    net_choice,
+    percent,
+    picture_choice,
+)
 
 TITLE = "Look inside"
-ABOUT = """What the layers of the net make of a picture, from early ones, which find edges and colours, to deep ones,
-which find parts of things; and Grad-CAM: which places speak for a class, the brighter the more."""
-LIKELIEST = "likeliest"
+ABOUT = """See which places of a picture are evidence for a class, and what each layer of the net makes of the
+picture."""
+MORE = """The heat map is a form of Grad-CAM. It weighs the feature maps of a layer by how much they raise the score of
+the class, and adds them up: the brighter a place, the more it speaks for the class. Each heat map has its own scale, up
+to its strongest evidence. Below it are the feature maps of one layer. Early layers find edges and colours; deep layers
+find parts of things."""
 MAX_MAPS, COLUMNS, CELL = 64, 8, 66  # feature maps shown; in a row; screen pixels a map and its border
 
 
 @on_gpu
-def inside(image: torch.Tensor, layer: str, label: int | None) -> tuple[torch.Tensor, torch.Tensor, int, float]:
+def inside(
+    image: torch.Tensor, name: str, label: int | None, layer: str
+) -> tuple[torch.Tensor, torch.Tensor, int, float]:
     """uint8 (1, 3, 32, 32) -> a layer's maps (channels, h, w), a class's heat (32, 32), the class, its probability."""
-    net = best()
-    probabilities = net.predict(image, VIEWS)[0]
+    model = net(name)
+    probabilities = model.predict(image, VIEWS)[0]
     label = int(probabilities.argmax()) if label is None else label
-    maps, heat = net.feature_maps(image, layer)[0], net.grad_cam(image, label, views=VIEWS)[0]
+    maps, heat = model.feature_maps(image, layer)[0], model.grad_cam(image, label)[0]
     return maps.cpu(), heat.cpu(), label, float(probabilities[label])
 
 
 def tiled(maps: torch.Tensor) -> Image.Image:
-    """Maps (N, h, w) -> a sheet of them, each from its own least, black, to its own most, white."""
+    """Maps (N, h, w) -> a sheet of them, each scaled from its smallest value, black, to its largest, white."""
     low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
     greys = 255 * (maps - low) / (high - low).clamp(min=torch.finfo(maps.dtype).tiny)
     return to_sheet(greys.round().to(torch.uint8)[:, None], COLUMNS, CELL // (maps.shape[2] + 1))
 
 
-def look(image: torch.Tensor | None, layer: str, name: str) -> tuple:
-    """uint8 (1, 3, 32, 32), a layer, a class or LIKELIEST -> what is shown: the picture, the heat, the maps, words.
-
-    Without a picture yet, nothing.
-    """
-    if image is None:
-        return (gr.skip(),) * 4
-    names = best().config.names
-    if name != LIKELIEST and name not in names:
-        raise gr.Error(f"There is no such class: choose {LIKELIEST}, {', '.join(names)}.")
-    with checks.worded():
-        maps, heat, label, p = inside(image, layer, None if name == LIKELIEST else names.index(name))
+def look(picture: str | None, name: str, class_name: str, layer: str) -> tuple:
+    """Return what the page shows of a picture: the class, what the net sees, the heat, the layer, its maps."""
+    layers, label = net(name).layers, class_of(class_name)
+    checks.choice(layer, layers, "layer")
+    image = from_file(picture)
+    maps, heat, label, p = inside(image, name, label, layer)
+    kind = "Most probable class" if class_name == PROBABLE else "Class"
+    words = f"### {kind}: {class_names()[label]} ({percent(p)})"
+    if not heat.any():
+        words += "\nNo place in the picture is evidence for it: the heat map is dark."
     count, height, width = maps.shape
-    note = f"**{names[label]}**, {100 * p:.1f} %" + ("" if heat.any() else ": no place speaks for it") + ". "
-    note += f"Layer {layer}: {min(count, MAX_MAPS)} of {count} maps, {width}x{height} pixels each, "
-    note += "every one drawn from its own least (black) to its own most (white)."
-    return enlarged(image), heated(image, heat), kept(tiled(maps[:MAX_MAPS])), note
+    told = f"**Layer {layer}**, number {layers.index(layer) + 1} of {len(layers)}: {min(count, MAX_MAPS)} of its "
+    told += (
+        f"{count} feature maps, {width}x{height} pixels each. Each is scaled from its smallest value (black) to its "
+    )
+    told += "largest (white)."
+    return words, enlarged(image), heated(image, heat), told, kept(tiled(maps[:MAX_MAPS]))
 
 
-def inside_example(index: int, layer: str, name: str) -> tuple:
-    """Look at the example of that class, and take away the visitor's own picture."""
-    image = from_example(index)
-    return None, *look(image, layer, name), image
+def turn_layers(name: str) -> dict:
+    """Offer the layers of another net."""
+    layers = net(name).layers
+    return gr.update(choices=layers, value=layers[0])
 
 
-def inside_file(path: str | None, layer: str, name: str) -> tuple:
-    """Look at an uploaded picture or one from the camera."""
-    image = from_file(path)
-    return *look(image, layer, name), image
+def explain(picture: str | None, name: str = BEST, class_name: str = PROBABLE) -> tuple[str, str]:
+    """Show where a net sees a class in a picture, by a form of Grad-CAM.
+
+    Args:
+        picture: a PNG, JPEG, WebP, GIF, BMP or TIFF file; the net sees its middle, shrunk to 32x32 pixels.
+        name: the model.
+        class_name: one of the ten classes of CIFAR-10, or "most probable".
+
+    Returns:
+        The heat map over the picture, from black (no evidence) over red to yellow (strongest evidence); the class and
+        its probability.
+    """
+    words, _, heat, *_ = look(picture, name, class_name, net(name).layers[0])
+    return heat, words.removeprefix("### ")
 
 
 def build() -> None:
     """Make the widgets, inside a gr.Tab, and wire them."""
-    layers = best().layers
-    gr.Markdown(ABOUT)
+    layers, classes = net(BEST).layers, [PROBABLE, *class_names()]
+    first = keep(look(from_example(FIRST), BEST, PROBABLE, layers[0]))
+    about(ABOUT, MORE)
     with gr.Row():
         with gr.Column():
-            examples, picture = sources()
+            name = net_choice()
+            picture = picture_choice()
+            class_name = gr.Dropdown(classes, value=PROBABLE, label="Class to look for")
             layer = gr.Dropdown(layers, value=layers[0], label="Layer, from early to deep")
-            name = gr.Dropdown([LIKELIEST, *best().config.names], value=LIKELIEST, label="Class to look for")
         with gr.Column():
+            words = gr.Markdown(first[0])
             with gr.Row():
-                seen = display("What it sees")
-                heat = display("Where it sees the class")
-            note = gr.Markdown()
-            sheet = display("Feature maps")
-    image = gr.State()
-    options, shown = [layer, name], [seen, heat, sheet, note]
-    for event, inputs, handler, outputs, api_name in (
-        (examples.click, [examples, *options], inside_example, [picture, *shown, image], "inside_example"),
-        (picture.upload, [picture, *options], inside_file, [*shown, image], "inside_file"),
-        (layer.input, [image, *options], look, shown, "look_at_layer"),
-        (name.input, [image, *options], look, shown, "look_for_class"),
-    ):
-        event(handler, inputs, outputs, show_progress="hidden", trigger_mode="always_last", api_name=api_name)
+                seen = display("What the net sees", first[1])
+                heat = heat_display(first[2])
+            told = gr.Markdown(first[3])
+            sheet = display("Feature maps", first[4])
+    shown = [words, seen, heat, told, sheet]
+    clear_when([name.input], shown)
+    name.input(turn_layers, name, layer, **QUIET)  # of no name that both nets have: each turn is a change of the layer
+    answer([picture.change, class_name.input, layer.change], look, [picture, name, class_name, layer], shown)
+    endpoint(
+        explain,
+        [
+            picture_file("Picture"),
+            gr.Dropdown(list(NETS), value=BEST, label="Model", render=False),
+            gr.Dropdown(classes, value=PROBABLE, label="Class", render=False),
+        ],
+        [
+            gr.Image(label="Heat map", format="png", render=False),
+            gr.Textbox(label="Class and its probability", render=False),
+        ],
+    )

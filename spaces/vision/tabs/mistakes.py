@@ -14,14 +14,16 @@ from hub_models import locate
 from hub_models.hub.card import read_report, shown_split
 from hub_models.run_folder import picture_name
 from hub_models.spacekit.pictures import kept
+from hub_models.spacekit.runs import QUIET
+from hub_models.spacekit.widgets import about
 
-from ._photo import SCALE, SIDE
+from ._photo import NETS, SCALE, SIDE
 
 TITLE = "Mistakes"
 NAME = "cifar10-fast"
 PLURALS = {"deer": "deer"}  # all others end in s
 RIGHT, WRONG = "#15803d", "#c2410c"  # green and orange, dark enough for white letters
-CLASS = "true class"
+CLASS = "true class ↓, prediction →"
 
 
 class Report(NamedTuple):
@@ -33,10 +35,10 @@ class Report(NamedTuple):
 
 @functools.cache
 def report() -> Report:
-    """The report that came with the checkpoint.
+    """Return the report that came with the checkpoint.
 
     Raises:
-        FileNotFoundError: there is none of these weights.
+        FileNotFoundError: there is no report of these weights.
     """
     folder = Path(locate(NAME))
     split = shown_split(folder)
@@ -46,7 +48,7 @@ def report() -> Report:
 
 
 def matrix() -> Styler:
-    """The counts, a row a true class, a column what it was taken for; what is right is green, the rest orange."""
+    """Return the counts, a row for each true class and a column for each prediction; correct ones are green."""
     facts = report().facts
     counts, names = facts["confusion"], facts["names"]
     table = pd.DataFrame(counts, columns=names)
@@ -66,12 +68,12 @@ def matrix() -> Styler:
 
 
 def many(name: str) -> str:
-    """The name of a class, of several."""
+    """Return the plural of a class's name."""
     return PLURALS.get(name, f"{name}s")
 
 
 def show_mistakes(truth: str, taken: str) -> tuple[str, list[tuple[str, str]]]:
-    """How many of a true class were taken for another, in words, and the surest of them with their confidence."""
+    """Return how many of a true class were taken for another, in words; the most confident of them, with captions."""
     facts, tiles = report()
     names = facts["names"]
     if truth not in names or taken not in names:
@@ -85,19 +87,23 @@ def show_mistakes(truth: str, taken: str) -> tuple[str, list[tuple[str, str]]]:
             image = tiles.crop((x, y, x + SIDE, y + SIDE)).resize(
                 (SIDE * SCALE, SIDE * SCALE), Image.Resampling.NEAREST
             )
-            # for ever: there are a few hundred of them, and some are in the page itself
-            shown.append((kept(image, math.inf), f"{100 * tile['confidence']:.1f} % {taken}"))
+            # kept while the app runs: there are a few hundred of them, and some are in the page itself
+            shown.append((kept(image, math.inf), f"{taken} ({100 * tile['confidence']:.1f} %)"))
     what = "recognised" if truth == taken else f"taken for {many(taken)}"
     if not count:
         return f"None of {total:,} {many(truth)} was {what}: there is no picture to show.", []
     which = (
-        f"the {len(shown)} surest are shown" if len(shown) < count else "all are shown" if count > 1 else "here it is"
+        f"the {len(shown)} most confident are shown"
+        if len(shown) < count
+        else "all are shown"
+        if count > 1
+        else "here it is"
     )
     return f"**{count:,} of {total:,} {many(truth)} {'was' if count == 1 else 'were'} {what}; {which}.**", shown
 
 
 def show_cell(event: gr.EventData) -> tuple:
-    """What is behind the cell that was clicked, as `show_mistakes`, after the names of its two classes."""
+    """Return the two classes of the cell that was clicked, and what `show_mistakes` returns of them."""
     names = report().facts["names"]
     match event._data:  # whatever was sent; its row's first value holds when the table has been sorted, too
         case {"row_value": [str(truth), *_], "index": [_, int(column)]} if 1 <= column <= len(names):
@@ -109,27 +115,25 @@ def build() -> None:
     """Make the widgets, inside a gr.Tab, and wire them."""
     facts = report().facts
     names, right = facts["names"], sum(row[i] for i, row in enumerate(facts["confusion"]))
-    gr.Markdown(
-        f"What the net of the other tabs makes of the {facts['n']:,} images of the {facts['split']} part of "
-        f"{facts['dataset']}, one view of each: {100 * right / facts['n']:.1f} % are right. A row is a true class, a "
-        "column what it was taken for; green is right, orange wrong. Click on a number to see the images behind it, "
-        "the surest first. Counted with the weights that came with this app."
+    about(
+        f"The net {NETS[NAME]} classified {facts['n']:,} images of the {facts['split']} part of {facts['dataset']}. "
+        f"Of its predictions, {100 * right / facts['n']:.1f} % are correct. Select a number in the table, or two "
+        "classes below it, to see the images behind that number.",
+        "Each row of the table is a true class, each column a prediction, and each number a count of images. Green "
+        "predictions are correct, orange ones are mistakes. The net saw one view of each image. Below each image stand "
+        "the prediction and its probability; the most confident ones come first. The counts were made with the weights "
+        "that came with this app.",
     )
-    table = gr.Dataframe(matrix(), interactive=False, show_label=False, buttons=[])
+    table = gr.Dataframe(matrix(), interactive=False, label="Number of images", buttons=[], max_height=600)
     sentence, images = show_mistakes("cat", "dog")
     with gr.Row():
         with gr.Column(scale=3):
             truth = gr.Dropdown(names, value="cat", label="True class")
-            taken = gr.Dropdown(names, value="dog", label="Taken for")
+            taken = gr.Dropdown(names, value="dog", label="Prediction")
             note = gr.Markdown(sentence)
         with gr.Column(scale=2):
-            options = {"show_label": False, "buttons": [], "interactive": False, "allow_preview": False}
-            gallery = gr.Gallery(images, columns=3, height="auto", **options)
-    gr.on(
-        [truth.input, taken.input], show_mistakes, [truth, taken], [note, gallery], show_progress="hidden",
-        trigger_mode="always_last", api_name="show_mistakes",
-    )  # fmt: skip
-    table.select(
-        show_cell, None, [truth, taken, note, gallery], show_progress="hidden", trigger_mode="always_last",
-        api_name="show_cell", api_visibility="private",
-    )  # fmt: skip
+            options = {"columns": 4, "height": "auto", "buttons": [], "interactive": False, "allow_preview": False}
+            gallery = gr.Gallery(images, label="Images, with prediction and probability", **options)
+    shown, latest = [note, gallery], {"trigger_mode": "always_last"}
+    gr.on([truth.input, taken.input], show_mistakes, [truth, taken], shown, **latest, **QUIET)
+    table.select(show_cell, None, [truth, taken, *shown], **latest, **QUIET)
