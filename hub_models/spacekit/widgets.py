@@ -9,6 +9,20 @@ from . import checks
 from .runs import QUIET
 from .weights import chip
 
+# By itself Gradio refuses a file that is no picture in words that do not name the field.
+NAME_FIELD = """() => {
+    if (window.namesField) return;
+    window.namesField = true;
+    let field = "";
+    for (const kind of ["change", "drop"]) document.addEventListener(kind, event => {
+        field = event.target.closest?.(".block")?.querySelector("label")?.innerText ?? field;
+    }, true);
+    new MutationObserver(() => document.querySelectorAll("[data-testid=toast-text]").forEach(toast => {
+        const file = toast.innerText.match(/^Invalid file type: (.*)\\. Only image/)?.[1];
+        if (file) toast.innerText = `${field}: ${file} is no picture. Give a PNG, JPEG, WebP, GIF, BMP or TIFF.`;
+    })).observe(document.body, {childList: true, subtree: true});
+}"""
+
 
 def about(text: str, more: str | None = None) -> None:
     """Say what a tab does.
@@ -31,9 +45,10 @@ def temperature_slider(value: float = 1, low: float = 0, high: float = 2) -> gr.
 def picture_input(label: str = "Your own picture", value: str | None = None) -> gr.Image:
     """Make the widget for a visitor's own picture, by upload or camera; its value is the file's path."""
     sources = ["upload", "webcam"]
-    picture = gr.Image(value, label=label, sources=sources, type="filepath", buttons=[], alt_text=label, height=280)
+    picture = gr.Image(value, label=label, sources=sources, type="filepath", buttons=[], alt_text=label)
     # Gradio would open the file with any of Pillow's readers, and tell nothing of a damaged one
     picture.preprocess = lambda file: file and file.path
+    gr.on(fn=None, js=NAME_FIELD, **QUIET)  # when the page opens
     return picture
 
 
@@ -84,6 +99,7 @@ def model_choice(choices: Sequence[tuple[str, str]], value: str, header: Path) -
 
 def clear_when(events: Sequence, shown: Sequence[gr.components.Component]) -> None:
     """Empty result widgets on events that make them old: a new picture, another model, a clear."""
-    empty = ", ".join(["null"] * len(shown))
-    script = f"() => [{empty}]" if len(shown) > 1 else "() => null"
+    # of no value Gradio's page cannot make a label
+    empty = ", ".join("{}" if isinstance(component, gr.Label) else "null" for component in shown)
+    script = f"() => [{empty}]" if len(shown) > 1 else f"() => ({empty})"
     gr.on(list(events), None, None, list(shown), js=script, **QUIET)

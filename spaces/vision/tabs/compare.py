@@ -27,7 +27,7 @@ from ._photo import (
 TITLE = "Compare"
 ABOUT = """Two nets classify the same picture: a plain stack of five convolutions, trained as in a study of 2025, and
 ours. Each heat map shows which places are evidence for the prediction above it."""
-MORE = """Each net gives the average over six views of the picture: shifted by a pixel, and mirrored. Ours was trained on
+MORE = """Each net averages over six views of the picture: shifted by a pixel, and mirrored. Ours was trained on
 smoothed labels, which teach a net to give lower probabilities: it is more often right than they say. The heat maps are
 a form of Grad-CAM, and each has its own scale, up to its strongest evidence."""
 

@@ -132,7 +132,7 @@ def build() -> None:
             taken = gr.Dropdown(names, value="dog", label="Prediction")
             note = gr.Markdown(sentence)
         with gr.Column(scale=2):
-            options = {"columns": 4, "height": "auto", "buttons": [], "interactive": False, "allow_preview": False}
+            options = {"columns": 3, "height": "auto", "buttons": [], "interactive": False, "allow_preview": False}
             gallery = gr.Gallery(images, label="Images, with prediction and probability", **options)
     shown, latest = [note, gallery], {"trigger_mode": "always_last"}
     gr.on([truth.input, taken.input], show_mistakes, [truth, taken], shown, **latest, **QUIET)
