@@ -1,6 +1,7 @@
 """The theme `vision` without a browser: its tabs' handlers, directly and through `gradio_client`."""
 
 import re
+import time
 import types
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from hub_models import locate
 from hub_models.conv_classifier import CIFAR10
 from hub_models.hub import card
 from hub_models.images import to_photo
+from hub_models.spacekit import pictures
 
 EXAMPLES = sorted((SPACES / "examples" / "cifar10").glob("*.png"))
+FAST, PLAIN = "cifar10-fast", "cnn5x32-cifar10-study"
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "I", "F")  # that files have
 
 
@@ -50,6 +53,12 @@ def pixels(path: str) -> torch.Tensor:
     return torch.from_numpy(np.array(Image.open(path).convert("RGB"))[::8, ::8].copy()).permute(2, 0, 1)[None]
 
 
+def glowing(image: torch.Tensor, warmth: torch.Tensor) -> torch.Tensor:
+    """uint8 (1, 3, 32, 32), dimmed, under heat (1, 32, 32) of 0..1."""
+    glow = (255 * (2 * warmth[:, None] - torch.tensor([0, 1, 2]).view(3, 1, 1))).clamp(0, 255)
+    return (image + glow) / 2
+
+
 def told(label: dict) -> dict[str, float]:
     """A label's probabilities as a client gets them."""
     return {entry["label"]: entry["confidence"] for entry in label["confidences"]}
@@ -62,10 +71,10 @@ def probabilities(net, image: torch.Tensor) -> dict[str, float]:
 def test_themes_and_tabs(app, tabs):
     assert list(app.themes) == ["digits", "pixels", "text", "vision"]
     assert [tab.TITLE for tab in app.themes["vision"].TABS] == ["Classify", "Look inside", "Compare", "Mistakes"]
-    names = {fn.api_name for fn in app.demo.fns.values()}
+    public = {fn.api_name for fn in app.demo.fns.values() if fn.api_visibility == "public"}
     readme = (SPACES / "vision" / "README.md").read_text()
-    for name in re.findall(r"`(\w+)`", readme.partition("The endpoints")[2].partition("serve")[0]):
-        assert name in names
+    named = re.findall(r"`(\w+)\(", readme)
+    assert named == ["classify", "explain"] and public >= set(named)
 
 
 @pytest.mark.whole_data
@@ -78,16 +87,15 @@ def test_examples_are_the_first_validation_image_of_each_class(cifar10):
 # --- pictures
 
 
+def test_an_example_is_chosen_as_it_is(tabs):
+    for index, path in enumerate(EXAMPLES):
+        assert Path(tabs.photo.from_example(index)).read_bytes() == path.read_bytes()
+
+
 @pytest.mark.parametrize("index", [10, -1, None, "3", 0.5, float("nan"), []])
 def test_an_example_that_is_not_there(tabs, index):
-    options = (tabs.photo.best().layers[0], "likeliest")
-    for handler in (
-        tabs.classify.classify_example,
-        tabs.compare.compare_example,
-        lambda i: tabs.look_inside.inside_example(i, *options),
-    ):
-        with pytest.raises(gr.Error, match="There are 10 examples: choose one of 0 to 9"):
-            handler(index)
+    with pytest.raises(gr.Error, match="There are 10 examples: choose one of 0 to 9"):
+        tabs.photo.from_example(index)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -97,10 +105,10 @@ def test_a_picture_of_any_mode_is_seen(tabs, tmp_path, mode):
     (
         Image.fromarray(np.asarray(picture.convert("L")) * np.uint16(257)) if mode == "I;16" else picture.convert(mode)
     ).save(path)
-    seen, label = tabs.classify.classify_file(str(path))
+    label, seen = tabs.classify.classify(str(path))
     expected = to_photo(Image.open(path), 32, 32)
     assert torch.equal(pixels(seen), expected)
-    assert label == pytest.approx(probabilities(tabs.photo.best(), expected), abs=1e-6)
+    assert label == pytest.approx(probabilities(tabs.photo.net(FAST), expected), abs=1e-6)
 
 
 def test_a_photograph_is_turned_upright_and_its_middle_cut_out(tabs, tmp_path):
@@ -109,7 +117,7 @@ def test_a_photograph_is_turned_upright_and_its_middle_cut_out(tabs, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera lay on its side
     upright.rotate(90, expand=True).save(tmp_path / "photo.jpg", exif=exif, quality=95)
-    seen = pixels(tabs.classify.classify_file(str(tmp_path / "photo.jpg"))[0]).int()
+    seen = pixels(tabs.classify.classify(str(tmp_path / "photo.jpg"))[1]).int()
     assert (seen[0, :, :14] - torch.tensor([255, 0, 0]).view(3, 1, 1)).abs().max() < 30
     assert (seen[0, :, 18:] - 255).abs().max() < 30
 
@@ -119,7 +127,7 @@ def test_damaged_files_are_refused(tabs, tmp_path, content):
     path = tmp_path / "picture.png"
     whole = EXAMPLES[0].read_bytes()
     path.write_bytes(whole[: len(whole) // 2] if content == "half" else content)
-    for handler in (tabs.classify.classify_file, tabs.compare.compare_file):
+    for handler in (tabs.classify.classify, tabs.compare.compare, tabs.look_inside.explain):
         with pytest.raises(gr.Error, match="damaged"):
             handler(str(path))
         with pytest.raises(gr.Error, match="There is no picture: upload one"):
@@ -139,23 +147,31 @@ def test_large_pictures_are_seen_and_larger_ones_refused(tabs, tmp_path):
 
 
 @pytest.mark.parametrize("index", [0, 6])
-def test_an_example_is_classified_as_the_model_does(tabs, index):
-    own, seen, label = tabs.classify.classify_example(index)
-    assert own is None and torch.equal(pixels(seen), example(index))
-    assert label == pytest.approx(probabilities(tabs.photo.best(), example(index)))
+@pytest.mark.parametrize("name", [FAST, PLAIN])
+def test_an_example_is_classified_as_the_model_does(tabs, index, name):
+    words, seen, label = tabs.classify.show_classes(str(EXAMPLES[index]), name)
+    expected = probabilities(tabs.photo.net(name), example(index))
+    assert torch.equal(pixels(seen), example(index))
+    assert label == pytest.approx(expected)
+    best = max(expected, key=expected.get)
+    assert words == f"### Prediction: {best} (probability {100 * expected[best]:.1f} %)"
+    assert tabs.classify.classify(str(EXAMPLES[index]), name) == (label, seen)
 
 
-def test_every_layers_maps_are_shown(tabs):
-    net, image = tabs.photo.best(), example(3)
+@pytest.mark.parametrize("name", [FAST, PLAIN])
+def test_every_layers_maps_are_shown(tabs, name):
+    net, image = tabs.photo.net(name), example(3)
     for layer in net.layers:
-        _, seen, _, sheet, note, state = tabs.look_inside.inside_example(3, layer, "likeliest")
-        assert torch.equal(state, image) and torch.equal(pixels(seen), image)
+        _, seen, _, note, sheet = tabs.look_inside.look(str(EXAMPLES[3]), name, "most probable", layer)
+        assert torch.equal(pixels(seen), image)
         maps = net.feature_maps(image, layer)[0]
         count, height, width = maps.shape
-        assert f"Layer {layer}: {min(count, 64)} of {count} maps, {width}x{height} pixels" in note
+        place = f"number {net.layers.index(layer) + 1} of {len(net.layers)}"
+        shown = f"{min(count, 64)} of its {count} feature maps, {width}x{height} pixels each"
+        assert note.startswith(f"**Layer {layer}**, {place}: {shown}")
         scale = 66 // (width + 1)
         shown = np.asarray(Image.open(sheet))[::scale, ::scale].astype(int)
-        assert 510 <= Image.open(sheet).width <= 540
+        assert 400 <= Image.open(sheet).width <= 540
         for i in range(min(count, 64)):
             y, x = i // 8 * (height + 1) + 1, i % 8 * (width + 1) + 1
             low, high = maps[i].min(), maps[i].max()
@@ -163,42 +179,90 @@ def test_every_layers_maps_are_shown(tabs):
             assert np.abs(shown[y : y + height, x : x + width] - expected.numpy()).max() <= 0.51
 
 
-def test_grad_cam_is_that_of_the_class(tabs):
-    net, image = tabs.photo.best(), example(1)
+@pytest.mark.parametrize("name", [FAST, PLAIN])
+def test_the_heat_is_that_of_the_class(tabs, name):
+    net, image = tabs.photo.net(name), example(1)
     answers = net.predict(image, views=6)[0]
-    for name in ("likeliest", *CIFAR10):
-        label = int(answers.argmax()) if name == "likeliest" else CIFAR10.index(name)
-        _, heat, _, note = tabs.look_inside.look(image, net.layers[0], name)
-        assert note.startswith(f"**{CIFAR10[label]}**, {100 * answers[label]:.1f} %")
+    for class_name in ("most probable", *CIFAR10):
+        asked = class_name != "most probable"
+        label = CIFAR10.index(class_name) if asked else int(answers.argmax())
+        words, _, heat, *_ = tabs.look_inside.look(str(EXAMPLES[1]), name, class_name, net.layers[0])
+        kind = "Class" if asked else "Most probable class"
+        assert words.startswith(f"### {kind}: {CIFAR10[label]} (probability {100 * answers[label]:.1f} %)")
         warmth = net.grad_cam(image, label, views=6)
-        glow = (255 * (2 * warmth[:, None] - torch.tensor([0, 1, 2]).view(3, 1, 1))).clamp(0, 255)
-        assert (pixels(heat) - (image + glow) / 2).abs().max() <= 1
-        assert ("no place speaks for it" in note) == (not warmth.any())
+        assert (pixels(heat) - glowing(image, warmth)).abs().max() <= 1
+        assert ("No place in the picture is evidence for it" in words) == (not warmth.any())
+        assert tabs.look_inside.explain(str(EXAMPLES[1]), name, class_name) == (heat, words.removeprefix("### "))
 
 
-def test_what_cannot_be_looked_at_is_told(tabs):
-    look, image, layer = tabs.look_inside.look, example(0), tabs.photo.best().layers[0]
-    for bad in ("conv99", None, 3, ["whiten"]):
-        with pytest.raises(gr.Error, match=r"Layer is .*: give one of whiten, .*group2b\."):
-            look(image, bad, "cat")
-    for bad in ("lion", None, 3, ["cat"]):
-        with pytest.raises(gr.Error, match="There is no such class: choose likeliest, airplane, "):
-            look(image, layer, bad)
-    assert look(None, layer, "cat") == (gr.skip(),) * 4  # a layer chosen before there is a picture
-    with pytest.raises(gr.Error, match="There is no picture: upload one"):
-        tabs.look_inside.inside_file(None, layer, "cat")
+def test_what_cannot_be_looked_at_is_refused(tabs):
+    look, path, layer = tabs.look_inside.look, str(EXAMPLES[0]), tabs.photo.net(FAST).layers[0]
+    for bad in ("conv99", None, 3, ["whiten"], {}):
+        with pytest.raises(gr.Error, match=r"There is no such layer: choose whiten, .*group2b\."):
+            look(path, FAST, "cat", bad)
+    for bad in ("lion", None, 3, ["cat"], {}):
+        for handler in (
+            lambda bad: look(path, FAST, bad, layer),
+            lambda bad: tabs.look_inside.explain(path, FAST, bad),
+        ):
+            with pytest.raises(gr.Error, match="There is no such class: choose most probable, airplane, "):
+                handler(bad)
+    for bad in ("resnet", None, 3, [FAST], {}):
+        for handler in (
+            lambda bad: tabs.classify.classify(path, bad),
+            lambda bad: look(path, bad, "cat", layer),
+            lambda bad: tabs.look_inside.explain(path, bad),
+            tabs.look_inside.turn_layers,
+        ):
+            with pytest.raises(gr.Error, match=f"There is no such model: choose {FAST}, {PLAIN}"):
+                handler(bad)
+
+
+def test_another_model_brings_its_layers(tabs):
+    for name in (FAST, PLAIN):
+        layers = tabs.photo.net(name).layers
+        turned = tabs.look_inside.turn_layers(name)
+        assert (turned["choices"], turned["value"]) == (layers, layers[0])
+    # so that each turn changes the layer, which looks at it
+    assert not {*tabs.photo.net(FAST).layers} & {*tabs.photo.net(PLAIN).layers}
 
 
 def test_two_models_are_compared(tabs):
-    own, seen, *shown = tabs.compare.compare_example(8)
-    assert own is None and torch.equal(pixels(seen), example(8))
-    for net, label, heat in zip((tabs.compare.baseline(), tabs.photo.best()), shown[::2], shown[1::2], strict=True):
+    seen, *shown = tabs.compare.compare(str(EXAMPLES[8]))
+    assert torch.equal(pixels(seen), example(8))
+    for name, words, label, heat in zip((FAST, PLAIN), shown[::3], shown[1::3], shown[2::3], strict=True):
+        net = tabs.photo.net(name)
         answers = probabilities(net, example(8))
         assert label == pytest.approx(answers)
-        warmth = net.grad_cam(example(8), CIFAR10.index(max(answers, key=answers.get)), views=6)
-        glow = (255 * (2 * warmth[:, None] - torch.tensor([0, 1, 2]).view(3, 1, 1))).clamp(0, 255)
-        assert (pixels(heat) - (example(8) + glow) / 2).abs().max() <= 1
-    assert shown[0] != shown[2]
+        best = max(answers, key=answers.get)
+        assert words == f"### Prediction: {best} (probability {100 * answers[best]:.1f} %)"
+        warmth = net.grad_cam(example(8), CIFAR10.index(best), views=6)
+        assert (pixels(heat) - glowing(example(8), warmth)).abs().max() <= 1
+    assert shown[1] != shown[4]
+
+
+def test_without_a_picture_the_results_are_empty(app, tabs):
+    for fn in app.demo.fns.values():
+        if fn.name == "answered" and fn.fn.__module__ == tabs.photo.__name__:
+            values = [widget.value for widget in fn.inputs]
+            assert fn.fn(None, *values[1:]) == (None,) * len(fn.outputs)
+            assert len(fn.fn(str(EXAMPLES[2]), *values[1:])) == len(fn.outputs)
+
+
+def test_what_the_tabs_open_with_outlives_what_is_shown(app, tabs, monkeypatch):
+    opened = [block.value["path"] for block in app.demo.blocks.values() if in_cache(block, tabs)]
+    assert len(opened) == 1 + 3 + 3  # what the nets see, heat maps and feature maps of three tabs
+    shown = tabs.classify.classify(str(EXAMPLES[9]))[1]
+    now = time.monotonic()
+    monkeypatch.setattr(pictures.time, "monotonic", lambda: now + 2 * pictures.KEPT)
+    tabs.classify.classify(str(EXAMPLES[4]))
+    assert not Path(shown).exists() and all(Path(path).exists() for path in opened)
+
+
+def in_cache(block, tabs) -> bool:
+    """Whether a widget is one of the theme's pictures of a result that was made when the app was built."""
+    labels = ("What the net sees", "What the nets see", "Where the net sees the class", "Feature maps")
+    return isinstance(block, gr.Image) and block.label in labels and bool(block.value)
 
 
 # --- mistakes
@@ -220,12 +284,12 @@ def test_the_shipped_report_is_shown_cell_by_cell(tabs, facts):
             assert len(shown) == len(places) == min(count, 8)
             assert sentence.startswith(f"**{count} of {total} " if count else f"None of {total} ")
             assert ("recognised" in sentence) == (row == column)
-            assert (f"the {len(shown)} surest are shown" in sentence) == (count > 8)
+            assert (f"the {len(shown)} most confident are shown" in sentence) == (count > 8)
             for i, (path, caption) in zip(places[:2], shown, strict=False):
                 y, x = i // 20 * 32, i % 20 * 32
                 assert np.array_equal(pixels(path)[0].permute(1, 2, 0), tiles[y : y + 32, x : x + 32])
-                assert caption == f"{100 * facts['tiles'][i]['confidence']:.1f} % {taken}"
-    sure = [float(caption.split()[0]) for _, caption in tabs.mistakes.show_mistakes("cat", "cat")[1]]
+                assert caption == f"{taken} ({100 * facts['tiles'][i]['confidence']:.1f} %)"
+    sure = [float(caption.split()[1].strip("(")) for _, caption in tabs.mistakes.show_mistakes("cat", "cat")[1]]
     assert sure == sorted(sure, reverse=True)
 
 
@@ -242,12 +306,12 @@ def test_counts_are_told_in_words(tabs, monkeypatch):
     def sentence(truth: str, taken: str) -> str:
         return tabs.mistakes.show_mistakes(truth, taken)[0]
 
-    assert sentence("cat", "dog") == "**12 of 500 cats were taken for dogs; the 8 surest are shown.**"
+    assert sentence("cat", "dog") == "**12 of 500 cats were taken for dogs; the 8 most confident are shown.**"
     assert sentence("cat", "deer") == "**1 of 500 cats was taken for deer; here it is.**"
     assert sentence("deer", "deer") == "**2 of 2 deer were recognised; all are shown.**"
     assert sentence("cat", "ship") == "None of 500 cats was taken for ships: there is no picture to show."
     assert tabs.mistakes.show_mistakes("cat", "ship")[1] == []
-    assert tabs.mistakes.show_mistakes("cat", "dog")[1][0][1] == "98.7 % dog"
+    assert tabs.mistakes.show_mistakes("cat", "dog")[1][0][1] == "dog (98.7 %)"
 
 
 def test_the_table_has_the_counts_and_tells_right_from_wrong(tabs, facts):
@@ -301,52 +365,39 @@ def test_without_a_report_of_the_weights_the_app_says_what_to_do(tabs, tmp_path,
 # --- through gradio_client
 
 
-def test_handlers_through_the_client(client, tabs, tmp_path):
+def test_endpoints_through_the_client(client, tabs, tmp_path):
     Image.open(EXAMPLES[5]).resize((90, 64)).save(tmp_path / "dog.jpg")
     dog = handle_file(str(tmp_path / "dog.jpg"))
     image = to_photo(Image.open(tmp_path / "dog.jpg"), 32, 32)
-    seen, label = client.predict(dog, api_name="/classify_file")
-    assert torch.equal(pixels(seen), image)
-    expected = probabilities(tabs.photo.best(), image)
-    assert told(label) == pytest.approx({name: expected[name] for name in told(label)}, abs=1e-6)
-    assert list(told(label)) == sorted(expected, key=expected.get, reverse=True)[:5]
-    own, seen, label = client.predict(4, api_name="/classify_example")
-    assert own is None and torch.equal(pixels(seen), example(4))
-    seen, *shown = client.predict(dog, api_name="/compare_file")
-    assert told(shown[2]) == pytest.approx({name: expected[name] for name in told(shown[2])}, abs=1e-6)
-    assert client.predict(4, api_name="/compare_example")[1]
-    note, pictures = client.predict("cat", "cat", api_name="/show_mistakes")
-    assert "cats were recognised" in note and all(entry["caption"].endswith("% cat") for entry in pictures)
-
-
-def test_a_visitor_looks_again_at_the_own_picture(client, app):
-    layers = app.themes["vision"].TABS[0].best().layers
-    client.predict(7, layers[0], "likeliest", api_name="/inside_example")
-    *_, note = client.predict(layers[2], "horse", api_name="/look_at_layer")
-    assert note.startswith("**horse**") and f"Layer {layers[2]}" in note
-    seen, *_ = client.predict(layers[2], "ship", api_name="/look_for_class")
-    assert torch.equal(pixels(seen), example(7))
-    other = Client(client.src, verbose=False)
-    shown = other.predict(layers[0], "cat", api_name="/look_at_layer")
-    assert shown == ({"__type__": "update"},) * 4  # nothing: it is another's
-    other.close()
+    for name in (FAST, PLAIN):
+        label, seen = client.predict(dog, name, api_name="/classify")
+        assert torch.equal(pixels(seen), image) and Image.open(seen).format == "PNG"
+        expected = probabilities(tabs.photo.net(name), image)
+        assert told(label) == pytest.approx(expected, abs=1e-6)
+        assert list(told(label)) == sorted(expected, key=expected.get, reverse=True)
+        heat, words = client.predict(dog, name, "horse", api_name="/explain")
+        warmth = tabs.photo.net(name).grad_cam(image, CIFAR10.index("horse"), views=6)
+        assert (pixels(heat) - glowing(image, warmth)).abs().max() <= 1 and Image.open(heat).format == "PNG"
+        assert words.startswith(f"Class: horse (probability {100 * expected['horse']:.1f} %)")
+    best = max(expected := probabilities(tabs.photo.net(FAST), image), key=expected.get)
+    assert client.predict(picture=dog, api_name="/explain")[1].startswith(f"Most probable class: {best} ")
 
 
 def test_errors_reach_the_client(client, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no picture")
     (tmp_path / "drawing.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
-    broken, drawing = (handle_file(str(tmp_path / name)) for name in ("broken.png", "drawing.svg"))
+    (tmp_path / "notes.txt").write_text("a frog")
+    broken, drawing, notes = (handle_file(str(tmp_path / name)) for name in ("broken.png", "drawing.svg", "notes.txt"))
+    frog = handle_file(str(EXAMPLES[6]))
     for arguments, name, words in (
-        ((broken,), "/classify_file", "damaged"),
-        ((drawing,), "/classify_file", "damaged"),
-        ((broken,), "/compare_file", "damaged"),
-        ((broken, "whiten", "cat"), "/inside_file", "damaged"),
-        ((None,), "/classify_file", "There is no picture: upload one"),
-        ((99,), "/classify_example", "choose one of 0 to 9"),
-        ((99,), "/compare_example", "choose one of 0 to 9"),
-        ((3, "conv99", "cat"), "/inside_example", "conv99"),
-        ((3, "whiten", "lion"), "/inside_example", "lion"),
-        (("lion", "cat"), "/show_mistakes", "lion"),
+        ((broken, FAST), "/classify", "damaged"),
+        ((drawing, FAST), "/classify", "damaged"),
+        ((notes, FAST), "/classify", "damaged or of an unknown kind: give a PNG"),
+        ((broken, FAST, "cat"), "/explain", "damaged"),
+        ((None, FAST), "/classify", "There is no picture: upload one"),
+        ((None, FAST, "cat"), "/explain", "There is no picture: upload one"),
+        ((frog, "resnet"), "/classify", "resnet"),
+        ((frog, FAST, "lion"), "/explain", "lion"),
     ):
         with pytest.raises(Exception, match=re.escape(words)):
             client.predict(*arguments, api_name=name)

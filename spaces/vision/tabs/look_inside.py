@@ -35,10 +35,11 @@ from ._photo import (
 TITLE = "Look inside"
 ABOUT = """See which places of a picture are evidence for a class, and what each layer of the net makes of the
 picture."""
-MORE = """The heat map is a form of Grad-CAM. It weighs the feature maps of a layer by how much they raise the score of
-the class, and adds them up: the brighter a place, the more it speaks for the class. Each heat map has its own scale, up
-to its strongest evidence. Below it are the feature maps of one layer. Early layers find edges and colours; deep layers
-find parts of things."""
+MORE = """The heat map comes from HiResCAM, a form of Grad-CAM. At each place it multiplies the feature maps of a layer
+by how much they raise the score of the class, and adds up the products. The layer is the last one whose maps have at
+least 8x8 pixels. The heat is the average over six views of the picture, scaled so that its strongest place is yellow.
+Below it are the feature maps of the layer you choose. Early layers find edges and colours; deep layers find parts of
+things."""
 MAX_MAPS, COLUMNS, CELL = 64, 8, 66  # feature maps shown; in a row; screen pixels a map and its border
 
 
@@ -50,7 +51,7 @@ def inside(
     model = net(name)
     probabilities = model.predict(image, VIEWS)[0]
     label = int(probabilities.argmax()) if label is None else label
-    maps, heat = model.feature_maps(image, layer)[0], model.grad_cam(image, label)[0]
+    maps, heat = model.feature_maps(image, layer)[0], model.grad_cam(image, label, views=VIEWS)[0]
     return maps.cpu(), heat.cpu(), label, float(probabilities[label])
 
 
@@ -87,7 +88,7 @@ def turn_layers(name: str) -> dict:
 
 
 def explain(picture: str | None, name: str = BEST, class_name: str = PROBABLE) -> tuple[str, str]:
-    """Show where a net sees a class in a picture, by a form of Grad-CAM.
+    """Show where a net sees a class in a picture, by HiResCAM, a form of Grad-CAM.
 
     Args:
         picture: a PNG, JPEG, WebP, GIF, BMP or TIFF file; the net sees its middle, shrunk to 32x32 pixels.
