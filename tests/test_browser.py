@@ -281,21 +281,93 @@ def test_cancelled_while_it_fills(page, app, monkeypatch):
 EXAMPLES = sorted((SPACES / "examples" / "cifar10").glob("*.png"))
 
 
-def test_an_example_is_classified(page):
+def vision_tab(app, title: str):
+    """A tab's module."""
+    return next(tab for tab in app.themes["vision"].TABS if title == tab.TITLE)
+
+
+def predicted(app, path, name: str = "cifar10-fast") -> str:
+    """The prediction as the page shows it."""
+    return vision_tab(app, "Classify").show_classes(str(path), name)[0].removeprefix("### ")
+
+
+def send(page: Page, path) -> None:
+    """Choose a file in the visible picture box, which is empty."""
+    page.block("Picture").find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(path))
+
+
+def bare(page: Page) -> bool:
+    """Whether no result of a picture is shown."""
+    return not (
+        page.shown("h3", "Prediction") or page.shown("button.confidence-set") or page.shown("img[src*='image.png']")
+    )
+
+
+def test_each_tab_opens_with_the_result_of_an_example(page, app):
     page.open("Classify", "Vision", dark=True)
-    page.find("button.gallery-item")
-    page.shown("button.gallery-item")[6].click()
-    wait_for(lambda: page.answers() == 5)
-    assert np.array_equal(page.picture("What it sees", 8), np.asarray(Image.open(EXAMPLES[6]).convert("L")))
+    frog = np.asarray(Image.open(EXAMPLES[6]).convert("L"))
+    words = predicted(app, EXAMPLES[6])
+    wait_for(lambda: page.told(words) and len(page.shown("button.confidence-set")) == 5)
+    assert np.array_equal(page.picture("What the net sees", 8), frog)
+    page.turn_to("Look inside")
+    best = words.replace("Prediction", "Most probable class")
+    wait_for(lambda: page.told(best) and page.told("strongest evidence for the class"))
+    assert np.array_equal(page.picture("What the net sees", 8), frog)
+    assert page.picture("Where the net sees the class", 8).shape == (32, 32)
+    page.turn_to("Compare")
+    other = predicted(app, EXAMPLES[6], "cnn5x32-cifar10-study")
+    wait_for(lambda: page.told(words) and page.told(other) and len(page.shown("button.confidence-set")) == 10)
+    assert len(page.shown(".chip")) == 2
+    page.turn_to("Mistakes")
+    wait_for(lambda: page.told("cats were taken for dogs"))
+    for image in page.shown("[role=tabpanel] .block:not(.gallery) img"):
+        assert image.get_attribute("alt")
 
 
-def test_an_uploaded_picture_and_one_from_the_camera_are_classified(page, tmp_path):
+def test_an_example_is_classified_by_keyboard_and_by_either_model(page, app):
     page.open("Classify", "Vision")
+    page.find("button.gallery-item")
+    page.shown("button.gallery-item")[8].send_keys(Keys.ENTER)
+    wait_for(lambda: page.told(predicted(app, EXAMPLES[8])))
+    assert np.array_equal(page.picture("What the net sees", 8), np.asarray(Image.open(EXAMPLES[8]).convert("L")))
+    page.choose("Model", "Plain CNN")
+    wait_for(lambda: page.told(predicted(app, EXAMPLES[8], "cnn5x32-cifar10-study")) and page.told("141,034 param"))
+
+
+def test_no_result_outlives_its_picture(page, app, tmp_path):
     Image.new("RGB", (90, 60), (200, 30, 40)).save(tmp_path / "red.png")
-    own = page.block("A picture of your own")
-    own.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(tmp_path / "red.png"))
-    wait_for(lambda: page.answers() == 5)
-    red = page.picture("What it sees", 8)
+    (tmp_path / "broken.png").write_bytes(EXAMPLES[0].read_bytes()[:200])
+    (tmp_path / "notes.txt").write_text("a frog")
+    page.open("Classify", "Vision")
+    for tab in ("Classify", "Look inside", "Compare"):
+        page.turn_to(tab)
+        wait_for(lambda: not bare(page))
+        page.find("[aria-label='Remove Image']").click()
+        wait_for(lambda: bare(page))
+        send(page, tmp_path / "notes.txt")
+        wait_for(lambda: page.told("Picture: notes.txt is no picture. Give a PNG, JPEG, WebP, GIF, BMP or TIFF."))
+        page.find("[aria-label=Close]").click()
+        send(page, tmp_path / "red.png")
+        wait_for(lambda: not bare(page))
+        page.find("[aria-label='Remove Image']").click()
+        wait_for(lambda: bare(page))
+        send(page, tmp_path / "broken.png")
+        wait_for(lambda: page.told("damaged"))
+        assert bare(page)
+        page.find("[aria-label=Close]").click()
+        page.find("button.gallery-item").click()
+        wait_for(lambda: not bare(page))
+
+
+@pytest.mark.parametrize("phone", [False, True])
+def test_an_uploaded_picture_and_one_from_the_camera_are_classified(page, tmp_path, phone):
+    page.open("Classify", "Vision", phone=phone)
+    Image.new("RGB", (90, 60), (200, 30, 40)).save(tmp_path / "red.png")
+    page.find("[aria-label='Remove Image']").click()
+    wait_for(lambda: bare(page))
+    send(page, tmp_path / "red.png")
+    wait_for(lambda: len(page.shown("button.confidence-set")) == 5)
+    red = page.picture("What the net sees", 8)
     assert red.shape == (32, 32) and len(np.unique(red)) == 1
     page.find("[aria-label='Remove Image']").click()
     page.find("[aria-label='Capture from camera']").click()
@@ -303,39 +375,65 @@ def test_an_uploaded_picture_and_one_from_the_camera_are_classified(page, tmp_pa
     page.find("[aria-label='capture photo']")
     wait_for(page.filming)  # before its first frame the button does nothing
     page.find("[aria-label='capture photo']").click()
-    wait_for(lambda: len(np.unique(page.picture("What it sees", 8))) > 1)
-    assert not page.shown("[aria-label=Close]")  # no error was told on the way
+    wait_for(lambda: len(np.unique(page.picture("What the net sees", 8))) > 1)
+    assert not page.shown("[aria-label=Close]")  # no error was shown on the way
 
 
-def test_a_damaged_picture_is_told(page, tmp_path):
-    page.open("Compare", "Vision")
-    (tmp_path / "broken.png").write_bytes(EXAMPLES[0].read_bytes()[:200])
-    own = page.block("A picture of your own")
-    own.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(tmp_path / "broken.png"))
-    wait_for(lambda: page.told("damaged"))
-
-
-def test_layers_and_classes_are_looked_at_in_turn(page):
+def test_layers_classes_and_models_are_looked_at_in_turn(page):
     page.open("Look inside", "Vision")
-    page.find("button.gallery-item").click()
-    wait_for(lambda: page.told("Layer whiten: 24 of 24 maps"))
-    early, heat = page.picture("Feature maps", 1), page.picture("Where it sees the class", 8)
-    for old, new in (("Layer, from early to deep", "group0b"), ("Class to look for", "frog")):
-        page.choose(old, new)
-        wait_for(lambda new=new: page.told("Layer group0b") and (new != "frog" or page.told("frog, ")))
+    wait_for(lambda: page.told("Layer whiten, number 1 of 7: 24 of its 24 feature maps"))
+    early = page.picture("Feature maps", 1)
+    page.choose("Layer, from early to deep", "group0b")
+    wait_for(lambda: page.told("Layer group0b, number 3 of 7"))
     assert page.picture("Feature maps", 1).shape != early.shape
-    assert page.picture("Where it sees the class", 8).shape == heat.shape == (32, 32)
+    page.choose("Class to look for", "horse")
+    wait_for(lambda: page.told("Class: horse (probability ") and page.told("Layer group0b"))
+    page.choose("Model", "Plain CNN")
+    wait_for(lambda: page.told("Class: horse (probability ") and page.told("Layer conv0, number 1 of "))
+    page.choose("Layer, from early to deep", "conv1")
+    wait_for(lambda: page.told("Layer conv1, number 2 of "))
+    assert page.picture("Where the net sees the class", 8).shape == (32, 32)
 
 
 def test_a_cell_of_the_confusion_matrix_shows_its_images(page, app):
-    mistakes = next(tab for tab in app.themes["vision"].TABS if tab.TITLE == "Mistakes")
+    mistakes = vision_tab(app, "Mistakes")
+    names = mistakes.report().facts["names"]
     page.open("Mistakes", "Vision")
+
+    def shown(truth: int, taken: int) -> bool:
+        sentence, images = mistakes.show_mistakes(names[truth], names[taken])
+        captions = all(page.told(caption) for _, caption in images)
+        return page.told(sentence.strip("*")) and len(page.shown(".grid-container img")) == len(images) and captions
+
     for truth, taken in ((6, 6), (8, 0), (0, 6)):
         page.find(f"[data-testid=cell-{truth}-{taken + 1}]").click()
-        sentence, shown = mistakes.show_mistakes(*(mistakes.report().facts["names"][i] for i in (truth, taken)))
-        wait_for(lambda sentence=sentence: page.told(sentence.strip("*")))
-        wait_for(lambda shown=shown: len(page.shown(".grid-container img")) == len(shown))
-        assert all(page.told(caption) for _, caption in shown)
+        wait_for(lambda truth=truth, taken=taken: shown(truth, taken))
+    box = page.find("input[aria-label='True class']")  # by keyboard
+    box.send_keys(Keys.CONTROL, "a")
+    box.send_keys("truck", Keys.ENTER)
+    wait_for(lambda: shown(9, 6))
+
+
+def test_the_confusion_matrix_scrolls_inside_itself_on_a_phone(page):
+    page.open("Mistakes", "Vision", phone=True)
+    cell = page.find("[data-testid=cell-0-1]")
+    script = """let e = arguments[0];
+    while (e && !(e.scrollWidth > e.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(e).overflowX)))
+        e = e.parentElement;
+    if (e) e.scrollLeft = e.scrollWidth;
+    return [!!e && e !== document.scrollingElement, document.documentElement.scrollWidth, window.innerWidth];"""
+    assert page.driver.execute_script(script, cell) == [True, 390, 390]
+    wait_for(lambda: 0 < page.shown("[data-testid=cell-0-10]")[0].location["x"] < 390)
+
+
+def test_the_models_stand_side_by_side_or_on_a_phone_below_each_other(page):
+    for phone in (False, True):
+        page.open("Compare", "Vision", phone=phone)
+        chips = wait_for(lambda: len(page.shown(".chip")) == 2 and page.shown(".chip"))
+        wait_for(lambda: len(page.shown("img[alt='Where the net sees the class']")) == 2)
+        for pair in (chips, page.shown("h3", "Prediction"), page.shown("img[alt='Where the net sees the class']")):
+            first, second = (element.rect for element in pair)
+            assert (first["x"] == second["x"]) == phone and (first["y"] == second["y"]) != phone
 
 
 def test_all_fits_a_phone(page):

@@ -35,6 +35,7 @@ ROOT = Path(__file__).parents[1]
 SPACES = ROOT / "spaces"
 THEMES = sorted(path.parent.name for path in SPACES.glob("*/app.py"))
 THREE = handle_file(SPACES / "examples" / "mnist" / "3.png")
+FROG = handle_file(str(SPACES / "examples" / "cifar10" / "6-frog.png"))
 HANDLERS = {  # of a theme, with arguments: between them they ask all its models
     "digits": {"/read_example": [7]},
     "pixels": {
@@ -48,7 +49,7 @@ HANDLERS = {  # of a theme, with arguments: between them they ask all its models
         "/surprise": ["O Romeo", "char-lstm-shakespeare"],
         "/write": ["O Romeo", "char-gru512-shakespeare-study", 0.8, 50, 0, 1, 0],
     },
-    "vision": {"/compare_example": [6], "/show_mistakes": ["cat", "dog"]},
+    "vision": {"/classify": [FROG, "cifar10-fast"], "/explain": [FROG, "cnn5x32-cifar10-study", "frog"]},
 }
 HANDLERS["scanline"] = {name: given for handlers in HANDLERS.values() for name, given in handlers.items()}
 

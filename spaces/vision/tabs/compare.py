@@ -57,10 +57,10 @@ def build() -> None:
         with gr.Column():
             picture = picture_choice()
             shown = [display("What the nets see", image)]
-        for (name, title), words, given, heat in zip(
-            NETS.items(), values[::3], values[1::3], values[2::3], strict=True
-        ):
-            with gr.Column():
-                gr.HTML(f"<h2>{title}</h2>{chip(name, HEADER)}")
-                shown += [gr.Markdown(words), gr.Label(given, show_heading=False, **BARS), heat_display(heat)]
+        with gr.Column(scale=2), gr.Row():
+            for i, (name, title) in enumerate(NETS.items()):
+                with gr.Column(min_width=240):  # two stand side by side where the page is not a phone's
+                    words, given, heat = values[3 * i : 3 * i + 3]
+                    gr.HTML(f"<h2>{title}</h2>{chip(name, HEADER)}")
+                    shown += [gr.Markdown(words), gr.Label(given, show_heading=False, **BARS), heat_display(heat)]
     answer([picture.change], compare, [picture], shown)
