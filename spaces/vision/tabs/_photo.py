@@ -19,7 +19,7 @@ from hub_models.spacekit.widgets import clear_when, display, gallery_of_examples
 HEADER = Path(__file__).parents[1] / "README.md"  # of the Space: it names the models' repositories
 EXAMPLES = pictures.examples(HEADER.parent, "cifar10")
 FIRST = 6  # the example that the tabs open with
-NETS = {"cifar10-fast": "Fast CNN (ours)", "cnn5x32-cifar10-study": "Plain CNN (a study of 2025)"}
+NETS = {"cifar10-fast": "Fast CNN (ours)", "cnn5x32-cifar10-study": "Plain CNN (2025 study)"}
 BEST = "cifar10-fast"
 PROBABLE = "most probable"  # in place of a class
 SIDE, SCALE = 32, 8  # of the models' pictures, in pixels; screen pixels a pixel
