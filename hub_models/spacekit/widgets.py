@@ -52,6 +52,14 @@ def picture_input(label: str = "Your own picture", value: str | None = None) -> 
     return picture
 
 
+def upload_button() -> gr.UploadButton:
+    """Make the button to upload a picture; its value is the file's path."""
+    button = gr.UploadButton("Upload a picture", file_types=["image"])
+    # Gradio would refuse a file that is no picture without saying which kinds can be read
+    button.preprocess = lambda file: file and file.path
+    return button
+
+
 def gallery_of_examples(paths: Sequence, label: str) -> gr.Dataset:
     """Make the widget for the index of an example picture."""
     samples = [[str(path)] for path in paths]
