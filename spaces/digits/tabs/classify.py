@@ -1,6 +1,7 @@
 """Tab Classify: what the recurrent classifier thinks of a digit, pixel by pixel."""
 
 import functools
+import math
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -12,97 +13,136 @@ import torch
 
 import hub_models
 from hub_models.images import to_picture
-from hub_models.spacekit.pictures import kept
-from hub_models.spacekit.weights import load_hosted, on_gpu
-from hub_models.spacekit.widgets import display
+from hub_models.spacekit import checks
+from hub_models.spacekit.api import endpoint, picture_file
+from hub_models.spacekit.pictures import KEPT, kept
+from hub_models.spacekit.runs import QUIET
+from hub_models.spacekit.weights import chip, load_hosted, on_gpu
+from hub_models.spacekit.widgets import about, display
 
-from ._digit import HEADER, from_drawing, from_example, from_file, is_touched, sketchpad, sources
+from ._digit import HEADER, Digit, from_drawing, from_example, from_file, is_touched, paper, sketchpad, sources
 
 TITLE = "Classify"
-ABOUT = """A GRU reads the digit one pixel at a time, row by row, and says after each pixel what it takes the digit for.
-It was trained on half-read digits too, so its early answers mean something. What it sees is the digit prepared as
-MNIST's are: scaled into 20x20, centred by its mass in 28x28, each pixel on or off."""
+ABOUT = """Draw a digit, upload one or take an example. A small network reads it one pixel at a time, row by row, and
+predicts after each pixel which digit it is."""
+MORE = """The network is a GRU. It was trained on half-read digits too, so its early predictions mean something.
+
+It sees the digit prepared as MNIST's are: scaled into 20x20 pixels, centred by its mass in 28x28, each pixel on or off.
+Compare your picture with what the network sees: if the digit is not clear there, no network could read it."""
+NAME = "gru128-mnist-classify"
+FIRST = 8  # the example to start with: the prediction changes five times
 ROW, PIXELS = 28, 784
-LINES = 5  # in the plot: more do not fit the legend on a phone
-PAUSE = 0.04  # seconds a row: slow enough to watch; the net itself is done before the first
+PAUSE = 0.04  # seconds a row: slow enough to watch; the network itself is done before the first
+WATCHED = 16  # readings that are shown at once: a page shows one when it opens, and waits most of the time
+DIGITS = [str(digit) for digit in range(10)]
+COLOURS = ("#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#d4af0f", "#b07aa1", "#ff9da7", "#9c755f", "#8a8f98")
 
 
 class Reading(NamedTuple):
-    """A digit and what the net thought of it; one visitor's, kept to look back."""
+    """A digit and what the network predicted; one visitor's, kept to look back."""
 
-    digit: torch.Tensor  # bool (1, 28, 28), as the net sees it
+    digit: torch.Tensor  # bool (1, 28, 28), as the network sees it
     probabilities: torch.Tensor  # (784, 10), after each pixel
 
 
 @functools.cache
 def model() -> hub_models.PixelClassifier:
-    """The checkpoint all visitors share."""
-    return load_hosted("gru128-mnist-classify", HEADER)
+    """Return the checkpoint that all visitors share."""
+    return load_hosted(NAME, HEADER)
 
 
 @on_gpu
 def read_prefixes(digit: torch.Tensor) -> torch.Tensor:
-    """uint8 (1, 1, 28, 28) -> probabilities after each pixel, (784, 10)."""
+    """Return the probabilities after each pixel of a digit uint8 (1, 1, 28, 28), as (784, 10)."""
     return model().predict_prefixes(digit)[0].cpu()
 
 
-def frame(reading: Reading, pixels: int) -> tuple:
-    """What is shown after so many pixels: the digit, the probabilities, the plot."""
+def read(image: torch.Tensor) -> Reading:
+    """Read a digit, uint8 (1, 1, 28, 28)."""
+    return Reading(image[0] > model().config.threshold, read_prefixes(image))
+
+
+def frame(reading: Reading, pixels: int, seconds: float = KEPT) -> tuple:
+    """Return what is shown after so many pixels: the digit, the prediction, all probabilities, the plot."""
     seen = torch.arange(PIXELS).view(1, ROW, ROW) < pixels
     shades = torch.where(seen, torch.where(reading.digit, 255, 0), torch.where(reading.digit, 120, 70))
-    label = {str(i): p for i, p in enumerate(reading.probabilities[pixels - 1].tolist())}
+    now = dict(zip(DIGITS, reading.probabilities[pixels - 1].tolist(), strict=True))
+    best = max(now, key=now.get)
+    sofar = "" if pixels == PIXELS else f" after {pixels} of {PIXELS} pixels"
+    prediction = f"### Prediction: {best} ({100 * now[best]:.1f} %){sofar}"
     after = np.arange(ROW, pixels + 1, ROW)  # one point a row
-    likeliest = reading.probabilities.amax(0).topk(LINES).indices.sort().values  # at any time: the others stay low
-    lines = reading.probabilities[after - 1][:, likeliest].numpy()  # (rows, LINES)
-    curves = pd.DataFrame(lines, after, likeliest.tolist()).rename_axis("pixels read")
-    curves = curves.melt(var_name="digit", value_name="probability", ignore_index=False)
-    return kept(to_picture(shades.to(torch.uint8), 10)), label, curves.reset_index().astype({"digit": str})
+    # of all digits each time: the plot keeps the legend that it begins with
+    curves = pd.DataFrame(reading.probabilities[after - 1].numpy(), after, DIGITS).rename_axis("pixels read")
+    curves = curves.melt(var_name="digit", value_name="probability", ignore_index=False).reset_index()
+    return kept(to_picture(shades.to(torch.uint8), 10), seconds), prediction, now, curves
 
 
-def read(digit: torch.Tensor) -> Iterator[tuple]:
-    """uint8 (1, 1, 28, 28) -> a frame a row, with the slider's place and, last of all, the reading to look back at."""
-    reading = Reading(digit[0] > model().config.threshold, read_prefixes(digit))
+def play(reading: Reading | None) -> Iterator[tuple]:
+    """Yield a frame per row and the slider's place; empty results where nothing is read."""
+    if reading is None:
+        yield None, "", None, None, PIXELS
+        return
     for pixels in range(ROW, PIXELS + 1, ROW):
-        yield *frame(reading, pixels), pixels, reading
+        yield *frame(reading, pixels), pixels
         time.sleep(PAUSE)
 
 
-def read_example(index: int) -> Iterator[tuple]:
+def taken(digit: Digit) -> tuple[str, Reading]:
+    """Return the visitor's picture and the reading of its digit, which the page then plays."""
+    return digit.picture, read(digit.image)
+
+
+def read_example(index: int) -> tuple[str, Reading]:
     """Read the example of that class."""
-    yield from read(from_example(index))
+    return taken(from_example(index))
 
 
-def read_file(path: str | None) -> Iterator[tuple]:
+def read_file(path: str | None) -> tuple[str, Reading]:
     """Read an uploaded picture."""
-    yield from read(from_file(path))
+    return taken(from_file(path))
 
 
-def read_drawing(editor: dict | None) -> Iterator[tuple]:
+def read_drawing(editor: dict | None) -> tuple[str, Reading]:
     """Read what is drawn."""
-    yield from read(from_drawing(editor))
+    return taken(from_drawing(editor))
 
 
-def read_stroke(editor: dict | None) -> Iterator[tuple]:
+def read_stroke(editor: dict | None) -> tuple[str, Reading] | dict:
     """Read what is drawn, if anything is."""
-    if is_touched(editor):
-        yield from read_drawing(editor)
-    else:
-        yield gr.skip()
+    return read_drawing(editor) if is_touched(editor) else gr.skip()
+
+
+def clear() -> tuple[dict, None, None]:
+    """Return fresh paper, no picture and no reading."""
+    return paper(), None, None
 
 
 def look_back(reading: Reading | None, pixels: int) -> tuple:
-    """The frame after so many pixels of the digit read last."""
+    """Return the frame after so many pixels of the digit that was read last."""
     if reading is None:
         raise gr.Error("Nothing is read yet: choose or draw a digit first.")
-    if pixels not in range(1, PIXELS + 1):
-        raise gr.Error(f"The number of pixels must be a whole number from 1 to {PIXELS}.")
-    return frame(reading, int(pixels))
+    return frame(reading, checks.integer(pixels, 1, PIXELS, "The number of pixels read"))
+
+
+def read_digit(picture: str | None) -> tuple[str, dict[str, float]]:
+    """Read a handwritten digit, of a photograph, scan or drawing.
+
+    Args:
+        picture: a picture file with one digit, dark on light or light on dark.
+
+    Returns:
+        The 28x28 pixels that the network sees, enlarged ten times, and the probability of each digit.
+    """
+    seen, _, probabilities, _ = frame(read(from_file(picture).image), PIXELS)
+    return seen, probabilities
 
 
 def build() -> None:
     """Make the widgets, inside a gr.Tab, and wire them."""
-    model()  # now, not when the first visitor waits
-    gr.Markdown(ABOUT)
+    own, first = read_example(FIRST)
+    seen, words, probabilities, curves = frame(first, PIXELS, math.inf)
+    about(ABOUT, MORE)
+    gr.HTML(chip(NAME, HEADER), padding=False)
     with gr.Row():
         with gr.Column():
             examples, upload = sources()
@@ -110,30 +150,40 @@ def build() -> None:
             drawn = gr.Button("Read the drawing")
         with gr.Column():
             with gr.Row():
-                with gr.Column(min_width=120):
-                    picture = display("What it has read")
-                    pixels = gr.Slider(1, PIXELS, PIXELS, step=1, label="Pixels read")
-                label = gr.Label(label="What it takes it for", num_top_classes=10, min_width=120)
+                picture = display("Your picture", own)
+                sight = display("What the network sees", seen)
+            pixels = gr.Slider(1, PIXELS, PIXELS, step=1, label="Pixels read")
+            prediction = gr.Markdown(words)
+            label = gr.Label(probabilities, label="Probability of each digit", num_top_classes=10, show_heading=False)
             plot = gr.LinePlot(
+                curves,
                 x="pixels read",
                 y="probability",
                 color="digit",
+                color_map=dict(zip(DIGITS, COLOURS, strict=True)),
                 x_lim=[0, PIXELS],
                 y_lim=[0, 1],
-                label="When it makes up its mind (its five likeliest digits)",
+                label="How the prediction changes while the pixels are read",
             )
-    reading = gr.State()
-    shown = [picture, label, plot]
+    reading = gr.State(first)
+    shown = [sight, prediction, label, plot]
+    latest = QUIET | {"trigger_mode": "always_last"}
+    # when the page opens, and for each new reading
+    playing = gr.on(None, play, reading, [*shown, pixels], concurrency_limit=WATCHED, **latest)
     for event, source, handler in (
         (examples.click, examples, read_example),
         (upload.upload, upload, read_file),
-        (pad.input, pad, read_stroke),
         (drawn.click, pad, read_drawing),
     ):
-        event(
-            handler, source, [*shown, pixels, reading], show_progress="hidden", trigger_mode="always_last",
-            api_name=handler.__name__,
-        )  # fmt: skip
-    pixels.input(
-        look_back, [reading, pixels], shown, show_progress="hidden", trigger_mode="always_last", api_name="look_back"
+        event(handler, source, [picture, reading], cancels=[playing], **latest)
+    pad.input(read_stroke, pad, [picture, reading], **latest)  # cancels nothing: it is reported when the pad appears
+    pad.clear(clear, None, [pad, picture, reading], cancels=[playing], **latest)
+    pixels.input(look_back, [reading, pixels], shown, cancels=[playing], **latest)
+    endpoint(
+        read_digit,
+        [picture_file("Picture of one digit")],
+        [
+            gr.Image(label="What the network sees", format="png", render=False),
+            gr.Label(label="Probability of each digit", render=False),
+        ],
     )
