@@ -1,10 +1,10 @@
 """Tab Classify: what the recurrent classifier thinks of a digit, pixel by pixel."""
 
+import dataclasses
 import functools
 import math
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import gradio as gr
 import numpy as np
@@ -35,14 +35,20 @@ ROW, PIXELS = 28, 784
 PAUSE = 0.04  # seconds a row: slow enough to watch; the network itself is done before the first
 WATCHED = 16  # readings that are shown at once: a page shows one when it opens, and waits most of the time
 DIGITS = [str(digit) for digit in range(10)]
-COLOURS = ("#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#d4af0f", "#b07aa1", "#ff9da7", "#9c755f", "#8a8f98")
+PALETTE = "#4e79a7 #f28e2b #e15759 #76b7b2 #59a14f #d4af0f #b07aa1 #ff9da7 #9c755f #8a8f98"
+COLOURS = dict(zip(DIGITS, PALETTE.split(), strict=True))  # of the lines in the plot
+LEGEND = "".join(f'<span><b style="color: {colour}">━</b> {digit}</span> ' for digit, colour in COLOURS.items())
+LEGEND = f'<div style="display: flex; flex-wrap: wrap; gap: 0 1rem">{LEGEND}</div>'
+NOTHING = pd.DataFrame({"pixels read": [], "digit": [], "probability": []})  # in the plot
 
 
-class Reading(NamedTuple):
+@dataclasses.dataclass(eq=False)
+class Reading:
     """A digit and what the network predicted; one visitor's, kept to look back."""
 
     digit: torch.Tensor  # bool (1, 28, 28), as the network sees it
     probabilities: torch.Tensor  # (784, 10), after each pixel
+    playing: bool = True  # until another one, or a look back, takes its place on the page
 
 
 @functools.cache
@@ -80,40 +86,48 @@ def frame(reading: Reading, pixels: int, seconds: float = KEPT) -> tuple:
 def play(reading: Reading | None) -> Iterator[tuple]:
     """Yield a frame per row and the slider's place; empty results where nothing is read."""
     if reading is None:
-        yield None, "", None, None, PIXELS
+        yield None, "", None, NOTHING, PIXELS
         return
     for pixels in range(ROW, PIXELS + 1, ROW):
-        yield *frame(reading, pixels), pixels
+        shown = frame(reading, pixels)
+        if not reading.playing:
+            return
+        yield *shown, pixels
         time.sleep(PAUSE)
 
 
-def taken(digit: Digit) -> tuple[str, Reading]:
-    """Return the visitor's picture and the reading of its digit, which the page then plays."""
-    return digit.picture, read(digit.image)
+def taken(digit: Digit, before: Reading | None) -> tuple[str, Reading]:
+    """Return the visitor's picture and the reading of its digit, to be played instead of the one before."""
+    reading = read(digit.image)
+    if before is not None:
+        before.playing = False
+    return digit.picture, reading
 
 
-def read_example(index: int) -> tuple[str, Reading]:
+def read_example(index: int, before: Reading | None = None) -> tuple[str, Reading]:
     """Read the example of that class."""
-    return taken(from_example(index))
+    return taken(from_example(index), before)
 
 
-def read_file(path: str | None) -> tuple[str, Reading]:
+def read_file(path: str | None, before: Reading | None = None) -> tuple[str, Reading]:
     """Read an uploaded picture."""
-    return taken(from_file(path))
+    return taken(from_file(path), before)
 
 
-def read_drawing(editor: dict | None) -> tuple[str, Reading]:
+def read_drawing(editor: dict | None, before: Reading | None = None) -> tuple[str, Reading]:
     """Read what is drawn."""
-    return taken(from_drawing(editor))
+    return taken(from_drawing(editor), before)
 
 
-def read_stroke(editor: dict | None) -> tuple[str, Reading] | dict:
+def read_stroke(editor: dict | None, before: Reading | None = None) -> tuple[str, Reading] | dict:
     """Read what is drawn, if anything is."""
-    return read_drawing(editor) if is_touched(editor) else gr.skip()
+    return read_drawing(editor, before) if is_touched(editor) else gr.skip()
 
 
-def clear() -> tuple[dict, None, None]:
+def clear(before: Reading | None) -> tuple[dict, None, None]:
     """Return fresh paper, no picture and no reading."""
+    if before is not None:
+        before.playing = False
     return paper(), None, None
 
 
@@ -121,7 +135,9 @@ def look_back(reading: Reading | None, pixels: int) -> tuple:
     """Return the frame after so many pixels of the digit that was read last."""
     if reading is None:
         raise gr.Error("Nothing is read yet: choose or draw a digit first.")
-    return frame(reading, checks.integer(pixels, 1, PIXELS, "The number of pixels read"))
+    pixels = checks.integer(pixels, 1, PIXELS, "The number of pixels read")
+    reading.playing = False
+    return frame(reading, pixels)
 
 
 def read_digit(picture: str | None) -> tuple[str, dict[str, float]]:
@@ -154,31 +170,33 @@ def build() -> None:
                 sight = display("What the network sees", seen)
             pixels = gr.Slider(1, PIXELS, PIXELS, step=1, label="Pixels read")
             prediction = gr.Markdown(words)
-            label = gr.Label(probabilities, label="Probability of each digit", num_top_classes=10, show_heading=False)
             plot = gr.LinePlot(
                 curves,
                 x="pixels read",
                 y="probability",
                 color="digit",
-                color_map=dict(zip(DIGITS, COLOURS, strict=True)),
+                color_map=COLOURS,
+                colors_in_legend=[],  # Gradio's own legend is cut off on a phone
                 x_lim=[0, PIXELS],
                 y_lim=[0, 1],
                 label="How the prediction changes while the pixels are read",
             )
+            gr.HTML(LEGEND, padding=False)
+            label = gr.Label(probabilities, label="Probability of each digit", num_top_classes=10, show_heading=False)
     reading = gr.State(first)
     shown = [sight, prediction, label, plot]
     latest = QUIET | {"trigger_mode": "always_last"}
     # when the page opens, and for each new reading
-    playing = gr.on(None, play, reading, [*shown, pixels], concurrency_limit=WATCHED, **latest)
+    gr.on(None, play, reading, [*shown, pixels], concurrency_limit=WATCHED, **latest)
     for event, source, handler in (
         (examples.click, examples, read_example),
         (upload.upload, upload, read_file),
+        (pad.input, pad, read_stroke),
         (drawn.click, pad, read_drawing),
     ):
-        event(handler, source, [picture, reading], cancels=[playing], **latest)
-    pad.input(read_stroke, pad, [picture, reading], **latest)  # cancels nothing: it is reported when the pad appears
-    pad.clear(clear, None, [pad, picture, reading], cancels=[playing], **latest)
-    pixels.input(look_back, [reading, pixels], shown, cancels=[playing], **latest)
+        event(handler, [source, reading], [picture, reading], **latest)
+    pad.clear(clear, reading, [pad, picture, reading], **latest)
+    pixels.input(look_back, [reading, pixels], shown, **latest)
     endpoint(
         read_digit,
         [picture_file("Picture of one digit")],

@@ -102,15 +102,10 @@ def take_drawing(editor: dict | None) -> tuple:
 
 def hide_bottom(editor: dict | None) -> dict:
     """Return the value of the editor with the bottom pixels of its digit under the brush."""
-    truth = truth_of(editor)
-    return take(truth) | {"layers": [kept(layer_of_bottom())]}
-
-
-def layer_of_bottom() -> Image.Image:
-    """Make the brush's layer of the last BOTTOM pixels."""
+    value = take(truth_of(editor))
     layer = Image.new("RGBA", (SIDE * SCALE, SIDE * SCALE), ORANGE)
     layer.putalpha(to_picture((PLACE[0] >= SIDE * SIDE - BOTTOM).to(torch.uint8) * 255, SCALE))
-    return layer
+    return value | {"layers": [kept(layer)]}
 
 
 def truth_of(editor: dict | None) -> torch.Tensor:
@@ -168,7 +163,9 @@ def fill(editor: dict | None, first: int, n: int, temperature: float, seed: int)
     truth = truth_of(editor)
     hidden = brushed(editor, SIDE, SIDE)
     if not hidden.any():
-        raise gr.Error("Nothing is hidden: go over a part of the digit with the brush.")
+        raise gr.Error(
+            f"Nothing is hidden: go over a part of the digit with the brush, or hide the bottom {BOTTOM} pixels."
+        )
     yield from filling(truth, hidden, first, n, temperature, seed)
 
 
@@ -202,7 +199,7 @@ def start() -> tuple:
 def build() -> None:
     """Make the widgets, inside a gr.Tab, and wire them."""
     of_given, pictures, words = load_start(__file__)
-    first = take(from_example(FIRST).image, math.inf) | {"layers": [kept(layer_of_bottom(), math.inf)]}
+    first = take(from_example(FIRST).image, math.inf)
     about(ABOUT, MORE)
     gr.HTML(chip(NAME, HEADER), padding=False)
     with gr.Row():
