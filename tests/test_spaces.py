@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import json
 import math
 import os
 import re
@@ -13,11 +14,14 @@ import sys
 import threading
 import time
 import types
+import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gradio as gr
+import httpx
 import numpy as np
 import pytest
 import torch
@@ -206,11 +210,17 @@ def mask(blank: np.ndarray) -> Image.Image:
 
 
 def cells(sheet: str, n: int) -> np.ndarray:
-    """The n images of a sheet of completions, uint8 (n, 28, 28)."""
-    pixels = read_pixels(sheet, 8)
+    """The n images of a sheet of at most 4 unfinished completions, uint8 (n, 28, 28)."""
+    pixels = read_pixels(sheet, 9)
     columns = pixels.shape[1] // 29
     places = [(i // columns * 29 + 1, i % columns * 29 + 1) for i in range(n)]
     return np.stack([pixels[y : y + 28, x : x + 28] for y, x in places])
+
+
+def finished(update: dict) -> tuple[np.ndarray, list[str]]:
+    """The truth and the completions in the gallery, uint8 (1 + n, 28, 28), and their captions."""
+    paths, captions = zip(*update["value"], strict=True)
+    return np.stack([read_pixels(path, 9) for path in paths]), list(captions)
 
 
 HOLE = np.zeros((28, 28), dtype=bool)
@@ -297,36 +307,81 @@ def test_equal_pictures_share_a_file_that_is_written_once(classify):
 def test_every_mode_is_read_as_the_same_digit(app, classify, tmp_path, mode):
     black_and_white = seven().point(lambda v: 255 * (v > 127))
     in_mode(black_and_white, mode).save(tmp_path / "seven.png")
-    *frames, (picture, label, curves, pixels, reading) = classify.read_file(str(tmp_path / "seven.png"))
+    own, reading = classify.read_file(str(tmp_path / "seven.png"))
+    assert (np.asarray(Image.open(own).convert("L")) == np.asarray(black_and_white)).all()
+    *frames, (picture, prediction, probabilities, curves, pixels) = classify.play(reading)
     assert len(frames) == 27 and pixels == 784
     expected = hub_models.images.to_digit(black_and_white)
     assert torch.equal(reading.digit, expected[0] > 127)
-    assert list(label.values()) == pytest.approx(classify.model().predict(expected)[0].tolist(), abs=1e-6)
-    assert curves.shape == (140, 3)
+    assert list(probabilities.values()) == pytest.approx(classify.model().predict(expected)[0].tolist(), abs=1e-6)
+    best = max(probabilities, key=probabilities.get)
+    assert prediction == f"### Prediction: {best} ({100 * probabilities[best]:.1f} %)"
+    assert curves.shape == (280, 3)
     assert np.array_equal(read_pixels(picture, 10) == 255, reading.digit[0].numpy())
 
 
 def test_frames_show_what_is_read_and_dim_the_rest(classify):
-    digit = classify.from_example(4)
+    digit = classify.from_example(4).image
     on = digit[0, 0].numpy() > 127
     expected = classify.model().predict_prefixes(digit)[0]
-    for row, (picture, label, curves, pixels, _) in enumerate(classify.read_example(4)):
+    frames = list(classify.play(classify.read_example(4)[1]))
+    assert len(frames) == 28
+    for row, (picture, prediction, probabilities, curves, pixels) in enumerate(frames):
         shown = read_pixels(picture, 10)
         assert pixels == 28 * (row + 1)
         assert np.array_equal(shown[: row + 1], np.where(on[: row + 1], 255, 0))
         assert set(shown[row + 1 :].flatten()) <= {70, 120}
-        assert list(label.values()) == pytest.approx(expected[pixels - 1].tolist())
+        assert list(probabilities.values()) == pytest.approx(expected[pixels - 1].tolist())
+        assert f"Prediction: {expected[pixels - 1].argmax()} (" in prediction
+        assert (f"after {pixels} of 784 pixels" in prediction) == (pixels < 784)
         assert curves["pixels read"].max() == pixels
+        assert sorted(curves["digit"]) == sorted("0123456789" * (row + 1))  # the plot keeps the legend it begins with
         for point in curves.to_dict("records"):
             told = expected[point["pixels read"] - 1, int(point["digit"])]
             assert point["probability"] == pytest.approx(float(told))
 
 
+def test_a_new_reading_ends_the_playing_of_the_old_one(classify, tmp_path):
+    seven().save(tmp_path / "seven.png")
+    newer = (
+        lambda before: classify.read_example(2, before),
+        lambda before: classify.read_file(str(tmp_path / "seven.png"), before),
+        lambda before: classify.read_stroke(editor(seven()), before),
+        lambda before: classify.look_back(before, 5),
+        classify.clear,
+    )
+    for handler in newer:
+        _, before = classify.read_example(8)
+        frames = classify.play(before)
+        next(frames)
+        assert classify.read_stroke(editor(None), before) == gr.skip() and next(frames)  # no new reading: it goes on
+        handler(before)
+        assert not list(frames)
+    with pytest.raises(gr.Error):
+        classify.read_file(None, before)
+
+
+def test_without_a_reading_all_results_are_empty(classify):
+    drawing, picture, reading = classify.clear(None)
+    assert drawing["layers"] == [] and picture is None and reading is None
+    ((shown, prediction, probabilities, curves, pixels),) = classify.play(reading)
+    assert (shown, prediction, probabilities, len(curves), pixels) == (None, "", None, 0, 784)
+
+
+def test_your_picture_is_turned_as_its_camera_says(classify, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter to the right
+    seven(900).convert("RGB").transpose(Image.Transpose.ROTATE_90).save(tmp_path / "seven.jpg", exif=exif, quality=95)
+    shown = np.asarray(Image.open(classify.read_file(str(tmp_path / "seven.jpg"))[0]).convert("L")) < 128
+    assert shown.shape == (280, 280) and (shown != (np.asarray(seven()) < 128)).mean() < 0.02
+
+
 def test_look_back(classify):
-    *_, (*_, reading) = classify.read_example(2)
-    picture, label, curves = classify.look_back(reading, 30)
-    assert (read_pixels(picture, 10)[2:] != 255).all()
-    assert list(label.values()) == pytest.approx(reading.probabilities[29].tolist())
+    _, reading = classify.read_example(2)
+    picture, prediction, probabilities, curves = classify.look_back(reading, 30)
+    assert (read_pixels(picture, 10)[2:] != 255).all() and "after 30 of 784 pixels" in prediction
+    assert set(curves["pixels read"]) == {28} and set(curves["digit"]) == set("0123456789")
+    assert list(probabilities.values()) == pytest.approx(reading.probabilities[29].tolist())
     for pixels in (0, 785, 1.5, math.nan, None, "30"):
         with pytest.raises(gr.Error, match="whole number from 1 to 784"):
             classify.look_back(reading, pixels)
@@ -340,7 +395,7 @@ def test_examples_are_the_first_validation_image_of_each_class(classify, mnist):
     assert [Path(p).stem for p in classify.from_example.__globals__["EXAMPLES"]] == list("0123456789")
     for i in range(10):
         first = mnist.images[(mnist.labels == i).nonzero()[0, 0]]
-        assert torch.equal(classify.from_example(i)[0], first)
+        assert torch.equal(classify.from_example(i).image[0], first)
     for index in (10, -1, None, "3", 0.5, math.nan):
         with pytest.raises(gr.Error, match="choose one of 0 to 9"):
             classify.from_example(index)
@@ -357,7 +412,7 @@ def test_large_pictures_are_read_and_larger_ones_refused(inpaint, tmp_path):
     path = str(tmp_path / "picture.png")
     seven(8000).save(path, compress_level=1)
     small = hub_models.images.to_digit(seven(280)) > 127
-    assert ((inpaint.from_file(path) > 127) != small).sum() < 15  # the same digit, up to the edges of its strokes
+    assert ((inpaint.from_file(path).image > 127) != small).sum() < 15  # the same digit, up to the edges of its strokes
     Image.new("1", (8193, 2)).save(path)
     with pytest.raises(gr.Error, match="at most 8192 pixels a side"):
         inpaint.from_file(path)
@@ -374,7 +429,7 @@ def test_damaged_files_are_refused(classify, tmp_path, fault):
     faults = {"cut": whole[: len(whole) // 2], "text": b"seven", "empty": b"", "svg": b"<svg/>", "header": whole[:40]}
     path.write_bytes(faults[fault])
     with pytest.raises(gr.Error, match="damaged"):
-        next(classify.read_file(str(path)))
+        classify.read_file(str(path))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (28, 28), (280, 280)])
@@ -385,88 +440,119 @@ def test_empty_pictures_are_refused(classify, inpaint, tmp_path, size, colour):
     for handler, value in (
         (classify.read_file, path),
         (classify.read_drawing, editor(picture)),
-        (lambda value: iter([inpaint.take_drawing(value)]), editor(picture)),
+        (inpaint.take_drawing, editor(picture)),
     ):
         with pytest.raises(gr.Error, match="empty: draw or choose a digit"):
-            next(handler(value))
+            handler(value)
 
 
 @pytest.mark.parametrize("value", [None, editor(None)])
 def test_nothing_drawn(classify, inpaint, value):
     with pytest.raises(gr.Error, match="Nothing is drawn"):
-        next(classify.read_drawing(value))
+        classify.read_drawing(value)
     with pytest.raises(gr.Error, match="Nothing is drawn"):
         inpaint.take_drawing(value)
-    assert list(classify.read_stroke(value)) == [gr.skip()]  # reported when the pad appears: no fault of the visitor
-    for handler in (lambda: inpaint.fill_rubbed_out(value, 1, 1, 0), lambda: inpaint.fill_last(value, 10, 1, 1, 0)):
+    assert classify.read_stroke(value) == gr.skip()  # reported when the pad appears: no fault of the visitor
+    for handler in (lambda: next(inpaint.fill(value, 784, 1, 1, 0)), lambda: inpaint.hide_bottom(value)):
         with pytest.raises(gr.Error, match="choose an example"):
-            next(handler())
+            handler()
     with pytest.raises(gr.Error, match="upload one"):
         inpaint.take_file(None)
 
 
 def test_drawing_is_prepared_as_mnist_is(classify):
-    *_, (*_, reading) = classify.read_stroke(editor(seven()))
+    _, reading = classify.read_stroke(editor(seven()))
     assert torch.equal(reading.digit, hub_models.images.to_digit(seven())[0] > 127)
 
 
 @pytest.mark.parametrize("n", [1, 3, 8])
-def test_rubbed_out_pixels_are_filled_and_all_others_kept(inpaint, n):
-    taken = inpaint.take_example(5)
+def test_hidden_pixels_are_filled_and_all_others_kept(inpaint, n):
+    taken, *emptied = inpaint.take_example(5)
+    assert emptied == [None, gr.update(value=None, visible=False), gr.update(value=None, visible=True), ""]
     truth = read_pixels(taken["background"], 10)
-    frames = inpaint.fill_rubbed_out(editor(taken["background"], mask(HOLE)), n, 0.7, 11)
-    first, *_, (shown, given, sheet, note) = frames
-    assert first[:3] == (shown, given, None)  # what it starts from stands there at once
-    assert np.array_equal(read_pixels(shown, 10), truth)
-    assert np.array_equal(read_pixels(given, 10), np.where(HOLE, 128, truth))
-    filled = cells(sheet, n)
+    frames = inpaint.fill(editor(taken["background"], mask(HOLE)), 784, n, 0.7, 11)
+    first, *_, (given, growing, gallery, note) = frames
+    assert first[0] == given and growing == gr.update(visible=False)  # what it starts from stands there at once
+    assert "gru128-mnist-predict, seed 11, temperature 0.7" in note and "seed 11, temperature 0.7" in first[3]
+    assert np.array_equal(read_pixels(given, 9), np.where(HOLE, 128, truth))
+    (shown, *filled), captions = finished(gallery)
+    filled = np.stack(filled)
+    assert np.array_equal(shown, truth) and len(filled) == n
     assert (filled[:, ~HOLE] == truth[~HOLE]).all() and np.isin(filled[:, HOLE], (0, 255)).all()
     images, known = torch.tensor(truth)[None, None], torch.from_numpy(~HOLE)[None, None]
     generator = torch.Generator().manual_seed(11)
     expected = inpaint.model().complete(images, known, n, temperature=0.7, generator=generator)[0]
     assert np.array_equal(filled, expected[:, 0].numpy())
     costs = -inpaint.model().log_prob(torch.cat([images, expected]))
-    assert [float(x) for x in re.findall(r"\d+\.\d", note)] == [round(float(c), 1) for c in costs]
+    names = ["The truth", *(f"Completion {i + 1}" for i in range(n))]
+    assert captions == [f"{name}, total surprise: {c:.1f} nats" for name, c in zip(names, costs.tolist(), strict=True)]
 
 
 def test_half_a_block_under_the_brush_is_missing(inpaint):
     layer = np.zeros((280, 280, 4), dtype=np.uint8)
     layer[100:110, 100:105, 3] = 1  # half of pixel (10, 10), however faintly
     layer[100:110, 110:114, 3] = 255  # less than half of its neighbour
-    background = inpaint.take_example(0)["background"]
-    blank = inpaint.rubbed_out(editor(background, Image.fromarray(layer)))[0, 0]
-    assert blank.nonzero().tolist() == [[10, 10]]
+    background = inpaint.take_example(0)[0]["background"]
+    hidden = inpaint.brushed(editor(background, Image.fromarray(layer)), 28, 28)[0, 0]
+    assert hidden.nonzero().tolist() == [[10, 10]]
 
 
 def test_unfilled_pixels_are_grey_while_it_fills(inpaint):
-    background = inpaint.take_example(8)["background"]
-    frames = list(inpaint.fill_rubbed_out(editor(background, mask(HOLE)), 2, 1, 0))
+    background = inpaint.take_example(8)[0]["background"]
+    frames = list(inpaint.fill(editor(background, mask(HOLE)), 784, 2, 1, 0))
     first, last = np.flatnonzero(HOLE)[[0, -1]]
     over = last - first + 1  # what the model goes over, known pixels between too
-    assert [note for *_, note in frames[1:-1]] == [f"{done} of {over} pixels are filled." for done in (28, 56, 84)]
-    for row, (*_, sheet, _) in enumerate(frames[1:-1]):
+    words = [note.partition(". ")[0] for *_, note in frames[1:-1]]
+    assert words == [f"{done} of {over} pixels are filled" for done in (28, 56, 84)]
+    for row, (_, sheet, gallery, _) in enumerate(frames[1:-1]):
         filled, left = cells(sheet, 2), HOLE & (np.arange(784).reshape(28, 28) >= first + 28 * (row + 1))
-        assert (filled[:, left] == 128).all() and (filled[:, ~left] != 128).all()
+        assert (filled[:, left] == 128).all() and (filled[:, ~left] != 128).all() and gallery == gr.skip()
 
 
-@pytest.mark.parametrize("first", [1, 10, 28, 300])
-def test_last_300_fills_the_first_of_them_and_leaves_the_rest_grey(inpaint, first):
-    background = inpaint.take_example(9)["background"]
-    *_, (_, given, sheet, note) = inpaint.fill_last(editor(background, mask(HOLE)), first, 2, 1, 0)  # HOLE is ignored
-    truth, order = read_pixels(background, 10), np.arange(784).reshape(28, 28)
-    filled = cells(sheet, 2)
+@pytest.mark.parametrize("first", [1, 10, 28, 784])
+def test_of_the_bottom_300_the_first_are_filled_and_the_rest_stays_grey(inpaint, first):
+    taken = inpaint.take_example(9)[0]
+    with Image.open(taken["background"]) as background, Image.open(taken["background"]) as drawn:
+        hidden = inpaint.hide_bottom(editor(background.convert("RGBA"), mask(HOLE)))  # HOLE is forgotten
+        assert np.array_equal(read_pixels(hidden["background"], 10), np.asarray(drawn)[::10, ::10])
+    layers = [Image.open(layer) for layer in hidden["layers"]]
+    *_, (given, _, gallery, note) = inpaint.fill(editor(hidden["background"], *layers), first, 2, 1, 0)
+    truth, order = read_pixels(taken["background"], 10), np.arange(784).reshape(28, 28)
+    (shown, *filled), captions = finished(gallery)
+    filled = np.stack(filled)
+    assert np.array_equal(shown, truth)
     assert (filled[:, order < 484] == truth[order < 484]).all()
     assert np.isin(filled[:, (order >= 484) & (order < 484 + first)], (0, 255)).all()
     assert (filled[:, order >= 484 + first] == 128).all()
-    assert (read_pixels(given, 10) == 128).sum() == 300
-    assert ("Nats" in note) == (first == 300)  # a half-blank image has no probability to tell
+    assert np.array_equal(read_pixels(given, 9) == 128, order >= 484)
+    assert f"{min(first, 300)} of 300 hidden pixels are filled" in note
+    assert all(("nats" in caption) == (first == 784) for caption in captions)  # a half-blank image has no probability
 
 
-def test_everything_rubbed_out_is_sampling(inpaint):
-    background = inpaint.take_example(1)["background"]
-    *_, (_, _, sheet, _) = inpaint.fill_rubbed_out(editor(background, mask(np.ones((28, 28), bool))), 2, 1, 5)
+def test_everything_hidden_is_sampling(inpaint):
+    background = inpaint.take_example(1)[0]["background"]
+    *_, (_, _, gallery, _) = inpaint.fill(editor(background, mask(np.ones((28, 28), bool))), 784, 2, 1, 5)
     expected = inpaint.model().sample(2, generator=torch.Generator().manual_seed(5))
-    assert np.array_equal(cells(sheet, 2), expected[:, 0].numpy())
+    assert np.array_equal(finished(gallery)[0][1:], expected[:, 0].numpy())
+
+
+@pytest.mark.parametrize("scale", [1, 10])
+def test_a_program_completes_a_digit_by_a_mask_file(inpaint, tmp_path, scale):
+    white = Image.fromarray(np.where(HOLE, 129, 127).astype(np.uint8))  # more, and less, than half as bright
+    white.resize((28 * scale, 28 * scale), Image.Resampling.NEAREST).save(tmp_path / "mask.png")
+    seven().save(tmp_path / "seven.png")
+    files = str(tmp_path / "seven.png"), str(tmp_path / "mask.png")
+    pictures, note = inpaint.complete_digit(*files, 2, 0.5, 3)
+    background = inpaint.take_file(files[0])[0]["background"]
+    *_, (_, _, gallery, words) = inpaint.fill(editor(background, mask(HOLE)), 784, 2, 0.5, 3)
+    assert pictures == gallery["value"][1:] and note == words
+    Image.new("L", (90, 50), 127).save(tmp_path / "mask.png")
+    with pytest.raises(gr.Error, match="no white pixels"):
+        inpaint.complete_digit(*files)
+    with pytest.raises(gr.Error, match="There is no mask"):
+        inpaint.complete_digit(files[0], None)
+    with pytest.raises(gr.Error, match="There is no picture"):
+        inpaint.complete_digit(None, files[1])
 
 
 GOOD = {"n": 2, "temperature": 1.0, "seed": 0}
@@ -475,137 +561,220 @@ GOOD = {"n": 2, "temperature": 1.0, "seed": 0}
 @pytest.mark.parametrize("bad", [{"n": v} for v in (0, 9, 99, 1.5, math.nan, math.inf, None, "2")])
 def test_bad_numbers_of_completions(inpaint, bad):
     with pytest.raises(gr.Error, match="whole number from 1 to 8"):
-        next(inpaint.fill_rubbed_out(editor(inpaint.take_example(1)["background"], mask(HOLE)), **GOOD | bad))
+        next(inpaint.fill(editor(inpaint.take_example(1)[0]["background"], mask(HOLE)), 784, **GOOD | bad))
 
 
 @pytest.mark.parametrize("bad", [{"temperature": v} for v in (-1, 2.1, math.nan, math.inf, None, "1")])
 def test_bad_temperatures(inpaint, bad):
     with pytest.raises(gr.Error, match="temperature must be a number from 0 to 2"):
-        next(inpaint.fill_last(editor(inpaint.take_example(1)["background"]), 10, **GOOD | bad))
+        next(inpaint.fill(editor(inpaint.take_example(1)[0]["background"], mask(HOLE)), 10, **GOOD | bad))
 
 
 @pytest.mark.parametrize("bad", [{"seed": v} for v in (-1, 2**31, 1e300, 0.5, math.nan, None, "0")])
 def test_bad_seeds(inpaint, bad):
     with pytest.raises(gr.Error, match="random seed must be a whole number from 0 to 2147483647"):
-        next(inpaint.fill_last(editor(inpaint.take_example(1)["background"]), 10, **GOOD | bad))
+        next(inpaint.fill(editor(inpaint.take_example(1)[0]["background"], mask(HOLE)), 10, **GOOD | bad))
 
 
 def test_bad_holes_and_pictures(inpaint):
-    background = inpaint.take_example(1)["background"]
+    background = inpaint.take_example(1)[0]["background"]
     faults = {
-        "Nothing is rubbed out": editor(background),
-        "Nothing is rubbed": editor(background, mask(np.zeros((28, 28), bool))),
+        "Nothing is hidden": editor(background),
+        "Nothing is hid": editor(background, mask(np.zeros((28, 28), bool))),
         "as large as the picture": editor(background, Image.new("RGBA", (28, 28))),
         "280x280 picture": editor(Image.new("RGB", (281, 280)), mask(HOLE)),
     }
     for match, value in faults.items():
         with pytest.raises(gr.Error, match=match):
-            next(inpaint.fill_rubbed_out(value, **GOOD))
-    for first in (0, 7, 301, None, math.nan):
-        with pytest.raises(gr.Error, match="one of 1, 10, 28, 300"):
-            next(inpaint.fill_last(editor(background), first, **GOOD))
+            next(inpaint.fill(value, 784, **GOOD))
+    for first in (0, 7, 300, None, math.nan, [1], "1"):
+        with pytest.raises(gr.Error, match="one of 1, 10, 28, 784"):
+            next(inpaint.fill(editor(background, mask(HOLE)), first, **GOOD))
 
 
 # --- through gradio_client
 
 
-def value_of(editor_value: dict, layer: Path | None = None) -> dict:
-    """What a client sends back of an editor's value it was given."""
-    background = handle_file(editor_value["background"])
-    return {
-        "background": background,
-        "layers": [handle_file(str(layer))] if layer else [],
-        "composite": None,
-        "id": None,
-    }
+class Visitor:
+    """A page's session with an app: it calls handlers that are private to the page."""
+
+    def __init__(self, app: types.ModuleType, url: str):
+        self.app, self.session = app, uuid.uuid4().hex
+        self.http = httpx.Client(base_url=f"{url}gradio_api", timeout=60)
+
+    def upload(self, file: Path) -> dict:
+        """Upload a file; its value in a request."""
+        (path,) = self.http.post("/upload", files={"files": file.open("rb")}).json()
+        return {"path": path, "meta": {"_type": "gradio.FileData"}}
+
+    def begin(self, handler: Callable, *values) -> dict:
+        """Let a handler begin; what a request to cancel it holds."""
+        index = next(index for index, fn in self.app.demo.fns.items() if fn.fn is handler)
+        body = {"fn_index": index, "session_hash": self.session}
+        joined = self.http.post("/queue/join", json=body | {"data": values}).json()
+        return body | {"event_id": joined["event_id"]}
+
+    def ask(self, handler: Callable, *values) -> tuple:
+        """What a handler returns, or yields last.
+
+        Raises:
+            RuntimeError: it ended in an error, whose words the page is sent.
+        """
+        self.begin(handler, *values)
+        with self.http.stream("GET", "/queue/data", params={"session_hash": self.session}) as reply:
+            for line in filter(None, reply.iter_lines()):
+                message = json.loads(line.removeprefix("data: "))
+                if message["msg"] == "process_completed":
+                    if not message["success"]:
+                        raise RuntimeError(message["output"]["error"])
+                    return tuple(message["output"]["data"])
+        raise AssertionError("no answer")
 
 
-def test_every_listener_has_a_name_of_its_own(app):
-    names = [fn.api_name for fn in app.demo.fns.values()]
-    handlers = {"read_example", "read_file", "read_stroke", "read_drawing", "look_back", "take_example", "take_file"}
-    handlers |= {"take_drawing", "fill_rubbed_out", "fill_last", "cancel"}
-    assert handlers <= set(names) and all(isinstance(name, str) and "lambda" not in name for name in names)
+NOTHING = {"background": None, "layers": [], "composite": None, "id": None}
 
 
-def test_two_clients_at_once_stream_and_do_not_mix(url, classify):
-    clients = {i: Client(url, verbose=False) for i in (3, 7)}
-    jobs = {i: client.submit(i, api_name="/read_example") for i, client in clients.items()}
-    for i, job in jobs.items():
-        frames = list(job)
-        pixels = [frame[3] for frame in frames]
-        assert len(frames) > 5 and pixels == sorted(set(pixels)) and pixels[-1] == 784
-        expected = classify.model().predict(classify.from_example(i))[0]
-        told = {int(c["label"]): c["confidence"] for c in frames[-1][1]["confidences"]}
-        assert [told[k] for k in range(10)] == pytest.approx(expected.tolist(), abs=1e-6)
-    for i, client in clients.items():  # each looks back at its own
-        picture, _, _ = client.predict(784, api_name="/look_back")
-        assert np.array_equal(read_pixels(picture, 10) == 255, classify.from_example(i)[0, 0].numpy() > 127)
+def drawing(background: dict, *layers: dict) -> dict:
+    """The value of an editor in a request."""
+    return NOTHING | {"background": background, "layers": list(layers)}
 
 
-def test_completion_through_the_client(url, inpaint, tmp_path):
-    mask(HOLE).save(tmp_path / "mask.png")
-    client = Client(url, verbose=False)
+def test_programs_have_two_endpoints_and_every_listener_a_name(app):
+    ours = [fn for fn in app.demo.fns.values() if getattr(fn.fn, "__module__", "").startswith("digits_tabs")]
+    names = [fn.api_name for fn in ours if fn.api_visibility == "public"]
+    assert sorted(names) == ["complete_digit", "read_digit"]
+    assert all(isinstance(fn.api_name, str) and "lambda" not in fn.api_name for fn in ours)
+    for fn in ours:
+        if fn.api_visibility == "public":
+            assert not {"state", "imageeditor", "json"} & {block.get_block_name() for block in fn.inputs}
+
+
+def test_two_visitors_at_once_do_not_mix(app, url, classify):
+    visitors = {i: Visitor(app, url) for i in (3, 7)}
+    for i, visitor in visitors.items():
+        visitor.ask(classify.read_example, i, None)
+
+    def watch(i: int) -> None:
+        _, _, probabilities, _, pixels = visitors[i].ask(classify.play, None)
+        expected = classify.model().predict(classify.from_example(i).image)[0]
+        told = {int(c["label"]): c["confidence"] for c in probabilities["confidences"]}
+        assert pixels == 784 and [told[k] for k in range(10)] == pytest.approx(expected.tolist(), abs=1e-6)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(watch, visitors))
+    for i, visitor in visitors.items():  # each looks back at its own
+        picture, *_ = visitor.ask(classify.look_back, None, 784)
+        seen = classify.from_example(i).image[0, 0].numpy() > 127
+        assert np.array_equal(read_pixels(picture["path"], 10) == 255, seen)
+
+
+def test_a_page_that_has_just_opened_looks_back_at_the_example(app, url, classify):
+    visitor = Visitor(app, url)
+    picture, prediction, *_ = visitor.ask(classify.look_back, None, 784)
+    seen = classify.from_example(classify.FIRST).image[0, 0].numpy() > 127
+    assert np.array_equal(read_pixels(picture["path"], 10) == 255, seen) and "Prediction: " in prediction
+    visitor.ask(classify.clear, None)
+    with pytest.raises(RuntimeError, match="Nothing is read yet"):
+        visitor.ask(classify.look_back, None, 784)
+
+
+def test_programs_read_and_complete_a_digit(url, classify, inpaint, tmp_path):
+    Image.fromarray(HOLE.astype(np.uint8) * 255).save(tmp_path / "mask.png")
     seven().save(tmp_path / "seven.png")
-    taken = client.predict(handle_file(str(tmp_path / "seven.png")), api_name="/take_file")
-    truth = read_pixels(taken["background"], 10)
-    assert np.array_equal(truth, read_pixels(inpaint.take_drawing(editor(seven()))["background"], 10))
-    value = value_of(taken, tmp_path / "mask.png")
-    shown, given, sheet, note = client.predict(value, 4, 1, 0, api_name="/fill_rubbed_out")
-    filled = cells(sheet, 4)
-    assert (filled[:, ~HOLE] == truth[~HOLE]).all() and np.isin(filled[:, HOLE], (0, 255)).all()
-    assert np.array_equal(read_pixels(shown, 10), truth)
-    assert np.array_equal(read_pixels(given, 10), np.where(HOLE, 128, truth))
-    assert "Nats" in note
-
-
-def test_errors_reach_the_client_and_tracebacks_do_not(url, classify, tmp_path, monkeypatch):
     client = Client(url, verbose=False)
+    picture, hole = (handle_file(str(tmp_path / name)) for name in ("seven.png", "mask.png"))
+    seen, label = client.predict(picture, api_name="/read_digit")
+    digit = hub_models.images.to_digit(seven())
+    assert np.array_equal(read_pixels(seen, 10) == 255, digit[0, 0].numpy() > 127)
+    told = {int(c["label"]): c["confidence"] for c in label["confidences"]}
+    assert [told[k] for k in range(10)] == pytest.approx(classify.model().predict(digit)[0].tolist(), abs=1e-6)
+    completed, words = client.predict(picture, hole, n=4, temperature=0.5, seed=2, api_name="/complete_digit")
+    truth = inpaint.as_seen(digit)[0, 0].numpy()
+    filled = np.stack([read_pixels(one["image"], 9) for one in completed])
+    assert len(filled) == 4 and all(one["image"].endswith(".png") for one in completed)
+    assert (filled[:, ~HOLE] == truth[~HOLE]).all() and np.isin(filled[:, HOLE], (0, 255)).all()
+    assert all(re.fullmatch(r"Completion \d, total surprise: \d+\.\d nats", one["caption"]) for one in completed)
+    assert "gru128-mnist-predict, seed 2, temperature 0.5" in words
+
+
+def test_a_page_completes_what_its_brush_hides(app, url, inpaint, tmp_path):
+    mask(HOLE).save(tmp_path / "mask.png")
+    seven().save(tmp_path / "seven.png")
+    visitor = Visitor(app, url)
+    taken, *_ = visitor.ask(inpaint.take_file, visitor.upload(tmp_path / "seven.png"))
+    value = drawing(taken["background"], visitor.upload(tmp_path / "mask.png"))
+    given, _, gallery, words = visitor.ask(inpaint.fill, value, 784, 2, 1, 0)
+    truth = inpaint.as_seen(hub_models.images.to_digit(seven()))[0, 0].numpy()
+    assert np.array_equal(read_pixels(given["path"], 9), np.where(HOLE, 128, truth))
+    assert len(gallery["value"]) == 3 and "seed 0" in words
+
+
+def test_errors_reach_the_client_and_tracebacks_do_not(app, url, classify, inpaint, tmp_path, monkeypatch):
+    client, visitor = Client(url, verbose=False), Visitor(app, url)
     (tmp_path / "broken.png").write_bytes(b"no picture")
     (tmp_path / "notes.txt").write_text("no picture")
+    Image.new("L", (28, 28)).save(tmp_path / "black.png")
     Image.new("RGBA", (1121, 280)).save(tmp_path / "wide.png")
-    broken, notes, wide = (handle_file(str(tmp_path / name)) for name in ("broken.png", "notes.txt", "wide.png"))
-    nothing = {"background": None, "layers": [], "composite": None, "id": None}
-    example = value_of(client.predict(3, api_name="/take_example"))
+    seven().save(tmp_path / "seven.png")
+    names = ("broken.png", "notes.txt", "black.png", "seven.png")
+    broken, notes, black, good = (handle_file(str(tmp_path / name)) for name in names)
+    kinds = "of an unknown kind: give a PNG, JPEG, WebP, GIF, BMP or TIFF"
     for arguments, name, told in (
-        ((broken,), "/read_file", "damaged"),
-        ((notes,), "/take_file", "file type"),
-        ((None,), "/read_drawing", "Nothing is drawn"),
-        ((nothing,), "/read_drawing", "Nothing is drawn"),
-        ((99,), "/read_example", "choose one of 0 to 9"),
-        ((784,), "/look_back", "Nothing is read yet"),
-        ((nothing | {"composite": broken},), "/read_drawing", "damaged"),
-        ((nothing | {"background": wide},), "/take_drawing", "at most 1120 pixels a side"),
-        ((example | {"layers": [broken]}, 1, 1, 0), "/fill_rubbed_out", "damaged"),
-        ((example | {"layers": [example["background"]] * 5}, 1, 1, 0), "/fill_rubbed_out", "at most 4 layers"),
-        ((nothing | {"layers": [broken] * 5}, 10, 1, 1, 0), "/fill_last", "at most 4 layers"),  # before any is opened
-        ((nothing, 1, 1, 0), "/fill_rubbed_out", "choose an example"),
-        ((example, 1, 1, 0), "/fill_rubbed_out", "Nothing is rubbed out"),
-        ((example, 10, 99, 1, 0), "/fill_last", "99"),
-        ((example, 10, 1, -1, 0), "/fill_last", "-1"),
-        ((example, 10, 1, 1, 10**12), "/fill_last", str(10**12)),
-        ((example, 11, 1, 1, 0), "/fill_last", "11"),
+        ((broken,), "/read_digit", kinds),
+        ((notes,), "/read_digit", kinds),
+        ((None,), "/read_digit", "There is no picture"),
+        ((good, notes), "/complete_digit", f"The mask is damaged or {kinds}"),
+        ((good, None), "/complete_digit", "There is no mask"),
+        ((good, black), "/complete_digit", "no white pixels"),
+        ((good, good, 99), "/complete_digit", "99"),
+        ((good, good, 1, -1), "/complete_digit", "-1"),
+        ((good, good, 1, 1, 10**12), "/complete_digit", "random seed must be"),
     ):
         with pytest.raises(Exception, match=re.escape(told)):
             client.predict(*arguments, api_name=name)
+    broken, notes, wide = (visitor.upload(tmp_path / name) for name in ("broken.png", "notes.txt", "wide.png"))
+    background = visitor.ask(inpaint.take_example, 3)[0]["background"]
+    for handler, values, told in (
+        (classify.read_file, (notes, None), kinds),
+        (inpaint.take_file, (broken,), kinds),
+        (classify.read_drawing, (None, None), "Nothing is drawn"),
+        (classify.read_drawing, (NOTHING, None), "Nothing is drawn"),
+        (classify.read_example, (99, None), "choose one of 0 to 9"),
+        (classify.look_back, (None, 1.5), "number of pixels read must be a whole number from 1 to 784"),
+        (classify.read_drawing, (NOTHING | {"composite": broken}, None), "damaged"),
+        (inpaint.take_drawing, (NOTHING | {"background": wide},), "at most 1120 pixels a side"),
+        (inpaint.fill, (drawing(background, broken), 784, 1, 1, 0), "damaged"),
+        (inpaint.fill, (drawing(background, *[background] * 5), 784, 1, 1, 0), "at most 4 layers"),
+        (inpaint.hide_bottom, (NOTHING | {"layers": [broken] * 5},), "at most 4 layers"),  # before any is opened
+        (inpaint.fill, (NOTHING, 784, 1, 1, 0), "choose an example"),
+        (inpaint.fill, (drawing(background), 784, 1, 1, 0), "Nothing is hidden"),
+        (inpaint.fill, (drawing(background, background), 784, 99, 1, 0), "99"),
+        (inpaint.fill, (drawing(background, background), 784, 1, -1, 0), "-1"),
+        (inpaint.fill, (drawing(background, background), 784, 1, 1, 10**12), str(10**12)),
+        (inpaint.fill, (drawing(background, background), 11, 1, 1, 0), "11"),
+    ):
+        with pytest.raises(RuntimeError, match=re.escape(told)):
+            visitor.ask(handler, *values)
 
     def fail():
         raise RuntimeError("secret")
 
     monkeypatch.setattr(classify, "model", fail)
     with pytest.raises(Exception) as caught:
-        client.predict(3, api_name="/read_example")
+        client.predict(good, api_name="/read_digit")
     assert "secret" not in str(caught.value)
 
 
-def test_cancelled_job_stops_the_model(url, inpaint, monkeypatch):
+def test_a_cancelled_run_stops_the_model(app, url, inpaint, monkeypatch, tmp_path):
     monkeypatch.setattr(inpaint.model(), "complete", slowed(inpaint.model(), 0.02), raising=False)
-    client = Client(url, verbose=False)
-    example = value_of(client.predict(3, api_name="/take_example"))
-    job = client.submit(example, 300, 1, 1, 0, api_name="/fill_last")
-    wait_for(lambda: job.outputs())
-    assert threads()
-    job.cancel()
-    wait_for(lambda: not threads(), 3)  # uncancelled it would go on for 6 s
+    mask(np.ones((28, 28), bool)).save(tmp_path / "mask.png")
+    visitor = Visitor(app, url)
+    background = visitor.ask(inpaint.take_example, 3)[0]["background"]
+    run = visitor.begin(inpaint.fill, drawing(background, visitor.upload(tmp_path / "mask.png")), 784, 1, 1, 0)
+    with visitor.http.stream("GET", "/queue/data", params={"session_hash": visitor.session}):
+        wait_for(threads)
+        visitor.http.post("/cancel", json=run).raise_for_status()
+        wait_for(lambda: not threads(), 3)  # uncancelled it would go on for 15 s
 
 
 # --- as processes, and the files beside the apps
@@ -631,11 +800,17 @@ def test_digits_boots_as_a_hosted_space_from_the_repository(tmp_path):
 
         wait_for(up, 60)
         client = Client(f"http://127.0.0.1:{port}", verbose=False)
-        *_, (picture, label, _, pixels) = client.submit(6, api_name="/read_example")
-        assert pixels == 784 and sum(c["confidence"] for c in label["confidences"]) == pytest.approx(1, abs=1e-4)
-        taken = client.predict(6, api_name="/take_example")
-        _, _, sheet, _ = client.predict(value_of(taken), 300, 1, 1, 0, api_name="/fill_last")
-        assert np.array_equal(cells(sheet, 1)[0, :17], read_pixels(taken["background"], 10)[:17])
+        digit = handle_file(str(SPACES / "examples" / "mnist" / "6.png"))
+        _, label = client.predict(digit, api_name="/read_digit")
+        assert label["label"] == "6" and sum(c["confidence"] for c in label["confidences"]) == pytest.approx(
+            1, abs=1e-4
+        )
+        Image.fromarray(HOLE).save(tmp_path / "mask.png")
+        (completed,), _ = client.predict(
+            digit, handle_file(str(tmp_path / "mask.png")), n=1, api_name="/complete_digit"
+        )
+        truth = np.where(np.asarray(Image.open(SPACES / "examples" / "mnist" / "6.png").convert("L")) > 127, 255, 0)
+        assert np.array_equal(read_pixels(completed["image"], 9)[~HOLE], truth[~HOLE])
     finally:
         process.terminate()
         process.wait(20)
@@ -643,7 +818,9 @@ def test_digits_boots_as_a_hosted_space_from_the_repository(tmp_path):
 
 def test_scanline_finds_its_themes_in_a_deployed_space(tmp_path, monkeypatch):
     shutil.copy(SPACES / "scanline" / "app.py", tmp_path)
-    shutil.copytree(SPACES / "digits" / "tabs", tmp_path / "digits" / "tabs")
+    for folder in ("tabs", "start"):
+        shutil.copytree(SPACES / "digits" / folder, tmp_path / "digits" / folder)
+    shutil.copy(SPACES / "digits" / "README.md", tmp_path / "digits")
     shutil.copytree(SPACES / "examples", tmp_path / "examples")
     app = load_app(tmp_path / "app.py", monkeypatch)
     assert [tab.TITLE for tab in app.themes["digits"].TABS] == ["Classify", "In-paint"]

@@ -3,5 +3,5 @@
 from . import classify, inpaint
 
 TITLE = "Digits, pixel by pixel"
-PITCH = "Draw a digit and watch a small network read it, or rub out a part and watch another finish it."
+PITCH = "Draw a digit and watch a small network read it, or hide a part and watch another complete it."
 TABS = (classify, inpaint)

@@ -158,7 +158,7 @@ def build() -> None:
     own, first = read_example(FIRST)
     seen, words, probabilities, curves = frame(first, PIXELS, math.inf)
     about(ABOUT, MORE)
-    gr.HTML(chip(NAME, HEADER), padding=False)
+    gr.HTML(chip(NAME, HEADER))
     with gr.Row():
         with gr.Column():
             examples, upload = sources()

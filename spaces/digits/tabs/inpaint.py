@@ -201,7 +201,7 @@ def build() -> None:
     of_given, pictures, words = load_start(__file__)
     first = take(from_example(FIRST).image, math.inf)
     about(ABOUT, MORE)
-    gr.HTML(chip(NAME, HEADER), padding=False)
+    gr.HTML(chip(NAME, HEADER))
     with gr.Row():
         with gr.Column():
             examples, upload = sources()
