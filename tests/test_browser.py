@@ -117,7 +117,7 @@ class Page:
 
     def has_read(self) -> bool:
         """Whether the classifier has read a whole digit: none of it is dim."""
-        return bool(np.isin(self.picture("What it has read", 10), (0, 255)).all())
+        return bool(np.isin(self.picture("What the network sees", 10), (0, 255)).all())
 
     def stroke(self, *corners: tuple[int, int]) -> None:
         """Draw by mouse on the visible canvas; corners are pixels from its middle."""
@@ -197,83 +197,180 @@ def page(browser):
 SEVEN = [(-40, -80), (40, -80), (-10, 80)]
 
 
+LINES = """return [...document.querySelectorAll('.plot_marks path')].map(
+    line => [line.ariaLabel.at(-1), line.getAttribute('stroke'), line.getAttribute('d').split('L').length])"""
+
+
+def predicted(page: Page) -> str:
+    """The sentence that tells the prediction; of nothing read, an empty one."""
+    told = "return [...document.querySelectorAll('h3')].map(e => e.innerText).find(t => t.includes('Prediction'))"
+    return page.driver.execute_script(told) or ""
+
+
+def fetched(image: WebElement, scale: int) -> np.ndarray:
+    """The pixels of a picture on the page, as the server has them."""
+    with urllib.request.urlopen(image.get_attribute("src")) as reply:
+        return np.asarray(Image.open(io.BytesIO(reply.read())).convert("L"))[::scale, ::scale]
+
+
+def test_the_first_tab_plays_an_example_when_it_opens(page, app):
+    classify = app.themes["digits"].TABS[0]
+    page.driver.get(page.url)  # no tab is chosen
+    told = wait_for(lambda: predicted(page))
+    assert "after" not in told  # the finished reading, even where nothing is streamed
+    wait_for(lambda: "of 784 pixels" in predicted(page))
+    wait_for(lambda: predicted(page) == told and page.has_read())
+    digit = classify.from_example(classify.FIRST).image[0, 0].numpy()
+    assert np.array_equal(page.picture("What the network sees", 10) > 0, digit > 127)
+    assert np.array_equal(page.picture("Your picture", 10), digit)
+
+
 def test_a_drawing_is_read_as_it_grows_in_dark_mode(page):
     page.open("Classify", dark=True)
     assert page.find("body").get_attribute("class") == "dark"
+    eight = page.picture("What the network sees", 10) > 100
     page.stroke(*SEVEN)
-    wait_for(lambda: page.has_read() and page.block("What it takes it for").text.count("%") == 10)
-    seven, told = page.picture("What it has read", 10), page.block("What it takes it for").text
-    assert (seven == 255).sum() > 30
+    wait_for(lambda: ((page.picture("What the network sees", 10) > 100) != eight).any() and page.has_read())
+    seven, told = page.picture("What the network sees", 10), page.block("Probability of each digit").text
+    assert (seven == 255).sum() > 30 and told.count("%") == 10
+    own = page.picture("Your picture", 1)
+    assert own.shape == (280, 280) and 0.7 < (own == 255).mean() < 1  # black on white, as it was drawn
     page.stroke((-60, 0), (60, 0))  # a bar through it
-    wait_for(lambda: page.has_read() and (page.picture("What it has read", 10) != seven).any())
-    wait_for(lambda: page.block("What it takes it for").text != told)
+    wait_for(lambda: page.has_read() and (page.picture("What the network sees", 10) != seven).any())
+    wait_for(lambda: page.block("Probability of each digit").text != told)
+
+
+def test_the_plot_has_a_line_of_its_own_colour_for_each_digit_each_time(page, app):
+    colours = app.themes["digits"].TABS[0].COLOURS
+    page.open("Classify")
+    for i in (8, 4):
+        wait_for(lambda: page.shown("button.gallery-item"))[i].click()
+        wait_for(lambda: "after" in predicted(page))
+        wait_for(lambda: "after" not in predicted(page))
+        wait_for(
+            lambda: page.driver.execute_script(LINES) == [[digit, colour, 28] for digit, colour in colours.items()]
+        )
+    assert all(page.told(f"━ {digit}") for digit in colours)
 
 
 def test_an_example_by_keyboard_and_the_look_back(page):
     page.open("Classify")
-    page.find("button.gallery-item").send_keys(Keys.ENTER)
-    wait_for(page.has_read)
-    told = page.block("What it takes it for").text
-    page.find("input[type=range]").send_keys(Keys.HOME)  # to the first pixel
-    wait_for(lambda: (page.picture("What it has read", 10) == 255).sum() == 0)
-    wait_for(lambda: page.block("What it takes it for").text != told)
+    for look_first in (True, False):  # at what the page opened on, and at an example
+        if not look_first:
+            page.find("button.gallery-item").send_keys(Keys.ENTER)
+            wait_for(lambda: "of 784" in predicted(page))
+        wait_for(lambda: predicted(page) and "after" not in predicted(page) and page.has_read())
+        told = page.block("Probability of each digit").text
+        page.find("input[type=range]").send_keys(Keys.HOME)  # to the first pixel
+        wait_for(lambda: "after 1 of 784 pixels" in predicted(page))
+        assert (page.picture("What the network sees", 10) == 255).sum() == 0
+        wait_for(lambda told=told: page.block("Probability of each digit").text != told)
 
 
-def test_rubbed_out_by_mouse_and_filled(page):
+def test_a_cleared_sketchpad_empties_the_results(page):
+    page.open("Classify")
+    wait_for(lambda: predicted(page))
+    page.find("[aria-label='Clear canvas']").click()
+    wait_for(lambda: not predicted(page))
+    wait_for(lambda: not page.driver.execute_script(LINES))
+    assert not [e for e in page.shown("img") if e.get_attribute("alt") in ("Your picture", "What the network sees")]
+    page.stroke(*SEVEN)  # there is paper
+    wait_for(lambda: predicted(page) and page.has_read())
+
+
+@pytest.mark.parametrize("tab", ["Classify", "In-paint"])
+def test_a_file_that_is_no_picture_gets_a_sentence(page, tmp_path, tab):
+    page.open(tab)
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "broken.png").write_text("no picture")
+    button = page.find("button", "Upload a picture")
+    files = button.find_element(By.XPATH, "preceding::input[@type='file'][1]")
+    files.send_keys(str(tmp_path / "notes.txt"))
+    wait_for(lambda: page.told("Invalid file type: notes.txt. Only image allowed."))
+    files.send_keys(str(tmp_path / "broken.png"))
+    wait_for(lambda: page.told("of an unknown kind: give a PNG, JPEG, WebP, GIF, BMP or TIFF"))
+
+
+def completed(page: Page) -> list[np.ndarray]:
+    """The truth and the completions in the gallery, once they are there."""
+    pictures = wait_for(lambda: page.shown(".thumbnail-item img[src*='image.png']"))
+    assert all(page.told(picture.get_attribute("alt")) for picture in pictures)
+    assert all("total surprise: " in picture.get_attribute("alt") for picture in pictures)
+    return [fetched(picture, 9) for picture in pictures]
+
+
+def test_hidden_by_mouse_and_completed(page):
     page.open("In-paint")
+    assert len(wait_for(lambda: page.shown(".thumbnail-item img"))) == 6  # an example, completed
     page.stroke((-60, 0), (60, 0))
-    page.find("button", "Fill what is rubbed out").click()
-    wait_for(lambda: page.told("Nats of the whole image"))
-    grey = page.picture("What is given", 10) == 128
+    page.find("button", "Complete the digit").click()
+    truth, *images = completed(page)
+    given = page.picture("What the network is given", 9)
+    grey = given == 128
     rows, columns = np.flatnonzero(grey.any(1)), np.flatnonzero(grey.any(0))
     assert rows[0] >= 2 and rows[-1] <= 26 and grey[rows.mean().round().astype(int), 9:19].all()
     assert len(columns) > len(rows)
-    assert np.array_equal(np.where(grey, 128, page.picture("The truth", 10)), page.picture("What is given", 10))
-    assert page.picture("Completions", 8).shape == (59, 59)
+    assert np.array_equal(np.where(grey, 128, truth), given)
+    assert len(images) == 5 and all(np.array_equal(image[~grey], truth[~grey]) for image in images)
+    assert page.told("gru128-mnist-predict, seed 0, temperature 1.")
 
 
-def test_rubbed_out_by_touch_on_a_phone(page):
+def test_hidden_by_touch_on_a_phone(page):
     page.open("In-paint", phone=True)
     page.finger(*((x, 20) for x in range(-60, 61, 20)))
-    page.find("button", "Fill what is rubbed out").click()
-    wait_for(lambda: page.told("Nats of the whole image"))
-    assert (page.picture("What is given", 10) == 128).sum() > 20
+    page.find("button", "Complete the digit").click()
+    completed(page)
+    assert (page.picture("What the network is given", 9) == 128).sum() > 20
     widths = page.driver.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
     assert widths == [390, 390]
 
 
-def test_last_300_and_a_digit_of_ones_own(page):
+def test_the_bottom_300_of_a_digit_of_ones_own(page):
     page.open("In-paint")
     page.find("button", "Draw a digit of your own").click()
     wait_for(lambda: len(page.shown("canvas")) == 2)
     page.stroke(*SEVEN)
     page.find("button", "Use the drawing").click()
+    wait_for(lambda: not page.shown(".thumbnail-item img"))  # they were of another digit
     page.find("button", "Draw a digit of your own").click()
     wait_for(lambda: len(page.shown("canvas")) == 1)
-    page.find("label", "28").click()
-    page.find("button", "Blank the last 300 and fill").click()
-    wait_for(lambda: page.told("28 of 28 pixels are filled."))
-    assert (page.picture("What is given", 10) == 128).sum() == 300
-    truth = page.picture("The truth", 10) == 255
+    page.find("button", "Settings").click()
+    page.find("label", "the first 28").click()
+    page.find("button", "Hide the bottom 300 pixels").click()
+    time.sleep(1)  # the brush's layer is drawn and sent
+    page.find("button", "Complete the digit").click()
+    wait_for(lambda: page.told("28 of 300 hidden pixels are filled."))
+    assert (page.picture("What the network is given", 9) == 128).sum() == 300
+    truth = fetched(page.find(".thumbnail-item img"), 9) == 255
     assert truth[:8].any(1).argmax() < 8 and truth[:10].sum(1).max() > truth[18:24].sum(1).max()  # a 7, not the 3
 
 
-def test_nothing_rubbed_out_is_told(page):
+def test_nothing_hidden_is_told(page):
     page.open("In-paint")
-    page.find("button", "Fill what is rubbed out").click()
-    wait_for(lambda: page.told("Nothing is rubbed out"))
+    page.find("button", "Complete the digit").click()
+    wait_for(lambda: page.told("Nothing is hidden"))
+    wait_for(lambda: page.find("button", "Complete the digit").is_enabled())
 
 
-def test_cancelled_while_it_fills(page, app, monkeypatch):
+def test_cancelled_while_it_completes(page, app, monkeypatch):
     inpaint = app.themes["digits"].TABS[1]
     monkeypatch.setattr(inpaint.model(), "complete", slowed(inpaint.model(), 0.02), raising=False)
     page.open("In-paint")
-    page.find("button", "Blank the last 300 and fill").click()
+    assert not page.find("button", "Cancel").is_enabled()
+    page.find("button", "Hide the bottom 300 pixels").click()
+    time.sleep(1)  # the brush's layer is drawn and sent
+    page.find("button", "Complete the digit").click()
     wait_for(lambda: page.told(" of 300 pixels are filled."))
+    assert not page.find("button", "Completing ...").is_enabled()
+    wait_for(lambda: page.find("button", "Cancel").is_enabled())
     page.find("button", "Cancel").click()
     wait_for(lambda: not threads(), 3)  # uncancelled it would go on for 6 s
     assert not page.told("300 of 300")
-    assert (page.picture("Completions", 8) == 128).sum() > 200  # what it had done stays, the rest is grey
+    sheet = fetched(page.find("img[alt='Completions so far']"), 4)
+    assert (sheet == 128).sum() > 200  # what it had done stays, the rest is grey
+    wait_for(lambda: page.find("button", "Complete the digit").is_enabled())
+    page.find("button.gallery-item").click()
+    wait_for(lambda: not page.shown("img[alt='Completions so far']") and not page.told("of 300"))
 
 
 # --- vision

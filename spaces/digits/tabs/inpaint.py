@@ -221,7 +221,8 @@ def build() -> None:
             run = RunButton("Complete the digit", "Completing ...")
         with gr.Column():
             given = display("What the network is given", of_given)
-            growing = gr.Image(visible=False, label="Completions so far", buttons=[], interactive=False)
+            so_far = "Completions so far"
+            growing = gr.Image(visible=False, label=so_far, alt_text=so_far, buttons=[], interactive=False)
             finished = results("The truth and the completions", value=pictures, columns=3)
             note = gr.Markdown(words)
     shown = [given, growing, finished, note]
