@@ -383,7 +383,7 @@ def vision_tab(app, title: str):
     return next(tab for tab in app.themes["vision"].TABS if title == tab.TITLE)
 
 
-def predicted(app, path, name: str = "cifar10-fast") -> str:
+def prediction_of(app, path, name: str = "cifar10-fast") -> str:
     """The prediction as the page shows it."""
     return vision_tab(app, "Classify").show_classes(str(path), name)[0].removeprefix("### ")
 
@@ -403,7 +403,7 @@ def bare(page: Page) -> bool:
 def test_each_tab_opens_with_the_result_of_an_example(page, app):
     page.open("Classify", "Vision", dark=True)
     frog = np.asarray(Image.open(EXAMPLES[6]).convert("L"))
-    words = predicted(app, EXAMPLES[6])
+    words = prediction_of(app, EXAMPLES[6])
     wait_for(lambda: page.told(words) and len(page.shown("button.confidence-set")) == 5)
     assert np.array_equal(page.picture("What the net sees", 8), frog)
     page.turn_to("Look inside")
@@ -412,7 +412,7 @@ def test_each_tab_opens_with_the_result_of_an_example(page, app):
     assert np.array_equal(page.picture("What the net sees", 8), frog)
     assert page.picture("Where the net sees the class", 8).shape == (32, 32)
     page.turn_to("Compare")
-    other = predicted(app, EXAMPLES[6], "cnn5x32-cifar10-study")
+    other = prediction_of(app, EXAMPLES[6], "cnn5x32-cifar10-study")
     wait_for(lambda: page.told(words) and page.told(other) and len(page.shown("button.confidence-set")) == 10)
     assert len(page.shown(".chip")) == 2
     page.turn_to("Mistakes")
@@ -425,10 +425,10 @@ def test_an_example_is_classified_by_keyboard_and_by_either_model(page, app):
     page.open("Classify", "Vision")
     page.find("button.gallery-item")
     page.shown("button.gallery-item")[8].send_keys(Keys.ENTER)
-    wait_for(lambda: page.told(predicted(app, EXAMPLES[8])))
+    wait_for(lambda: page.told(prediction_of(app, EXAMPLES[8])))
     assert np.array_equal(page.picture("What the net sees", 8), np.asarray(Image.open(EXAMPLES[8]).convert("L")))
     page.choose("Model", "Plain CNN")
-    wait_for(lambda: page.told(predicted(app, EXAMPLES[8], "cnn5x32-cifar10-study")) and page.told("141,034 param"))
+    wait_for(lambda: page.told(prediction_of(app, EXAMPLES[8], "cnn5x32-cifar10-study")) and page.told("141,034 param"))
 
 
 def test_no_result_outlives_its_picture(page, app, tmp_path):
