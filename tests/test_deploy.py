@@ -35,9 +35,9 @@ ROOT = Path(__file__).parents[1]
 SPACES = ROOT / "spaces"
 THEMES = sorted(path.parent.name for path in SPACES.glob("*/app.py"))
 THREE = handle_file(SPACES / "examples" / "mnist" / "3.png")
-FROG = handle_file(str(SPACES / "examples" / "cifar10" / "6-frog.png"))
+FROG = handle_file(SPACES / "examples" / "cifar10" / "6-frog.png")
 HANDLERS = {  # of a theme, with arguments: between them they ask all its models
-    "digits": {"/read_example": [7]},
+    "digits": {"/read_digit": [THREE], "/complete_digit": [THREE, THREE, 1, 1, 0]},
     "pixels": {
         "/sample": ["gated-pixelcnn-cifar10", 1, 1, "one of each class", 0],
         "/complete": [THREE, THREE, "row-lstm-cifar10", 1, 1, "most probable class", 0],  # its strokes are missing
