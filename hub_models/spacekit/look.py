@@ -132,7 +132,7 @@ CSS = """
 .chip a { margin: 0; padding: 0; }
 .gradio-container .block:has(.chip) { background: var(--block-background-fill); }
 .gradio-container .block :is(.image-frame, .thumbnail-item, .gallery-item, .table) img { image-rendering: pixelated; }
-.gradio-container .upload-container img { image-rendering: auto; }
+.gradio-container :is(.upload-container, .block.smooth .image-frame) img { image-rendering: auto; }
 .gradio-container .block label.float:not(.sr-only) { position: static; }
 .gradio-container .block :is([data-testid=block-label] > span, .label > svg) { display: none; }
 .gradio-container .block:not(.hide-container) { border-width: var(--block-border-width); }
@@ -147,6 +147,7 @@ CSS = """
     position: static; max-width: 100%; white-space: normal; border: 0; background: none; padding: .25rem 0;
 }
 .gradio-container .grid-wrap { overflow-y: auto; max-height: none; }
+@media (max-width: 640px) { .gradio-container .grid-container { grid-template-columns: repeat(2, 1fr); } }
 """
 # Gradio leaves the alternative text of most pictures empty: ours is the widget's label, of an example also its number.
 # A text box with a button to copy it has no name either, since its label is the button's.
