@@ -808,9 +808,9 @@ def test_a_new_picture_or_model_empties_the_completions(pixels, app):
 # --- text
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def text(browser):
-    """The page in dark mode, loaded once for all tests here."""
+    """The page in dark mode."""
     with watched(browser) as page:
         page.open("Complete a sentence", "Text", dark=True)
         yield page
@@ -855,7 +855,7 @@ def test_each_text_tab_opens_on_a_result(text, app):
 
 
 def test_old_results_go_with_the_model_and_the_beginning(text):
-    text.open("Write like Shakespeare", "Text")
+    text.turn_to("Write like Shakespeare")
     wait_for(lambda: all(written(text)))
     text.find("textarea").send_keys("x")
     wait_for(lambda: written(text) == [""] and not text.told("temperature 0.8, seed 0"))
@@ -880,7 +880,7 @@ def test_unknown_words_are_named_in_each_text_tab(text):
         ("Surprise", "Show the surprise"),
         ("Compare", "Compare"),
     ):
-        text.open(tab, "Text")
+        text.turn_to(tab)
         set_to(text.find("textarea"), "Zeppelin or ☃ be")
         if button:
             text.find("button.primary", button).click()
@@ -896,7 +896,7 @@ return (inside.x + inside.width / 2 - whole.x) / whole.width;"""
 
 
 def test_each_line_has_the_direction_of_its_letters(text):
-    text.open("Surprise", "Text")
+    text.turn_to("Surprise")
     box = text.find("textarea")
     set_to(box, "To be or not\nשלום עולם\nto be")
     looks = [box.value_of_css_property(name) for name in ("unicode-bidi", "text-align")]
@@ -913,7 +913,7 @@ def test_suggestions_come_with_each_letter_and_are_taken_and_taken_back(text, ap
     def suggested(so_far: str, temperature: float = 1) -> list[str]:
         return [label.strip() for label in tab.next_words(so_far, "word-lstm-plays", temperature, 0)]
 
-    text.open("Complete a sentence", "Text", dark=True)
+    text.turn_to("Complete a sentence")
     box = text.find("textarea")
     wait_for(lambda: bars(text) == suggested("To be or not to"))
     box.send_keys(" ")
@@ -957,7 +957,7 @@ def test_a_text_is_streamed_until_it_is_cancelled(text, app, monkeypatch):
             drawn.append(piece)
             yield piece
 
-    text.open("Write like Shakespeare", "Text", dark=True)
+    text.turn_to("Write like Shakespeare")
     text.find("button", "Settings").click()
     length = text.find("input[aria-label='number input for Characters to write']")
     set_to(length, "2000", Keys.TAB)
@@ -1000,7 +1000,7 @@ def unharmed(page: Page) -> bool:
 
 def test_a_texts_colours_and_nothing_of_it_runs(text, app):
     tab = text_tab(app, "Surprise")
-    text.open("Surprise", "Text", dark=True)
+    text.turn_to("Surprise")
     reds = [span.value_of_css_property("background-color") for span in text.shown("p.text span")]
     assert len(reds) > 30 and len(set(reds)) > 1 and all(red.startswith("rgba(239, 68, 68") for red in reds)
     text.find("textarea").send_keys(Keys.CONTROL, "a")
@@ -1018,7 +1018,7 @@ def test_a_texts_colours_and_nothing_of_it_runs(text, app):
 
 
 def test_nothing_of_an_earlier_text_runs(text):
-    text.open("Complete a sentence", "Text")
+    text.turn_to("Complete a sentence")
     text.find("textarea").send_keys(Keys.CONTROL, "a")
     text.find("textarea").send_keys(HOSTILE)
     text.find("button", "Write on").click()
@@ -1029,7 +1029,7 @@ def test_nothing_of_an_earlier_text_runs(text):
 
 def test_texts_stand_side_by_side(text, app):
     tab = text_tab(app, "Compare")
-    text.open("Compare", "Text")
+    text.turn_to("Compare")
     text.find("label", "1.3").click()
     text.find("button.primary", "Compare").click()
     wait_for(lambda: text.told("That makes 6 texts"))
