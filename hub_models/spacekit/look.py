@@ -146,6 +146,7 @@ CSS = """
 .gradio-container .thumbnail-lg .caption-label {
     position: static; max-width: 100%; white-space: normal; border: 0; background: none; padding: .25rem 0;
 }
+.gradio-container :is(textarea, .gallery-item) { unicode-bidi: plaintext; text-align: start; }
 .gradio-container .grid-wrap { overflow-y: auto; max-height: none; }
 @media (max-width: 640px) { .gradio-container .grid-container { grid-template-columns: repeat(2, 1fr); } }
 """

@@ -30,9 +30,6 @@ PAUSE = 0.05  # seconds between two updates: a page that gets each token as a me
 NAMED, CUT = 10, 30  # unknown words that are named; characters of each
 TOP_K = "Top-k: draw from the k most probable (0: all)"
 TOP_P = "Top-p: draw from the most probable that have this total probability (1: all)"
-# each line of a text has the direction of its own letters; Gradio gives a text box one for good
-DIRECTION = """<style>.gradio-container :is(textarea, .gallery-item) { unicode-bidi: plaintext; text-align: start; }
-</style>"""
 
 
 @functools.cache
@@ -56,12 +53,6 @@ def choices() -> list[tuple[str, str]]:
 def models() -> gr.Dropdown:
     """Make the widget for `model`."""
     return widgets.model_choice(choices(), FIRST, HEADER)
-
-
-def about(text: str, more: str) -> None:
-    """Say what a tab does, and let text boxes have the direction of their text."""
-    widgets.about(text, more)
-    gr.HTML(DIRECTION, visible="hidden")
 
 
 def taken(text: str | None, most: int, what: str) -> str:

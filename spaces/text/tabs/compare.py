@@ -9,13 +9,12 @@ import gradio as gr
 from hub_models.spacekit import checks
 from hub_models.spacekit.runs import QUIET, RunButton
 from hub_models.spacekit.start import load_start
-from hub_models.spacekit.widgets import clear_when
+from hub_models.spacekit.widgets import about, clear_when
 
 from ._text import (
     EXAMPLES,
     NAMES,
     PROMPT,
-    about,
     as_html,
     checked,
     choices,

@@ -9,6 +9,7 @@ from hub_models.spacekit import checks
 from hub_models.spacekit.api import endpoint
 from hub_models.spacekit.runs import QUIET
 from hub_models.spacekit.weights import on_gpu
+from hub_models.spacekit.widgets import about
 from hub_models.text import valid
 
 from ._text import (
@@ -17,7 +18,6 @@ from ._text import (
     NAMES,
     PROMPT,
     TOP_K,
-    about,
     as_html,
     example,
     examples,

@@ -10,9 +10,9 @@ from hub_models.spacekit import checks
 from hub_models.spacekit.api import endpoint
 from hub_models.spacekit.runs import QUIET, RunButton
 from hub_models.spacekit.weights import on_gpu
-from hub_models.spacekit.widgets import clear_when
+from hub_models.spacekit.widgets import about, clear_when
 
-from ._text import FIRST, NAMES, about, as_html, examples, model, models, taken, unknown_words, visible
+from ._text import FIRST, NAMES, as_html, examples, model, models, taken, unknown_words, visible
 
 TITLE = "Surprise"
 MAX_CHARACTERS = 20_000  # characters: the slowest model reads them in seconds

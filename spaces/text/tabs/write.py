@@ -9,7 +9,7 @@ from hub_models.spacekit import checks
 from hub_models.spacekit.api import endpoint
 from hub_models.spacekit.runs import QUIET, RunButton
 from hub_models.spacekit.start import load_start
-from hub_models.spacekit.widgets import clear_when, temperature_slider
+from hub_models.spacekit.widgets import about, clear_when, temperature_slider
 
 from ._text import (
     EXAMPLES,
@@ -19,7 +19,6 @@ from ._text import (
     PROMPT,
     TOP_K,
     TOP_P,
-    about,
     as_html,
     checked,
     example,
