@@ -132,7 +132,8 @@ CSS = """
 .chip a { margin: 0; padding: 0; }
 .gradio-container .block:has(.chip) { background: var(--block-background-fill); }
 .gradio-container .block :is(.image-frame, .thumbnail-item, .gallery-item, .table) img { image-rendering: pixelated; }
-.gradio-container :is(.upload-container, .block.smooth .image-frame) img { image-rendering: auto; }
+.gradio-container .upload-container img { width: 100%; height: 240px; object-fit: contain; }
+.gradio-container .block.smooth .image-frame img { image-rendering: auto; }
 .gradio-container .block label.float:not(.sr-only) { position: static; }
 .gradio-container .block :is([data-testid=block-label] > span, .label > svg) { display: none; }
 .gradio-container .block:not(.hide-container) { border-width: var(--block-border-width); }
@@ -147,7 +148,7 @@ CSS = """
     position: static; max-width: 100%; white-space: normal; border: 0; background: none; padding: .25rem 0;
 }
 .gradio-container :is(textarea, .gallery-item) { unicode-bidi: plaintext; text-align: start; }
-.gradio-container .grid-wrap { overflow-y: auto; max-height: none; }
+.gradio-container .grid-wrap { overflow-y: auto; max-height: none; min-height: 0; }
 @media (max-width: 640px) { .gradio-container .grid-container { grid-template-columns: repeat(2, 1fr); } }
 """
 # Gradio leaves the alternative text of most pictures empty: ours is the widget's label, of an example also its number.
