@@ -286,7 +286,7 @@ def test_a_file_that_is_no_picture_gets_a_sentence(page, tmp_path, tab):
     button = page.find("button", "Upload a picture")
     files = button.find_element(By.XPATH, "preceding::input[@type='file'][1]")
     files.send_keys(str(tmp_path / "notes.txt"))
-    wait_for(lambda: page.told("Invalid file type: notes.txt. Only image allowed."))
+    wait_for(lambda: page.told("Upload a picture: notes.txt is no picture. Give a PNG, JPEG,"))
     files.send_keys(str(tmp_path / "broken.png"))
     wait_for(lambda: page.told("of an unknown kind: give a PNG, JPEG, WebP, GIF, BMP or TIFF"))
 

@@ -15,7 +15,8 @@ NAME_FIELD = """() => {
     window.namesField = true;
     let field = "";
     for (const kind of ["change", "drop"]) document.addEventListener(kind, event => {
-        field = event.target.closest?.(".block")?.querySelector("label")?.innerText ?? field;
+        const place = event.target.closest?.(".block")?.querySelector("label") ?? event.target.nextElementSibling;
+        field = place?.innerText ?? field;
     }, true);
     new MutationObserver(() => document.querySelectorAll("[data-testid=toast-text]").forEach(toast => {
         const file = toast.innerText.match(/^Invalid file type: (.*)\\. Only image/)?.[1];
@@ -57,6 +58,7 @@ def upload_button() -> gr.UploadButton:
     button = gr.UploadButton("Upload a picture", file_types=["image"])
     # Gradio would refuse a file that is no picture without saying which kinds can be read
     button.preprocess = lambda file: file and file.path
+    gr.on(fn=None, js=NAME_FIELD, **QUIET)  # when the page opens
     return button
 
 

@@ -17,10 +17,10 @@ from hub_models.spacekit import checks
 from hub_models.spacekit.api import endpoint, picture_file
 from hub_models.spacekit.live import Snapshot, live
 from hub_models.spacekit.pictures import KEPT, brushed, canvas, enlarged, kept, read_mask, sheet
-from hub_models.spacekit.runs import QUIET, RunButton, seed_input
+from hub_models.spacekit.runs import QUIET, RunButton, cancel_when, seed_input
 from hub_models.spacekit.start import load_start
 from hub_models.spacekit.weights import chip, load_hosted, on_gpu
-from hub_models.spacekit.widgets import about, display, results, temperature_slider
+from hub_models.spacekit.widgets import about, display, results, temperature_slider, unfinished
 
 from ._digit import HEADER, from_drawing, from_example, from_file, paper, sketchpad, sources
 
@@ -221,13 +221,13 @@ def build() -> None:
             run = RunButton("Complete the digit", "Completing ...")
         with gr.Column():
             given = display("What the network is given", of_given)
-            so_far = "Completions so far"
-            growing = gr.Image(visible=False, label=so_far, alt_text=so_far, buttons=[], interactive=False)
+            growing = unfinished("Completions so far")
             finished = results("The truth and the completions", value=pictures, columns=3)
             note = gr.Markdown(words)
     shown = [given, growing, finished, note]
     work = run.on_click(fill, [editor, count, n, temperature, seed.number], shown, seed)
-    latest = QUIET | {"trigger_mode": "always_last", "cancels": [work]}
+    cancel_when([examples.click, upload.upload, drawn.click, editor.clear], work)
+    latest = QUIET | {"trigger_mode": "always_last"}
     for event, source, handler in (
         (examples.click, examples, take_example),
         (upload.upload, upload, take_file),
