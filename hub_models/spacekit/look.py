@@ -135,6 +135,9 @@ CSS = """
 .gradio-container .upload-container img { width: 100%; height: 240px; object-fit: contain; }
 .gradio-container .block.smooth .image-frame img { image-rendering: auto; }
 .gradio-container .block label.float:not(.sr-only) { position: static; }
+.gradio-container .block:has(canvas) > label.float:not(.sr-only) {
+    position: relative; z-index: var(--layer-top); pointer-events: none;
+}
 .gradio-container .block :is([data-testid=block-label] > span, .label > svg) { display: none; }
 .gradio-container .block:not(.hide-container) { border-width: var(--block-border-width); }
 .gradio-container .column:has(> .caption) { gap: var(--spacing-md); }
