@@ -28,8 +28,8 @@ TITLE = "Compare"
 ABOUT = """Two nets classify the same picture: a plain stack of five convolutions, trained as in a study of 2025, and
 ours. Each heat map shows which places are evidence for the prediction above it."""
 MORE = """Each net averages over six views of the picture: shifted by a pixel, and mirrored. Ours was trained on
-smoothed labels, which teach a net to give lower probabilities: it is more often right than they say. The heat maps are
-a form of Grad-CAM, and each has its own scale, up to its strongest evidence."""
+smoothed labels, which teach a net to give lower probabilities: it is more often right than they say. The heat maps come
+from HiResCAM, a form of Grad-CAM. Each is scaled so that its strongest place is yellow."""
 
 
 @on_gpu
@@ -38,7 +38,7 @@ def answers(image: torch.Tensor) -> list[tuple[dict[str, float], torch.Tensor]]:
     given = []
     for model in map(net, NETS):
         probabilities = model.predict(image, VIEWS)[0]
-        heat = model.grad_cam(image, int(probabilities.argmax()))[0].cpu()
+        heat = model.grad_cam(image, int(probabilities.argmax()), views=VIEWS)[0].cpu()
         given.append((dict(zip(model.config.names, probabilities.tolist(), strict=True)), heat))
     return given
 
