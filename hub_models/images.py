@@ -1,15 +1,18 @@
 """Between the images people have and the uint8 tensors models take."""
 
 import contextlib
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 
 from .config import is_integer
+from .ink import find_ink
 
 MAX_SIDE = 8192  # pixels a side: what an app still answers in a moment
-WORKING_SIDE = 1024  # pixels a side: larger pictures of a digit are shrunk to less than this before they are looked at
+WORKING_SIDE = 400  # pixels a side: larger pictures of a digit are shrunk to this before they are looked at
+BLACK = 25  # of 255: what the paper of an MNIST digit is darker than
 
 
 def to_grey(image: Image.Image) -> np.ndarray:
@@ -46,8 +49,11 @@ def to_photo(image: Image.Image, height: int, width: int) -> torch.Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].contiguous()
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """The picture, turned as its camera says; refused where it is none, empty, huge or damaged."""
+def _upright(image: Image.Image, shrink: bool = False) -> Image.Image:
+    """The picture, turned as its camera says; refused where it is none, empty, huge or damaged.
+
+    What photographs are is shrunk first where that is asked for: a large one takes long to turn.
+    """
     if not isinstance(image, Image.Image):
         raise ValueError(f"the image is a {type(image).__name__}: give a PIL image")
     width, height = image.size
@@ -60,9 +66,21 @@ def _upright(image: Image.Image) -> Image.Image:
         image.load()
     except Exception as error:  # each file format's reader has its own types
         raise ValueError("the image file is damaged or cut short: save it again") from error
+    if shrink and image.mode in ("L", "RGB") and "transparency" not in image.info:
+        image = _shrunk(image)
     with contextlib.suppress(Exception):  # what the camera says may be damaged where the picture is not
         image = ImageOps.exif_transpose(image)
     return image
+
+
+def _shrunk(image: Image.Image) -> Image.Image:
+    """The picture with at most WORKING_SIDE pixels a side."""
+    scale = WORKING_SIDE / max(image.size)
+    if scale >= 1:
+        return image
+    size = [max(1, round(scale * side)) for side in image.size]
+    rough = 2 if min(image.size) > WORKING_SIDE else None  # of a narrow one rounding twice would leave nothing
+    return image.resize(size, Image.Resampling.BOX, reducing_gap=rough)
 
 
 def _is_deep(image: Image.Image) -> bool:
@@ -79,39 +97,49 @@ def _unscaled(image: Image.Image) -> np.ndarray:
     return (values / np.float32(top)).clip(0, 1)
 
 
-def _opaque(image: Image.Image, mode: str) -> Image.Image:
-    """A picture of 8 bits a channel, on white, in the mode "L" or "RGB"."""
+def _opaque(
+    image: Image.Image, mode: str, paper: Callable[[Image.Image], int | str] = lambda _: "white"
+) -> Image.Image:
+    """A picture of 8 bits a channel, on the paper of this colour, in the mode "L" or "RGB"."""
     try:
         if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "RGBa"):
             layer = image.convert("RGBA")
-            image = Image.new(mode, layer.size, "white")
+            image = Image.new(mode, layer.size, paper(layer))
             image.paste(layer.convert(mode), mask=layer.getchannel("A"))
         return image.convert(mode)
     except ValueError as error:
         raise ValueError(f"the image has the mode {image.mode}: give it as RGB") from error
 
 
+def _contrasting(layer: Image.Image) -> int:
+    """The grey on which a transparent picture is seen: black under light ink, its own paper around a photograph."""
+    grey, alpha = (np.asarray(channel) for channel in _shrunk(layer).convert("LA").split())
+    seen = grey[alpha > alpha.max() / 2]
+    if not seen.size:
+        return 255
+    low, middle, high = np.quantile(seen, (0.05, 0.5, 0.95))
+    if high - low > 64 and seen.size > alpha.size / 2:
+        return int(middle)
+    return 0 if middle > 127 else 255
+
+
 def to_digit(image: Image.Image) -> torch.Tensor:
     """Any picture of a digit -> uint8 (1, 1, 28, 28), prepared as MNIST prepares it.
 
-    A 28x28 picture that is white on black already is only made grey. Otherwise the ink, whichever of dark and light is
-    rarer at the border, is cut out, scaled into 20x20 with its proportions kept, and put with its centre of mass at
-    pixel (14, 14), where MNIST's is.
+    A 28x28 picture that is white on black already is only made grey. Otherwise the ink, dark or light, is told from
+    its paper (see `hub_models.ink`), scaled into 20x20 with its proportions kept, and put with its centre of mass at
+    pixel (14, 14), where MNIST's is. What is transparent becomes white under dark ink, black under light.
 
     Raises:
-        ValueError: an unreadable picture (see `to_grey`), or one of a single colour.
+        ValueError: an unreadable picture (see `to_grey`), or one in which nothing stands out.
     """
-    grey = to_grey(image)
-    if max(grey.shape) >= WORKING_SIDE:
-        grey = np.asarray(Image.fromarray(grey).reduce(max(grey.shape) // WORKING_SIDE + 1))
-    if not np.ptp(grey) > 0.02:
-        raise ValueError("the picture is empty: draw or choose a digit")
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    if np.median(border) > (grey.min() + grey.max()) / 2:  # light paper, dark ink
-        grey = 1 - grey
-    elif grey.shape == (28, 28):
-        return torch.from_numpy(np.rint(grey * 255).astype(np.uint8))[None, None]
-    grey = (grey - grey.min()) / np.ptp(grey)
+    image = _upright(image, shrink=True)
+    if _is_deep(image):
+        image = Image.fromarray(np.rint(_unscaled(image) * 255).astype(np.uint8))
+    levels = np.asarray(_shrunk(_opaque(image, "L", _contrasting)))
+    if levels.shape == (28, 28) and np.median(levels) < BLACK < levels.max():
+        return torch.from_numpy(levels.copy())[None, None]
+    grey = find_ink(levels)
     rows, columns = (np.flatnonzero((grey > 0.2).any(axis)) for axis in (1, 0))
     ink = grey[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     scale = 20 / max(ink.shape)
