@@ -136,6 +136,6 @@ def test_examples_are_named_and_numbered(page):
     wait_for(lambda: pictures[0].get_attribute("alt"))
     names = [picture.get_attribute("alt") for picture in pictures]
     assert [name.rpartition(", ")[2] for name in names] == [f"{i} of 10" for i in range(1, 11)]
-    assert {name.rpartition(", ")[0] for name in names} == {"Examples from CIFAR-10, none of them used in training"}
+    assert {name.rpartition(", ")[0] for name in names} == {"Examples from CIFAR-10, not used in training"}
     icon = page.find(".masthead img")
     assert icon.get_attribute("alt") == ""  # the title beside it says it

@@ -75,7 +75,7 @@ def paper() -> dict:
 
 def sources() -> tuple[gr.Dataset, gr.UploadButton]:
     """Make the widgets for `from_example` and `from_file`."""
-    return gallery_of_examples(EXAMPLES, "Examples from MNIST, none of them trained on"), upload_button()
+    return gallery_of_examples(EXAMPLES, "Examples from MNIST, not used in training"), upload_button()
 
 
 def sketchpad() -> gr.ImageEditor:

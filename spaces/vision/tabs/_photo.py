@@ -88,7 +88,7 @@ def prediction(probabilities: dict[str, float]) -> str:
 def picture_choice() -> gr.Image:
     """Make the widget for the visitor's picture: an example, an upload or one from the camera; its value is a path."""
     picture = picture_input("Picture", from_example(FIRST))
-    examples = gallery_of_examples(EXAMPLES, "Examples from CIFAR-10, none of them used in training")
+    examples = gallery_of_examples(EXAMPLES, "Examples from CIFAR-10, not used in training")
     examples.click(from_example, examples, picture, **QUIET)
     return picture
 
