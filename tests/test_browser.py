@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+import test_spaces
 import torch
 from conftest import absent
 from PIL import Image
@@ -22,7 +23,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from test_spaces import SPACES, all_tabs, served, slowed, threads, wait_for
+from test_spaces import SPACES, all_tabs, served, slowed, threads
 
 from hub_models.conv_classifier import CIFAR10
 
@@ -46,6 +47,16 @@ FLAGS = (
 SHOWN = """const [selector, text] = arguments, how = {opacityProperty: true, visibilityProperty: true};
 const seen = e => e.checkVisibility(how) && e.getClientRects().length && e.offsetWidth !== 0;
 return [...document.querySelectorAll(selector)].filter(e => seen(e) && (e.innerText ?? '').includes(text));"""
+
+
+def wait_for(condition, seconds: float = 40):
+    """Poll until the condition holds; its value. An element that the page draws again is looked for again."""
+
+    def steady():
+        with contextlib.suppress(StaleElementReferenceException):
+            return condition()
+
+    return test_spaces.wait_for(steady, seconds)
 
 
 class Page:
@@ -82,11 +93,10 @@ class Page:
         self.find(f"input[aria-label='{label}']").click()
 
         def chosen() -> bool:
-            try:
-                self.shown("[role=option]", option)[0].click()
-            except (IndexError, StaleElementReferenceException):  # the list is not there yet, or drawn anew
-                return False
-            return True
+            options = self.shown("[role=option]", option)
+            if options:
+                options[0].click()
+            return bool(options)
 
         wait_for(chosen)
 
@@ -850,7 +860,7 @@ def test_each_text_tab_opens_on_a_result(text, app):
     assert text.told("All with seed 0.")
     for tab in ("Complete a sentence", "Write like Shakespeare", "Surprise"):  # a chip beside each choice of a model
         text.turn_to(tab)
-        assert text.find(".chip").text.startswith("1,132,385 parameters · perplexity 65.02")
+        assert text.find(".chip").text.startswith("1,132,385 parameters\nperplexity 65.0 per token")
 
 
 def test_old_results_go_with_the_model_and_the_beginning(text):

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from selenium.webdriver.common.keys import Keys
-from test_browser import Page, chromium
-from test_spaces import all_tabs, served, wait_for
+from test_browser import Page, chromium, wait_for
+from test_spaces import all_tabs, served
 
 SCREENS = {"phone": (390, 844, True), "laptop": (1280, 900, False), "large": (1920, 1080, False)}
 WIDEST = 1400  # pixels: longer lines are hard to read
