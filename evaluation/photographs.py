@@ -29,11 +29,11 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
         raise ValueError(f"{len(data)} images are too few for {2 * HALF} photographs: give a larger --limit, or none")
     data.check_labels(model.classes)
     chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(args.seed))[: 2 * HALF]
-    digits, labels = data.images[chosen], data.labels[chosen]
+    kinds, digits, labels = list(KINDS), data.images[chosen], data.labels[chosen]
 
     def prepare(index: int) -> torch.Tensor | None:
         ranges, draw = (TUNED, OTHER)[index // HALF], np.random.default_rng([args.seed, index])  # an image's own
-        taken = photograph(digits[index, 0].numpy(), KINDS[index % len(KINDS)], ranges, draw)
+        taken = photograph(digits[index, 0].numpy(), kinds[index % len(kinds)], ranges, draw)
         try:
             return to_digit(taken)
         except ValueError:
@@ -58,8 +58,8 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
         share("accuracy_photographs", right[HALF:], "photographs"),
         share("accuracy_photographs_clean", clean[HALF:], "digits"),
         *(
-            share(f"accuracy_photographs_{kind}", right[HALF + i :: len(KINDS)], "photographs")
-            for i, kind in enumerate(KINDS)
+            share(f"accuracy_photographs_{kind}", right[HALF + i :: len(kinds)], "photographs")
+            for i, kind in enumerate(kinds)
         ),
         share("accuracy_photographs_tuned", right[:HALF], "photographs"),
     ]

@@ -93,7 +93,7 @@ def test_faults_of_the_smallest_pictures_are_seen_through_too(fault, digits, net
 @pytest.mark.parametrize("ranges", [TUNED, OTHER])
 def test_a_net_reads_photographs(ranges, digits, net):
     taken = [
-        photograph(image[0].numpy(), KINDS[i % len(KINDS)], ranges, np.random.default_rng([1, i]))
+        photograph(image[0].numpy(), [*KINDS][i % len(KINDS)], ranges, np.random.default_rng([1, i]))
         for i, image in enumerate(digits.images)
     ]
     assert percent_right(net, taken, digits.labels) >= 80

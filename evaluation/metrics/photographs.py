@@ -7,7 +7,16 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageFilter
 
-KINDS = ("plain", "gradient", "shadow", "table", "bar", "lines", "pencil", "chalk")
+KINDS = {  # in words
+    "plain": "pen on paper",
+    "gradient": "light that falls",
+    "shadow": "a shadow's edge",
+    "table": "a slanted table's edge",
+    "bar": "a dark bar at a side",
+    "lines": "ruled paper",
+    "pencil": "pencil",
+    "chalk": "chalk on a blackboard, light that falls",
+}
 TURNS = {1: None, 3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}  # EXIF's
 Range = tuple[float, float]
 
