@@ -12,6 +12,7 @@ DARK = 0.45  # of the usual paper: what is darker at the border is a table, a ba
 TABLE = 0.85  # of a side: how much of it a table or a bar takes at least
 FAINT = 0.012  # of the paper's light: the least that ink takes away
 EVEN = 0.004, 3  # the most noise, of the paper's light, and the most levels between light and dark paper in a drawing
+GRAIN = 0.1  # of the paper's light: more noise, as of a palette's dots, is smoothed
 LONG, THIN = 0.7, 0.04  # of a side: the least length of a ruled line, and its greatest width
 EDGE = 0.5  # of a side: how much of it a stroke touches at most
 LEAST = 0.06  # of the longer side: the least size of a digit
@@ -36,6 +37,9 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
     dark = local < (0 if is_light and usual < 128 else DARK * usual)  # no table is so much lighter than light paper
     paper = np.where(dark, usual, local)
     ink, noise = _strength(value, local, is_light)
+    if noise > GRAIN:
+        value = np.asarray(Image.fromarray(calm).filter(ImageFilter.GaussianBlur(1)))
+        ink, noise = _strength(value, local, is_light)
     floor = max(FAINT, 4 * noise)
     ink[_ruled(ink > floor)] = 0
     ink[_ruled((ink > floor).T).T] = 0
