@@ -58,7 +58,7 @@ def test_only_the_latest_drawings_are_kept(server):
     for k in range(129):
         server.http.post("/component_server", data=form | {"id": f"{k}"}, files={"file": ("a.png", seven)})
     drawing = {"background": None, "layers": [], "composite": None}
-    replies = [server.http.post("/run/read_drawing", json={"data": [drawing | {"id": k}]}) for k in ("0", "1")]
+    replies = [server.http.post("/run/read_drawing", json={"data": [drawing | {"id": k}, None]}) for k in ("0", "1")]
     assert load.refusal_of(replies[0].json()) == "Nothing is drawn: draw a digit." and replies[1].status_code == 200
 
 
