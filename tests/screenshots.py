@@ -43,6 +43,7 @@ def screenshot(page: Page, width: int, height: int) -> Image.Image:
     """Look at the page in that size, once its pictures and fonts are there."""
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    page.driver.execute_script("window.scrollTo(0, 0)")
     wait_for(lambda: page.driver.execute_script(LOADED))
     return Image.open(io.BytesIO(page.driver.get_screenshot_as_png())).convert("RGB")
 

@@ -132,7 +132,7 @@ CSS = """
 .chip a { margin: 0; padding: 0; }
 .gradio-container .block:has(.chip) { background: var(--block-background-fill); }
 .gradio-container .block :is(.image-frame, .thumbnail-item, .gallery-item, .table) img { image-rendering: pixelated; }
-.gradio-container .gallery-item .container.gallery { width: 48px; height: 48px; }
+.gradio-container .gallery-item .container.gallery { width: 44px; height: 44px; }
 .gradio-container .upload-container img { width: 100%; height: 240px; object-fit: contain; }
 .gradio-container .block.smooth .image-frame img { image-rendering: auto; }
 .gradio-container .block label.float:not(.sr-only) { position: static; }
