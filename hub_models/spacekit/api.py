@@ -10,6 +10,8 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_function_description
 
+from .pictures import as_path
+
 
 def endpoint(function: Callable, inputs: Sequence[gr.components.Component], outputs: Sequence | gr.Image) -> None:
     """Offer a function to programs, under its own name and with its docstring, inside a `gr.Blocks`.
@@ -50,6 +52,5 @@ def _describe(component: gr.components.Component, text: str) -> None:
 def picture_file(label: str) -> gr.Image:
     """Make the component for a picture file that a program sends; its value is a path."""
     picture = gr.Image(label=label, type="filepath", render=False)
-    # Gradio would open the file with any of Pillow's readers, and tell nothing of a damaged one
-    picture.preprocess = lambda file: file and file.path
+    as_path(picture)
     return picture

@@ -49,6 +49,12 @@ def choice(value: str, offered: Sequence[str], what: str) -> str:
     return value
 
 
+def label(name: str, classes: Sequence[str], free: str) -> int | None:
+    """Return the label of a class of that name, or None for `free`, the choice that names no class."""
+    choice(name, (free, *classes), "class")
+    return None if name == free else classes.index(name)
+
+
 def seed(value: float) -> int:
     """Return a seed."""
     return integer(value, 0, SEEDS - 1, "The random seed")

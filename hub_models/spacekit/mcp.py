@@ -34,11 +34,6 @@ def _names_file(value: Any) -> bool:
     return isinstance(value, list) and any(map(_names_file, value))
 
 
-def _is_shown(item: Any) -> bool:
-    """Return whether a value is a picture of a gallery."""
-    return isinstance(item, dict) and set(item) == {"image", "caption"}
-
-
 def _arguments(positions: Sequence[Sequence[str | int]]) -> list[str]:
     """Return the arguments that are files; one that holds files inside is none of `api.endpoint`."""
     return [str(name) for name, *inside in positions if not inside]

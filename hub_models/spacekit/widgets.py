@@ -6,6 +6,7 @@ from pathlib import Path
 import gradio as gr
 
 from . import checks
+from .pictures import as_path
 from .runs import QUIET
 from .weights import chip
 
@@ -47,8 +48,7 @@ def picture_input(label: str = "Your own picture", value: str | None = None) -> 
     """Make the widget for a visitor's own picture, by upload or camera; its value is the file's path."""
     sources = ["upload", "webcam"]
     picture = gr.Image(value, label=label, sources=sources, type="filepath", buttons=[], alt_text=label)
-    # Gradio would open the file with any of Pillow's readers, and tell nothing of a damaged one
-    picture.preprocess = lambda file: file and file.path
+    as_path(picture)
     gr.on(fn=None, js=NAME_FIELD, **QUIET)  # when the page opens
     return picture
 
@@ -56,8 +56,7 @@ def picture_input(label: str = "Your own picture", value: str | None = None) -> 
 def upload_button() -> gr.UploadButton:
     """Make the button to upload a picture; its value is the file's path."""
     button = gr.UploadButton("Upload a picture", file_types=["image"])
-    # Gradio would refuse a file that is no picture without saying which kinds can be read
-    button.preprocess = lambda file: file and file.path
+    as_path(button)
     gr.on(fn=None, js=NAME_FIELD, **QUIET)  # when the page opens
     return button
 

@@ -74,8 +74,7 @@ def class_choice(first: str) -> gr.Dropdown:
 
 def class_of(name: str, first: str) -> int | None:
     """Return the number of the class of a name that a visitor gave; None for `first`."""
-    checks.choice(name, (first, *class_names()), "class")
-    return None if name == first else class_names().index(name)
+    return checks.label(name, class_names(), first)
 
 
 def read(path: str | Path | None, net: CausalConvModel) -> torch.Tensor:

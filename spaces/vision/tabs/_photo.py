@@ -50,8 +50,7 @@ def class_names() -> tuple[str, ...]:
 
 def class_of(name: str) -> int | None:
     """Return the label of a class of that name; None of the most probable one."""
-    checks.choice(name, (PROBABLE, *class_names()), "class")
-    return None if name == PROBABLE else class_names().index(name)
+    return checks.label(name, class_names(), PROBABLE)
 
 
 def from_file(path: str | None) -> torch.Tensor:
