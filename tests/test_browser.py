@@ -235,6 +235,21 @@ def test_the_first_tab_plays_an_example_when_it_opens(page, app):
     assert np.array_equal(page.picture("Your picture", 10), digit)
 
 
+def test_the_first_tab_shows_its_result_on_the_first_screen_of_a_phone(page):
+    page.open("Classify", phone=True)
+    parts = [wait_for(lambda: page.shown("h3", "Prediction"))[0], page.find("p", "What the network sees")]
+    pictures = wait_for(lambda: len(found := page.shown("img[src*='image.png']")) >= 2 and found)[:2]
+    ends = [element.rect["y"] + element.rect["height"] for element in (*parts, *pictures)]
+    assert max(ends) <= 844
+    assert page.find("canvas").rect["y"] > max(ends)
+
+
+def test_a_gallery_has_two_columns_on_a_phone(page):
+    page.open("Sample", "Pixels", phone=True)
+    pictures = wait_for(lambda: len(found := page.shown(".grid-container button")) > 3 and found)
+    assert len({round(picture.rect["x"]) for picture in pictures}) == 2
+
+
 def test_a_drawing_is_read_as_it_grows_in_dark_mode(page):
     page.open("Classify", dark=True)
     assert page.find("body").get_attribute("class") == "dark"

@@ -104,7 +104,9 @@ THEME = gr.themes.Base(
     loader_color="*primary_600",
     loader_color_dark="*primary_400",
 )
-# Gradio scopes its own rules by a class: ours begin with another, so that they win.
+ANSWER_FIRST = "answer-first"  # class of a row of columns, of which a phone shows the part of class "answer" first
+# Gradio scopes its own rules by a class: ours begin with another, so that they win. It puts that class before rules in
+# @media by itself.
 CSS = """
 .gradio-container .main.fillable.app { max-width: 1360px; }
 .gradio-container :is(h1, h2, h3, [role=tab], button.lg) { font-family: var(--font-mono); }
@@ -153,7 +155,12 @@ CSS = """
 }
 .gradio-container :is(textarea, .gallery-item) { unicode-bidi: plaintext; text-align: start; }
 .gradio-container .grid-wrap { overflow-y: auto; max-height: none; min-height: 0; }
-@media (max-width: 640px) { .gradio-container .grid-container { grid-template-columns: repeat(2, 1fr); } }
+@media (max-width: 640px) {
+    .grid-container { grid-template-columns: repeat(2, 1fr); }
+    .answer-first > .column { display: contents; }
+    .answer-first > .column > * { flex: 1 1 100%; }
+    .answer-first > .column > .answer { order: -1; }
+}
 """
 # Gradio leaves the alternative text of most pictures empty: ours is the widget's label, of an example also its number.
 # A text box with a button to copy it has no name either, since its label is the button's.

@@ -13,7 +13,7 @@ import torch
 
 import hub_models
 from hub_models.images import to_picture
-from hub_models.spacekit import checks
+from hub_models.spacekit import checks, look
 from hub_models.spacekit.api import endpoint, picture_file
 from hub_models.spacekit.pictures import KEPT, kept
 from hub_models.spacekit.runs import QUIET
@@ -159,17 +159,18 @@ def build() -> None:
     seen, words, probabilities, curves = frame(first, PIXELS, math.inf)
     about(ABOUT, MORE)
     gr.HTML(chip(NAME, HEADER))
-    with gr.Row():
+    with gr.Row(elem_classes=look.ANSWER_FIRST):
         with gr.Column():
             examples, upload = sources()
             pad = sketchpad()
             drawn = gr.Button("Read the drawing")
         with gr.Column():
-            with gr.Row():
-                picture = display("Your picture", own)
-                sight = display("What the network sees", seen)
-            pixels = gr.Slider(1, PIXELS, PIXELS, step=1, label="Pixels read")
-            prediction = gr.Markdown(words)
+            with gr.Column(elem_classes="answer"):
+                prediction = gr.Markdown(words)
+                with gr.Row():
+                    picture = display("Your picture", own)
+                    sight = display("What the network sees", seen)
+                pixels = gr.Slider(1, PIXELS, PIXELS, step=1, label="Pixels read")
             plot = gr.LinePlot(
                 curves,
                 x="pixels read",
