@@ -1,11 +1,13 @@
 """The app under load, in small; `python tests/load.py` is the whole."""
 
 import asyncio
+import io
 import json
 
 import gradio as gr
 import load
 import pytest
+from PIL import Image
 
 from hub_models.spacekit import guard
 
@@ -48,6 +50,20 @@ def test_drawings_sent_ahead_are_bounded(server):
 
     assert [send("0", 9), send("3", 9), send("null", 9)] == [200, 200, 200]
     assert [send("4", 9), send("100000000", 9), send("-1", 9), send("0", 2**18 + 1)] == [413] * 4
+
+
+def test_drawings_are_bounded_in_a_session_whose_canvas_was_updated(server):
+    """An update puts a new component into the session, which must be as strict as the first."""
+    background = io.BytesIO()
+    Image.new("RGB", (256, 256), "red").save(background, "PNG")
+    photo = {"background": server.upload("red.png", background.getvalue()), "layers": [], "composite": None}
+    body = {"data": ["gated-pixelcnn-cifar10", photo, None], "session_hash": "turned"}
+    answer = server.http.post("/run/turn_complete", json=body).json()["data"]
+    assert answer[1] == {"__type__": "update"}  # the canvas is left as it is
+    form = {"type": "layer", "id": "a", "session_hash": "turned", "fn_name": "accept_blobs", "index": "4"}
+    for number in [number for number, kind in server.types.items() if kind == "imageeditor"]:
+        data = form | {"component_id": str(number)}
+        assert server.http.post("/component_server", data=data, files={"file": ("a.png", bytes(9))}).status_code == 413
 
 
 def test_only_the_latest_drawings_are_kept(server):

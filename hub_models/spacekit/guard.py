@@ -37,6 +37,21 @@ def _files(value) -> Iterator[dict]:
             yield from _files(part)
 
 
+def seal(component: gr.components.Component, change: Callable[[gr.components.Component], None]) -> None:
+    """Change the methods of a component, and of what Gradio puts in its place in a visitor's session on an update."""
+    change(component)
+    component.seals = (*getattr(component, "seals", ()), change)
+
+
+class _Blocks(dict):
+    """The parts of a page by number; one that takes another's place is sealed as that was."""
+
+    def __setitem__(self, key, block):
+        for change in getattr(self.get(key), "seals", ()):
+            seal(block, change)
+        super().__setitem__(key, block)
+
+
 def guard(demo: gr.Blocks) -> None:
     """Let a Gradio app refuse with a `gr.Error` whatever cannot be made into a handler's arguments.
 
@@ -81,6 +96,7 @@ def guard(demo: gr.Blocks) -> None:
 
     demo.preprocess_data, demo.process_api, demo._queue.push = preprocess_data, process_api, pushed
     demo._queue.reset_iterators = reset_iterators
+    demo.default_config.blocks = _Blocks(demo.default_config.blocks)  # of which each session has a copy
 
 
 class _TooLongError(Exception):

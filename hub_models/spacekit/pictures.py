@@ -1,6 +1,7 @@
 """Pictures that visitors send, and pictures that they are shown."""
 
 import contextlib
+import functools
 import io
 import math
 import tempfile
@@ -19,6 +20,7 @@ from PIL import Image
 
 from ..images import MAX_SIDE, to_grey, to_picture, to_sheet
 from .checks import worded
+from .guard import seal
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow has more readers: none of a visitor's business
 DRAWINGS, LAYERS, MAX_LAYER = 128, 4, 2**18  # of what pages send ahead: drawings, layers of one, bytes of one
@@ -51,7 +53,11 @@ def opened(source: str | Path | io.BytesIO, most: int = MAX_SIDE, what: str = "p
 
 def as_path(widget: gr.Image | gr.UploadButton) -> None:
     """Let a widget for a visitor's file give its path: `read_picture` opens it, with fewer readers and in our words."""
-    widget.preprocess = lambda file: file and file.path
+
+    def give_path(widget: gr.Image | gr.UploadButton) -> None:
+        widget.preprocess = lambda file: file and file.path
+
+    seal(widget, give_path)
 
 
 def read_picture(path: str | Path | None, prepare: Callable[[Image.Image], torch.Tensor]) -> torch.Tensor:
@@ -106,7 +112,7 @@ class _Latest(dict):
             self.pop(next(iter(self)), None)
 
 
-def _seal(editor: gr.ImageEditor, most: int) -> None:
+def _check(editor: gr.ImageEditor, most: int, drawings: _Latest) -> None:
     """Let a canvas refuse in words what only a program sends: drawings that are damaged, or larger than `most`."""
     convert, accept, preprocess = editor.convert_and_format_image, editor.accept_blobs, editor.preprocess
 
@@ -129,7 +135,7 @@ def _seal(editor: gr.ImageEditor, most: int) -> None:
 
     accepted._is_server_fn = True  # Gradio's mark on what a page may call
     # not a subclass: Gradio would write a .pyi beside its file
-    editor.convert_and_format_image, editor.accept_blobs, editor.blob_storage = checked, accepted, _Latest()
+    editor.convert_and_format_image, editor.accept_blobs, editor.blob_storage = checked, accepted, drawings
     editor.preprocess = counted
 
 
@@ -137,7 +143,7 @@ def canvas(value: dict, side: int = SIDE, **options) -> gr.ImageEditor:
     """Make a widget to draw on, without uploads, of that many screen pixels a side."""
     tools = {"sources": (), "layers": False, "transforms": (), "canvas_size": (side, side)}
     editor = gr.ImageEditor(value, type="pil", **tools, **options)
-    _seal(editor, 4 * side)
+    seal(editor, functools.partial(_check, most=4 * side, drawings=_Latest()))
     return editor
 
 
