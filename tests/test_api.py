@@ -117,6 +117,8 @@ def one_tab() -> gr.Blocks:
     def build():
         box = gr.Textbox(label="Page")
         box.change(lambda text: text, box, box, api_name="own", api_visibility="private")
+        size = gr.Number(1, minimum=0, label="Size")
+        size.change(lambda size: gr.update(maximum=5), size, size, api_name="sized", api_visibility="private")
         angle = gr.Number(90, precision=0, minimum=0, maximum=180, label="Angle", render=False)
         shown = (
             gr.Image(label="Turned", format="png", render=False),
@@ -173,6 +175,14 @@ def test_programs_send_plain_files_and_get_plain_files(url):
         client.predict("a", "x", api_name="/shout")
     with pytest.raises(AppError, match="fetches no addresses"):
         client.predict(handle_file(f"{url}theme.css"), api_name="/turn")
+
+
+def test_a_page_is_told_which_field_is_out_of_range(url):
+    """Also in a session whose component an update has replaced."""
+    below, above = "Size: Value -1 is less than minimum value 0.", "Size: Value 6 is greater than maximum value 5."
+    for sent, error in ((-1, below), (9, None), (6, above)):
+        reply = httpx.post(f"{url}gradio_api/run/sized", json={"data": [sent], "session_hash": "a"}).json()
+        assert reply.get("error") == error, sent
 
 
 def test_programs_cannot_name_files_of_the_machine(url, tmp_path):

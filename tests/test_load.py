@@ -1,6 +1,8 @@
 """The app under load, in small; `python tests/load.py` is the whole."""
 
 import asyncio
+import errno
+import functools
 import io
 import json
 
@@ -9,6 +11,7 @@ import load
 import pytest
 from PIL import Image
 
+from hub_models.files import read_json
 from hub_models.spacekit import guard
 
 
@@ -78,6 +81,10 @@ def test_only_the_latest_drawings_are_kept(server):
     assert load.refusal_of(replies[0].json()) == "Nothing is drawn: draw a digit." and replies[1].status_code == 200
 
 
+def test_the_results_are_of_the_parts_that_there_are():
+    assert list(read_json(load.ROOT / "docs" / "load.json")) == list(load.PARTS)
+
+
 def test_an_address_is_not_fetched(server):
     """Gradio itself fetches what a public address holds, of any size."""
     for value in ({"path": "https://example.com/a.png", "meta": {"_type": "gradio.FileData"}}, {"path": "http://a"}):
@@ -98,9 +105,10 @@ def test_a_handlers_own_fault_is_logged_and_its_refusals_are_not(capfd):
         box.change(work, box, box, api_name="work")
     guard.guard(demo)
 
-    def call(*inputs):
+    def call(*inputs, event_data=None):
         function = next(iter(demo.fns.values()))
-        return asyncio.run(demo.process_api(block_fn=function, inputs=list(inputs), state=None))
+        process = demo.process_api(block_fn=function, inputs=list(inputs), state=None, event_data=event_data)
+        return asyncio.run(process)
 
     assert call(2)["data"] == [0.5]
     for bad, match in ((1, "not one"), ({"path": "https://a"}, "no addresses")):
@@ -111,6 +119,33 @@ def test_a_handlers_own_fault_is_logged_and_its_refusals_are_not(capfd):
         call()
     with pytest.raises(ZeroDivisionError):
         call(0)
+    nested = functools.reduce(lambda inner, _: [inner], range(5000), {"path": "a"})
+    with pytest.raises(gr.Error, match="cannot use"):
+        call(2, event_data=gr.EventData(None, nested))
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_refused"),
+    [
+        (MemoryError(), False),
+        (OSError(errno.ENOSPC, "No space left on device"), False),
+        (FileNotFoundError(errno.ENOENT, "No such file"), True),
+        (OSError(errno.ENAMETOOLONG, "File name too long"), True),
+        (ValueError("null byte"), True),
+    ],
+)
+def test_faults_of_the_machine_are_not_laid_on_the_visitor(fault, is_refused, monkeypatch):
+    def fail(value):
+        raise fault
+
+    with gr.Blocks() as demo:
+        box = gr.Number()
+        box.change(lambda x: x, box, box)
+    guard.guard(demo)
+    monkeypatch.setattr(box, "preprocess", fail)
+    with pytest.raises(Exception) as found:
+        asyncio.run(demo.process_api(block_fn=next(iter(demo.fns.values())), inputs=[1], state=None))
+    assert isinstance(found.value, gr.Error) == is_refused
 
 
 def test_a_request_that_is_too_long_or_breaks_the_app_is_refused_in_words(capfd):

@@ -5,7 +5,6 @@ would open any path that a program names.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import gradio as gr
 from gradio.utils import get_function_description
@@ -34,19 +33,11 @@ def endpoint(function: Callable, inputs: Sequence[gr.components.Component], outp
 
 
 def _describe(component: gr.components.Component, text: str) -> None:
-    """Add a description and bounds to what programs are shown of a component, and its label to its errors."""
+    """Add a description and bounds to what programs are shown of a component."""
     bounds = {name: getattr(component, name, None) for name in ("minimum", "maximum")}
     schema = component.api_info_as_input() | {name: bound for name, bound in bounds.items() if bound is not None}
     schema["additional_description"] = text
-    preprocess = component.preprocess
-
-    def checked(value: Any) -> Any:
-        try:
-            return preprocess(value)
-        except gr.Error as refusal:
-            raise gr.Error(f"{component.label}: {refusal.message}") from refusal
-
-    component.api_info_as_input, component.preprocess = lambda: schema, checked
+    component.api_info_as_input = lambda: schema
 
 
 def picture_file(label: str) -> gr.Image:

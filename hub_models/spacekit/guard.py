@@ -5,9 +5,11 @@ address that stands where a file should, and takes requests of any length.
 """
 
 import contextlib
+import errno
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import gradio as gr
 from gradio.utils import safe_aclose_iterator
@@ -20,21 +22,25 @@ ADDRESS = "The app fetches no addresses: upload the file itself."
 TOO_LONG = "The request is too long: send one file of at most 10 MB at a time."
 MAX_FILE = "10mb"
 MAX_REQUEST = 12 * 2**20  # bytes of a request: a file of 10 MB and what surrounds it
+DEPTH = 100  # lists and objects inside each other; what a page sends has a few
+MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.EROFS}  # its faults
 QUEUE = {"default_concurrency_limit": 4, "max_size": 64}  # requests of a kind at work; waiting, others refused
 # By itself glibc gives threads heaps of their own, 8 a core, and of each keeps up to 64 MB that are free. At import,
 # since the heaps of threads that have begun would stay.
 mallopt(-8, 1)  # M_ARENA_MAX
 
 
-def _files(value) -> Iterator[dict]:
+def _files(value, depth: int = DEPTH) -> Iterator[dict]:
     """Yield all objects in a visitor's values that name files."""
+    if not depth:
+        raise gr.Error(REFUSAL)
     if isinstance(value, dict):
         if isinstance(value.get("path"), str):
             yield value
         value = list(value.values())
     if isinstance(value, list):
         for part in value:
-            yield from _files(part)
+            yield from _files(part, depth - 1)
 
 
 def seal(component: gr.components.Component, change: Callable[[gr.components.Component], None]) -> None:
@@ -52,10 +58,23 @@ class _Blocks(dict):
         super().__setitem__(key, block)
 
 
+def _name_refusals(component: gr.components.Component) -> None:
+    """Let what a component refuses begin with its label."""
+    preprocess = component.preprocess
+
+    def named(value: Any) -> Any:
+        try:
+            return preprocess(value)
+        except gr.Error as refusal:
+            raise gr.Error(f"{component.label}: {refusal.message}") from refusal
+
+    component.preprocess = named
+
+
 def guard(demo: gr.Blocks) -> None:
     """Let a Gradio app refuse with a `gr.Error` whatever cannot be made into a handler's arguments.
 
-    No refusal is logged; what a handler raises besides still is, in full.
+    What a component refuses begins with its label. No refusal is logged; all else that is raised is, in full.
     """
     preprocess, process, push = demo.preprocess_data, demo.process_api, demo._queue.push
 
@@ -70,6 +89,9 @@ def guard(demo: gr.Blocks) -> None:
         except gr.Error:
             raise
         except Exception as fault:
+            cause = fault.__cause__ or fault  # Gradio wraps what a component raises
+            if isinstance(cause, MemoryError) or (isinstance(cause, OSError) and cause.errno in MACHINE):
+                raise
             raise gr.Error(REFUSAL) from fault
 
     async def process_api(block_fn, *args, event_data=None, **kwargs):
@@ -96,6 +118,9 @@ def guard(demo: gr.Blocks) -> None:
 
     demo.preprocess_data, demo.process_api, demo._queue.push = preprocess_data, process_api, pushed
     demo._queue.reset_iterators = reset_iterators
+    for block in demo.blocks.values():
+        if isinstance(block, gr.components.Component) and getattr(block, "label", None):
+            seal(block, _name_refusals)
     demo.default_config.blocks = _Blocks(demo.default_config.blocks)  # of which each session has a copy
 
 
