@@ -407,12 +407,10 @@ def test_unknown_words_are_counted_in_and_told(tabs):
     assert all(title.endswith(" bits") for _, title, _ in strange)
 
 
-def test_examples_and_other_models_are_scored(tabs):
+def test_what_cannot_be_scored_is_refused(tabs):
     assert [tabs.surprise.example(i) for i in range(3)] == list(tabs.surprise.EXAMPLES)
     with pytest.raises(gr.Error, match="choose one of 0 to 2"):
         tabs.surprise.example(3)
-    assert tabs.surprise.turn_surprise("To be", WORDS) == tabs.surprise.surprise_shown("To be", WORDS)
-    assert tabs.surprise.turn_surprise("", WORDS) == (None, None)
     for text, ask in itertools.product(("", None), (tabs.surprise.surprise, tabs.surprise.surprise_shown)):
         with pytest.raises(gr.Error, match="no text: paste or type one"):
             ask(text, WORDS)

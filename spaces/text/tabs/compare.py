@@ -100,5 +100,5 @@ def build() -> None:
             texts.append(gr.Textbox(column["value"], **shown, **looks))
     note = gr.HTML(made, label="How they were made")
     chosen.click(example, chosen, prompt, **QUIET)
-    run.on_click(compare, [prompt, names, temperatures, *sliders, seed.number], [*texts, note], seed)
-    clear_when([prompt.change, names.input], [*texts, note])
+    work = run.on_click(compare, [prompt, names, temperatures, *sliders, seed.number], [*texts, note], seed)
+    clear_when([prompt.change, names.input], [*texts, note], work)

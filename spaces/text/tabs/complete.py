@@ -180,7 +180,8 @@ def build() -> None:
     gr.on(asked, suggest, [text, *settings], [likely, note], **quietly)
     given = [text, texts, *settings]
     on.click(write_on, given, shown, **quietly)
-    likely.select(take_bar, given, shown, **quietly)
+    # once: of a second click, Gradio would keep the event of the first
+    likely.select(take_bar, given, shown, trigger_mode="once", **QUIET)
     chosen.click(begin, [chosen, *given], shown, **quietly)
     past.click(go_back, [past, *given], shown, **quietly)
     back.click(undo, given, shown, **quietly)

@@ -126,11 +126,6 @@ def example(index: int) -> str:
     return checks.pick(EXAMPLES, index)
 
 
-def turn_surprise(text: str | None, name: str) -> tuple:
-    """Return what `surprise_shown` does for another model, if there is a text."""
-    return surprise_shown(text, name) if text else (None, None)
-
-
 def build() -> None:
     """Make the widgets, inside a gr.Tab, and wire them."""
     about(ABOUT, MORE)
@@ -145,11 +140,9 @@ def build() -> None:
             note = gr.HTML(words, label="Figures of the text")
             colours = gr.HTML(colours, css_template=CSS, container=True, label="The text in colour")
     shown = [colours, note]
-    seen = QUIET | {"show_progress": "minimal", "trigger_mode": "always_last"}  # a long text takes seconds
-    run.on_click(surprise_shown, [text, name], shown)
-    clear_when([text.change], shown)
-    chosen.click(example, chosen, text, **QUIET).then(surprise_shown, [text, name], shown, **seen)
-    name.input(turn_surprise, [text, name], shown, **seen)
+    chosen.click(example, chosen, text, **QUIET)
+    work = run.on_click(surprise_shown, [text, name], shown)
+    clear_when([text.change, name.input], shown, work)
     endpoint(
         surprise,
         [

@@ -106,8 +106,8 @@ def build() -> None:
             text = gr.Textbox(begun, lines=18, max_lines=100, label="The text", buttons=["copy"], interactive=False)
             note = gr.HTML(made, label="How it was made")
     chosen.click(example, chosen, prompt, **QUIET)
-    run.on_click(write_shown, [prompt, name, temperature, *sliders, seed.number], [text, note], seed)
-    clear_when([name.input, prompt.change], [text, note])
+    work = run.on_click(write_shown, [prompt, name, temperature, *sliders, seed.number], [text, note], seed)
+    clear_when([name.input, prompt.change], [text, note], work)
     endpoint(
         write,
         [
