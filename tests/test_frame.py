@@ -2,6 +2,7 @@
 
 import html
 import io
+import json
 import re
 import shutil
 import urllib.request
@@ -19,6 +20,7 @@ from hub_models import load
 from hub_models.checkpoints import PRETRAINED
 from hub_models.files import read_json, write_json
 from hub_models.hub.card import EVAL_RESULTS
+from hub_models.run_folder import WEIGHTS
 from hub_models.spacekit import frame, look, weights
 
 HOSTILE = """<b a="1">'&"""
@@ -110,8 +112,10 @@ def test_runs_are_not_recorded(url):
 
 
 def test_what_the_page_says_is_escaped(url):
-    config = html.unescape(fetch(f"{url}config")[2].decode())
-    assert "Own &amp; <title>" not in config
+    config = json.loads(fetch(f"{url}config")[2])
+    values = [str(component["props"].get("value")) for component in config["components"]]
+    (masthead,) = [value for value in values if "masthead" in value]
+    assert html.escape("Own & <title>") in masthead and "<title>" not in masthead
     assert html.escape(HOSTILE) in look.heading("", HOSTILE) and html.escape(HOSTILE) in look.heading(HOSTILE, "")
     assert html.escape(HOSTILE) in look.pitch(HOSTILE, SPACES / "digits" / "README.md")
 
@@ -157,6 +161,19 @@ def test_a_chip_is_escaped(monkeypatch, tmp_path):
     monkeypatch.setattr(weights, "locate", lambda name: folder)
     chip = weights.chip(folder.name, SPACES / "pixels" / "README.md")
     assert html.escape(HOSTILE) in chip and HOSTILE not in chip
+
+
+def test_a_chip_says_where_its_figures_are_of_other_weights(monkeypatch, tmp_path):
+    name, header = "pixelcnn-mnist", SPACES / "pixels" / "README.md"
+    published = tmp_path / WEIGHTS
+    monkeypatch.setattr(weights, "fetch", lambda source, file: published)
+    said = []
+    ours = (PRETRAINED / name / WEIGHTS).read_bytes()
+    for hosted, content in (("", b"other"), ("spaces", b"other"), ("spaces", ours)):
+        monkeypatch.setenv("SYSTEM", hosted)
+        published.write_bytes(content)
+        said.append("of the copy that came with this app" in weights.chip(name, header))
+    assert said == [False, True, False]
 
 
 def test_what_is_loaded_is_said(capsys):

@@ -12,11 +12,11 @@ import torch
 from huggingface_hub import metadata_load
 
 from ..base import HubModel
-from ..checkpoints import locate
-from ..files import read_json
+from ..checkpoints import fetch, locate
+from ..files import fingerprint, read_json
 from ..hub.card import read_results, widest
 from ..registry import MODELS, load
-from ..run_folder import CONFIG, TRAIN_RESULTS
+from ..run_folder import CONFIG, TRAIN_RESULTS, WEIGHTS
 
 logger = logging.getLogger(__name__)
 
@@ -63,17 +63,28 @@ def headline(figure: dict) -> str:
     return f"{told} on {figure['n']:,} {figure['split']} {figure.get('of', 'images')}{given}"
 
 
+def is_published_anew(name: str, header: Path) -> bool:
+    """Return whether a hosted Space runs other weights than those that came with it, by its header."""
+    if os.environ.get("SYSTEM") != "spaces":
+        return False
+    try:
+        return fingerprint(fetch(repository(name, header), WEIGHTS)) != fingerprint(Path(locate(name), WEIGHTS))
+    except FileNotFoundError:
+        return False
+
+
 def chip(name: str, header: Path) -> str:
     """Return a line of HTML about a checkpoint: parameters, its first test figure, links to card, paper and source."""
     folder = Path(locate(name))
     figure = next(result for result in widest(read_results(folder)) if result["split"] == "test")
     address = f"https://huggingface.co/{repository(name, header)}"
-    links = {"card": address}
+    links, anew = {"card": address}, is_published_anew(name, header)
     found = re.search(r"eprint=\{([\d.]+)\}|url=\{([^}]+)\}", MODELS[read_json(folder / CONFIG)["model_type"]].citation)
     if found:
         links["paper"] = f"https://arxiv.org/abs/{found[1]}" if found[1] else found[2]
     links["source"] = f"{address}/tree/main"
     parts = [f"{read_json(folder / TRAIN_RESULTS)['parameters']:,} parameters", html.escape(headline(figure))]
+    parts += ["published anew since: these figures are of the copy that came with this app"] * anew
     parts += [f'<a href="{html.escape(url)}" target="_blank" rel="noopener">{text}</a>' for text, url in links.items()]
     return f'<div class="chip">{"".join(f"<span>{part}</span>" for part in parts)}</div>'
 
