@@ -124,11 +124,16 @@ def read_stroke(editor: dict | None, before: Reading | None = None) -> tuple[str
     return read_drawing(editor, before) if is_touched(editor) else gr.skip()
 
 
-def clear(before: Reading | None) -> tuple[dict, None, None]:
-    """Return fresh paper, no picture and no reading."""
+def emptied(before: Reading | None) -> tuple[None, None]:
+    """Return no picture and no reading, so that nothing of the old one stays where the next is refused."""
     if before is not None:
         before.playing = False
-    return paper(), None, None
+    return None, None
+
+
+def clear(before: Reading | None) -> tuple[dict, None, None]:
+    """Return fresh paper, no picture and no reading."""
+    return paper(), *emptied(before)
 
 
 def look_back(reading: Reading | None, pixels: int) -> tuple:
@@ -192,10 +197,11 @@ def build() -> None:
     for event, source, handler in (
         (examples.click, examples, read_example),
         (upload.upload, upload, read_file),
-        (pad.input, pad, read_stroke),
         (drawn.click, pad, read_drawing),
     ):
-        event(handler, [source, reading], [picture, reading], **latest)
+        begun = event(emptied, reading, [picture, reading], **latest)
+        begun.then(handler, [source, reading], [picture, reading], **latest)
+    pad.input(read_stroke, [pad, reading], [picture, reading], **latest)
     pad.clear(clear, reading, [pad, picture, reading], **latest)
     pixels.input(look_back, [reading, pixels], shown, **latest)
     endpoint(
