@@ -21,7 +21,7 @@ def to_grey(image: Image.Image) -> np.ndarray:
     Raises:
         ValueError: no picture, an empty or a huge one, or values that are not finite.
     """
-    image = _upright(image)
+    image = upright(image)
     return _unscaled(image) if _is_deep(image) else np.asarray(_opaque(image, "L"), dtype=np.float32) / np.float32(255)
 
 
@@ -36,20 +36,25 @@ def to_photo(image: Image.Image, height: int, width: int) -> torch.Tensor:
     for side, size in ("height", height), ("width", width):
         if not (is_integer(size) and 1 <= size <= MAX_SIDE):
             raise ValueError(f"{side} is {size!r}: give a whole number from 1 to {MAX_SIDE}")
-    image = _upright(image)
+    image = upright(image)
     if _is_deep(image):
         image = Image.fromarray(np.rint(_unscaled(image) * 255).astype(np.uint8))
     image = _opaque(image, "RGB")
-    scale = min(image.width / width, image.height / height)
-    left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
-    right, bottom = min(left + scale * width, image.width), min(top + scale * height, image.height)
-    box = max(left, 0), max(top, 0), right, bottom  # fractions of pixels count as such; rounding never leads outside
+    box = middle(image, height, width)
     # reduced roughly first: else a large picture takes seconds
     image = image.resize((width, height), Image.Resampling.LANCZOS, box, reducing_gap=3)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].contiguous()
 
 
-def _upright(image: Image.Image, shrink: bool = False) -> Image.Image:
+def middle(image: Image.Image, height: int, width: int) -> tuple[float, float, float, float]:
+    """Return the largest box in the middle of a picture that has the shape of height and width, for `Image.resize`."""
+    scale = min(image.width / width, image.height / height)
+    left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
+    right, bottom = min(left + scale * width, image.width), min(top + scale * height, image.height)
+    return max(left, 0), max(top, 0), right, bottom  # fractions of pixels count as such; rounding never leads outside
+
+
+def upright(image: Image.Image, shrink: bool = False) -> Image.Image:
     """The picture, turned as its camera says; refused where it is none, empty, huge or damaged.
 
     What photographs are is shrunk first where that is asked for: a large one takes long to turn.
@@ -133,7 +138,7 @@ def to_digit(image: Image.Image) -> torch.Tensor:
     Raises:
         ValueError: an unreadable picture (see `to_grey`), or one in which nothing stands out.
     """
-    image = _upright(image, shrink=True)
+    image = upright(image, shrink=True)
     if _is_deep(image):
         image = Image.fromarray(np.rint(_unscaled(image) * 255).astype(np.uint8))
     levels = np.asarray(_shrunk(_opaque(image, "L", _contrasting)))

@@ -130,7 +130,7 @@ def test_classes_that_have_no_names_go_by_their_numbers(tabs, monkeypatch):
     monkeypatch.setattr(tabs.shared.model(GATED).config, "names", ())
     assert tabs.shared.class_names() == tuple("0123456789") and tabs.shared.class_of("7", EACH) == 7
     [(_, caption)], _ = tabs.sample.sample(GATED, 1, 1, "7", 5)
-    *_, words, shares, _ = tabs.likelihood.score_example(0, GATED, "7")
+    *_, words, shares = tabs.likelihood.score(EXAMPLES[0], GATED, "7")
     assert caption.startswith("7, ") and "the class 7:" in words and [*shares] == [*"0123456789"]
 
 
@@ -208,7 +208,7 @@ def test_bad_settings(tabs, bad, match):
     if bad.keys() & {"name", "class_name"}:
         settings = {"name": GATED, "class_name": LIKELIEST} | bad
         with pytest.raises(gr.Error, match=match):
-            tabs.likelihood.score_example(3, **settings)
+            tabs.likelihood.score(EXAMPLES[3], **settings)
 
 
 # --- Complete
@@ -255,6 +255,20 @@ def test_the_most_probable_class_is_taken_for_an_upload(tabs, tmp_path):
     photo = editor(value["background"], mask(hole(net)))
     *_, (*_, note) = tabs.complete.fill(photo, GATED, 1, 1, named, 0)
     assert f", class {best} (most probable class), " in note
+
+
+def test_a_completion_says_from_the_start_how_it_is_made(tabs):
+    settings = {"n": 1, "temperature": 1, "class_name": LIKELIEST, "seed": 4}
+    first, *_, last = tabs.complete.fill(rubbed(tabs, GATED), GATED, **settings)
+    made = last[-1].removeprefix("**").partition(".** The truth")[0]
+    assert first[-1] == f"Completing ... {made}." and ", class " in made
+
+
+def test_every_upload_button_gives_the_path_as_it_was_sent(app):
+    """Gradio itself copies the file once more."""
+    uploads = [block for block in app.demo.blocks.values() if isinstance(block, gr.UploadButton)]
+    assert len(uploads) == 3
+    assert [upload.preprocess(types.SimpleNamespace(path="sent.png")) for upload in uploads] == ["sent.png"] * 3
 
 
 def test_a_picture_of_the_visitor_s_own_is_taken_again_for_a_model_of_other_images(tabs, tmp_path):
@@ -313,7 +327,7 @@ def test_bad_holes_and_pictures(tabs, tmp_path):
     for value in (None, editor(None)):
         with pytest.raises(gr.Error, match="choose an example or upload"):
             tabs.complete.hide_half(value, GATED)
-    for handler in (tabs.complete.use_example, lambda i, name: tabs.likelihood.score_example(i, name, LIKELIEST)):
+    for handler in (tabs.complete.use_example, tabs.likelihood.use_example):
         for index in (10, -1, None, "3", 0.5):
             with pytest.raises(gr.Error, match="choose one of 0 to 9"):
                 handler(index, ROW)
@@ -322,7 +336,7 @@ def test_bad_holes_and_pictures(tabs, tmp_path):
         with pytest.raises(gr.Error, match=match):
             tabs.complete.use_file(path, ROW)
         with pytest.raises(gr.Error, match=match):
-            tabs.likelihood.score_file(path, ROW, LIKELIEST)
+            tabs.likelihood.score_asked(tabs.likelihood.asked_for(path), ROW, LIKELIEST)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I;16"])
@@ -336,6 +350,25 @@ def test_white_pixels_of_a_mask_are_missing(tmp_path, mode):
     wanted = torch.zeros(1, 1, 9, 6, dtype=torch.bool)
     wanted[..., 5:, :3] = True
     assert torch.equal(missing, wanted)
+
+
+def test_a_mask_as_large_as_its_photograph_is_cut_as_that_is(tmp_path):
+    """A square is painted red in a wide photograph, and white in its mask: where the model sees red, it is missing."""
+    photo, mask = Image.new("RGB", (96, 32), "blue"), Image.new("L", (96, 32))
+    photo.paste("red", (40, 8, 48, 16))
+    mask.paste(255, (40, 8, 48, 16))
+    photo.save(tmp_path / "photo.png")
+    mask.save(tmp_path / "mask.png")
+    red = to_photo(photo, 32, 32)[:, :1] > 127
+    assert red.sum() == 64
+    assert torch.equal(read_mask(tmp_path / "mask.png", 32, 32, tmp_path / "photo.png"), red)
+    turned = photo.transpose(Image.Transpose.ROTATE_90)
+    exif = turned.getexif()
+    exif[0x0112] = 6  # to be turned by a quarter to the right
+    turned.save(tmp_path / "turned.png", exif=exif)
+    assert torch.equal(read_mask(tmp_path / "mask.png", 32, 32, tmp_path / "turned.png"), red)
+    mask.resize((32, 32), Image.Resampling.NEAREST).save(tmp_path / "mask.png")  # of another size it is all scaled
+    assert read_mask(tmp_path / "mask.png", 32, 32, tmp_path / "photo.png").nonzero()[:, 3].tolist()[0] == 13
 
 
 def test_masks_without_white_and_files_that_are_none(tmp_path):
@@ -366,8 +399,9 @@ def test_masks_without_white_and_files_that_are_none(tmp_path):
 def test_a_pictures_bits_are_drawn_and_told(tabs, name, class_name):
     net = tabs.shared.model(name)
     image = example(net, 7)
-    taken, seen, chart, words, shares, path = tabs.likelihood.score_example(7, name, class_name)
-    assert taken is None and Path(path) == EXAMPLES[7 + 10 * (net.shape[0] == 1)]
+    own, (path, _) = tabs.likelihood.use_example(7, name)
+    seen, chart, words, shares = tabs.likelihood.score(path, name, class_name)
+    assert own is None and Path(path) == EXAMPLES[7 + 10 * (net.shape[0] == 1)]
     assert torch.equal(pixels(seen, 256 // net.shape[2])[: net.shape[0]], image[0])
     label = None
     if net.classes:
@@ -400,21 +434,18 @@ def test_a_pictures_bits_are_drawn_and_told(tabs, name, class_name):
 
 
 def test_the_same_picture_is_scored_again(tabs):
-    *_, words, _, path = tabs.likelihood.score_example(7, GATED, LIKELIEST)
-    assert tabs.likelihood.score_again(path, GATED, LIKELIEST)[2] == words
-    samples, label, seen, _, other, shares = tabs.likelihood.turn_score(path, DIGITS[0], LIKELIEST)
-    assert other.startswith("PixelCNN on MNIST: **total surprise ") and label == gr.update(visible=False)
-    assert shares == gr.update(visible=False, value=None) and len(samples["samples"]) == 10
+    own, asked = tabs.likelihood.use_example(7, GATED)
+    assert own is None and asked != tabs.likelihood.use_example(7, GATED)[1]  # chosen again, it is scored again
+    examples, label, shares = tabs.likelihood.turn_score(DIGITS[0])
+    assert label == shares == gr.update(visible=False) and len(examples["samples"]) == 10
+    seen, _, words, shares = tabs.likelihood.score_asked(asked, DIGITS[0], LIKELIEST)
+    assert words.startswith("PixelCNN on MNIST: **total surprise ") and shares is None
     assert Image.open(seen).size == (252, 252)
 
 
-def test_nothing_is_scored_once_the_picture_is_cleared(tabs):
-    *results, path = tabs.likelihood.clear_score()
-    assert results == [None, None, "", None] and path is None
-    assert tabs.likelihood.score_again(path, GATED, LIKELIEST) == (gr.skip(),) * 4
-    assert tabs.likelihood.turn_score(path, GATED, LIKELIEST)[1:] == (
-        gr.update(visible=True), *(gr.skip(),) * 3, gr.update(visible=True),
-    )  # fmt: skip
+def test_nothing_is_scored_once_the_picture_is_cleared(app):
+    answered = next(fn.fn for fn in app.demo.fns.values() if fn.fn and fn.fn.__name__ == "answered")
+    assert answered(None, GATED, LIKELIEST) == (None,) * 4
 
 
 @pytest.mark.parametrize("mode", ["1", "LA", "P", "RGBA", "I;16", "CMYK"])
@@ -424,8 +455,8 @@ def test_uploads_of_any_mode_and_size_are_scored(tabs, tmp_path, mode):
     path = str(tmp_path / ("seven.tiff" if mode == "CMYK" else "seven.png"))
     picture.save(path)
     for name in (ROW, DIGITS[0]):
-        seen, *_, kept = tabs.likelihood.score_file(path, name, LIKELIEST)
-        assert kept == path and len(pixels(seen, 1).unique()) > 1
+        seen, *_ = tabs.likelihood.score_asked(tabs.likelihood.asked_for(path), name, LIKELIEST)
+        assert len(pixels(seen, 1).unique()) > 1
 
 
 # --- Receptive field
@@ -457,9 +488,9 @@ def test_a_pixels_field_is_drawn_and_told(tabs, name):
 
 
 def test_the_first_pixel_has_none_before_it(tabs):
-    assert tabs.receptive_field.show_field(GATED, 0, 0)[1] == "Row 0, column 0: no pixel comes before this one."
-    words = tabs.receptive_field.show_field(GATED, 0, 1)[1]
-    assert words == "Row 0, column 1: the model uses **every pixel** before it (1)."
+    first, second = (tabs.receptive_field.show_field(GATED, 0, x)[1] for x in (0, 1))
+    assert first == "Gated PixelCNN on CIFAR-10, row 0, column 0: no pixel comes before this one."
+    assert second == "Gated PixelCNN on CIFAR-10, row 0, column 1: the model uses **every pixel** before it (1)."
 
 
 def click(data) -> gr.EventData:
@@ -468,12 +499,12 @@ def click(data) -> gr.EventData:
 
 def test_clicks_numbers_and_other_models(tabs):
     field = tabs.receptive_field
-    assert field.click_field(ROW, click({"index": [64 * 3 + 1, 64 * 5 + 63]})) == (5, 3, *field.show_field(ROW, 5, 3))
+    assert field.click_field(ROW, click({"index": [64 * 3 + 1, 64 * 5 + 63]}))[:2] == (5, 3)
     for data in (None, {}, {"index": 3}, {"index": [1]}, {"index": ["1", 2]}, {"index": [512, 0]}, {"index": [0, -1]}):
         with pytest.raises(gr.Error, match="click on one of the picture's squares"):
             field.click_field(ROW, click(data))
-    assert field.turn_field(ROW, 20, 6) == (7, 6, *field.show_field(ROW, 7, 6))
-    assert field.turn_field(DIGITS[0], None, -1) == (20, 0, *field.show_field(DIGITS[0], 20, 0))
+    assert field.turn_field(ROW, 20, 6)[:2] == (7, 6)
+    assert field.turn_field(DIGITS[0], None, -1)[:2] == (20, 0)
     for y, x, match in ((8, 0, "The row must be a whole number from 0 to 7"), (0, -1, "The column"), (None, 0, "row")):
         with pytest.raises(gr.Error, match=match):
             field.show_field(ROW, y, x)
@@ -500,10 +531,9 @@ def test_each_visitor_s_picture_is_scored_again(url, tabs):
     net = tabs.shared.model(ROW)
     visitors = {"first": 2, "second": 4}
     for visitor, index in visitors.items():
-        _, seen, *_ = ask(url, visitor, "score_example", index, ROW, LIKELIEST)
-        assert torch.equal(pixels(seen["path"], 32), example(net, index)[0])
+        ask(url, visitor, "use_example_1", index, ROW)  # the first is of the tab Complete
     for visitor, index in visitors.items():
-        seen, *_ = ask(url, visitor, "score_again", None, ROW, LIKELIEST)  # the first is of the session
+        seen, *_ = ask(url, visitor, "answered", None, ROW, LIKELIEST)  # the first is of the session
         assert torch.equal(pixels(seen["path"], 32), example(net, index)[0])
 
 
@@ -569,11 +599,7 @@ def test_a_picture_that_is_no_longer_kept_is_told(tabs, tmp_path):
     """Gradio deletes uploads after a while, and the page may still ask for another class's bits."""
     gone = str(tmp_path / "gone.png")
     with pytest.raises(gr.Error, match="no longer kept: upload it again"):
-        tabs.likelihood.score_again(gone, GATED, LIKELIEST)
-    samples, label, *shown, shares = tabs.likelihood.turn_score(gone, DIGITS[0], LIKELIEST)  # else the tab is torn
-    assert len(samples["samples"]) == 10 and label == gr.update(visible=False)
-    assert shown[:2] == [None, None] and "no longer kept: upload it again" in shown[2]
-    assert shares == gr.update(visible=False, value=None)
+        tabs.likelihood.score_asked(tabs.likelihood.asked_for(gone), GATED, LIKELIEST)
 
 
 def test_errors_reach_the_client(url, tmp_path):

@@ -1,5 +1,6 @@
 """The Spaces without a browser: `live`, the tabs' handlers, the apps through `gradio_client` and as processes."""
 
+import asyncio
 import contextlib
 import importlib.util
 import json
@@ -26,6 +27,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import from_config
+from gradio.route_utils import delete_files_created_by_app
 from gradio_client import Client, handle_file
 from PIL import Image, ImageDraw
 
@@ -831,8 +833,19 @@ def test_spaces_is_no_package():
     assert not (SPACES / "__init__.py").exists()  # it would shadow the `spaces` package that a hosted Gradio imports
 
 
+def test_gradio_deletes_what_a_handler_returned_but_not_what_a_page_began_with():
+    shades = iter([pictures.kept(Image.new("L", (7, 7), shade)) for shade in (1, 2)])
+    with gr.Blocks() as demo:
+        first = next(shades)
+        picture = gr.Image(first)
+        demo.load(lambda: next(shades), None, picture)
+    shown = asyncio.run(demo.process_api(next(iter(demo.fns.values())), []))["data"][0]["path"]
+    delete_files_created_by_app(demo, 0)
+    assert Path(first).exists() and not Path(shown).exists()
+
+
 def test_pictures_are_kept_an_hour_and_those_of_the_page_for_ever(app, monkeypatch):
-    """A visitor's frames must not fill the disk: Gradio does not delete what a handler returns as a path."""
+    """A visitor's frames must not fill the disk: Gradio deletes only what it has noted as returned by a handler."""
     monkeypatch.setattr(pictures, "_until", {})
     clock = [0.0]
     monkeypatch.setattr(pictures.time, "monotonic", lambda: clock[0])

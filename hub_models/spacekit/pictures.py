@@ -18,7 +18,7 @@ from gradio.processing_utils import save_file_to_cache
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from ..images import MAX_SIDE, to_grey, to_picture, to_sheet
+from ..images import MAX_SIDE, middle, to_grey, to_picture, to_sheet, upright
 from .checks import worded
 from .guard import seal
 
@@ -68,19 +68,25 @@ def read_picture(path: str | Path | None, prepare: Callable[[Image.Image], torch
         return prepare(picture)
 
 
-def read_mask(path: str | Path | None, height: int, width: int) -> torch.Tensor:
+def read_mask(path: str | Path | None, height: int, width: int, photo: str | Path | None = None) -> torch.Tensor:
     """Return the pixels that are missing by a mask file, as bool (1, 1, height, width).
 
     The mask may have any size: it is scaled by nearest neighbour. True are its white pixels; transparent ones are not
-    white.
+    white. If it is as large as the picture at `photo`, only its middle counts, which `to_photo` cuts out of that.
     """
     if path is None:
         raise gr.Error("There is no mask: give a picture file, white where pixels are missing.")
+    size = None
+    if photo is not None:
+        with _decoding, opened(photo) as picture, worded():
+            size = upright(picture).size
     with _decoding, opened(path, what="mask") as picture, worded():
         if "A" in picture.getbands() or "transparency" in picture.info:
             layer = picture.convert("RGBA")
             picture = Image.alpha_composite(Image.new("RGBA", layer.size, "black"), layer)
-        small = Image.fromarray(to_grey(picture)).resize((width, height), Image.Resampling.NEAREST)
+        whole = Image.fromarray(to_grey(picture))
+        box = middle(whole, height, width) if whole.size == size else None
+        small = whole.resize((width, height), Image.Resampling.NEAREST, box)
     missing = torch.from_numpy(np.array(small) > 0.5)[None, None]
     if not missing.any():
         raise gr.Error("The mask has no white pixels: make white what is missing.")
@@ -157,7 +163,8 @@ def kept(picture: Image.Image, seconds: float = KEPT) -> str:
     """Write a picture as a PNG into Gradio's cache, where it stays at least that long, and return its path.
 
     A picture that a handler returns as such is written anew each time, though an equal one may be on its way to a
-    browser, which then gets half a file; one that is returned as a path is not, but Gradio does not delete it either.
+    browser, which then gets half a file; one that is returned as a path is not. Gradio deletes one that a handler
+    returned after KEPT, but neither what a component began with nor what a session that has ended was shown.
     """
     with _keeping, tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "image.png")

@@ -1,13 +1,15 @@
 """Widgets that the tabs of several Spaces have."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from . import checks
 from .pictures import as_path
-from .runs import QUIET
+from .runs import QUIET, cancel_when
 from .weights import chip
 
 # By itself Gradio refuses a file that is no picture in words that do not name the field.
@@ -106,9 +108,35 @@ def model_choice(choices: Sequence[tuple[str, str]], value: str, header: Path) -
     return model
 
 
-def clear_when(events: Sequence, shown: Sequence[gr.components.Component]) -> None:
-    """Empty result widgets on events that make them old: a new picture, another model, a clear."""
+def clear_when(events: Sequence, shown: Sequence[gr.components.Component], work: Dependency | None = None) -> None:
+    """Empty result widgets on events that make them old: a new picture, another model, a clear.
+
+    Args:
+        events: such as `text.change`.
+        shown: widgets.
+        work: the run of a `RunButton` that gives these results; the events cancel it.
+    """
     # of no value Gradio's page cannot make a label
     empty = ", ".join("{}" if isinstance(component, gr.Label) else "null" for component in shown)
-    script = f"() => [{empty}]" if len(shown) > 1 else f"() => ({empty})"
+    values, mark = f"[{empty}]" if len(shown) > 1 else f"({empty})", ""
+    if work is not None:
+        cancel_when(events, work)
+        mark = f"(window.old ??= new Set()).add({work.key});"
+        # what is on its way when the run is cancelled still arrives; a run that begins takes its key out
+        late = f"() => {{ if (!window.old?.delete({work.key})) throw 0; return {values}; }}"
+        work.failure(None, None, list(shown), js=late, **QUIET)
+    script = f"() => {{ {mark} return {values}; }}"
     gr.on(list(events), None, None, list(shown), js=script, **QUIET)
+
+
+def answer(events: Sequence, handler: Callable, inputs: Sequence, shown: Sequence) -> None:
+    """Clear what is shown on events, and run a handler of a picture and other inputs, if there is a picture.
+
+    One listener writes the results, so that the last asked for stay. Attach all that changes the inputs before.
+    """
+
+    def answered(picture: Any, *options) -> tuple:
+        return (None,) * len(shown) if picture is None else handler(picture, *options)
+
+    clear_when(events, shown)
+    gr.on(list(events), answered, list(inputs), list(shown), trigger_mode="always_last", **QUIET)

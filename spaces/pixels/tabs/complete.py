@@ -18,7 +18,7 @@ from hub_models.spacekit.pictures import KEPT, brushed, canvas, enlarged, kept, 
 from hub_models.spacekit.runs import QUIET, RunButton, cancel_when, seed_input
 from hub_models.spacekit.start import load_start
 from hub_models.spacekit.weights import on_gpu
-from hub_models.spacekit.widgets import about, display, results, temperature_slider, unfinished
+from hub_models.spacekit.widgets import about, display, results, temperature_slider, unfinished, upload_button
 
 from ._pixels import (
     LIKELIEST,
@@ -182,13 +182,13 @@ def filling(
     chosen, label, named = class_of(class_name, LIKELIEST), None, ""
     given = truth.masked_fill(hidden, MISSING)
     shown = enlarged(truth[0]), enlarged(given[0])
-    yield *shown, gr.update(value=None, visible=True), gr.update(value=None, visible=False), "Completing ..."
     if net.classes:
         why = ""
         if chosen is None:
             chosen, why = int(under_classes(name, truth).sum((1, 2, 3)).argmax()), f" ({LIKELIEST})"
         label, named = torch.tensor([chosen]), f", class {class_names()[chosen]}{why}"
     made = f"{title_of(name)}{named}, seed {seed}, temperature {temperature:g}"
+    yield *shown, gr.update(value=None, visible=True), gr.update(value=None, visible=False), f"Completing ... {made}."
     with contextlib.closing(completions(name, given, ~hidden, n, label, temperature, seed)) as snapshots:
         for images, done, total in snapshots:
             time.sleep(PAUSE)
@@ -217,7 +217,8 @@ def complete(
 
     Args:
         picture: a picture file; the model sees it as 32x32 photograph or 28x28 digit.
-        mask: a picture file, white where pixels are missing; it may have any size and is scaled to the model's.
+        mask: a picture file, white where pixels are missing. One of a photograph's size is cut to its middle as that
+            is; any other is scaled to the model's size.
         name: the model.
         n: the number of completions, 1 to 8.
         temperature: 0 to 2; 0 takes the most probable value each time.
@@ -228,7 +229,7 @@ def complete(
         The completions, with the surprise of each as its caption, and how they were made.
     """
     net = model(name)
-    truth, missing = read(picture, net), read_mask(mask, *net.shape[1:])
+    truth, missing = read(picture, net), read_mask(mask, *net.shape[1:], None if is_digit(net) else picture)
     *_, (_, _, _, pictures, note) = filling(truth, missing, name, n, temperature, class_name, seed)
     return pictures["value"], note
 
@@ -253,7 +254,7 @@ def build() -> None:
         with gr.Column():
             name = models()
             chosen = example_choice()
-            upload = gr.UploadButton("Upload a picture", file_types=["image"])
+            upload = upload_button()
             brush = gr.Brush(default_size=30, colors=[ORANGE], color_mode="fixed")
             eraser = gr.Eraser(default_size=30)
             editor = canvas(first, label="Hide a part with the brush", brush=brush, eraser=eraser)

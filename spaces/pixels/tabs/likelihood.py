@@ -1,6 +1,7 @@
 """Tab How likely: how surprising each sub-pixel of an image is, in bits, and which class explains the image best."""
 
 import math
+import time
 
 import gradio as gr
 import torch
@@ -13,7 +14,7 @@ from hub_models.spacekit.api import endpoint, picture_file
 from hub_models.spacekit.pictures import SIDE, enlarged, kept
 from hub_models.spacekit.runs import QUIET
 from hub_models.spacekit.start import load_start
-from hub_models.spacekit.widgets import about, display, picture_input
+from hub_models.spacekit.widgets import about, answer, display, picture_input
 
 from ._pixels import (
     LIKELIEST,
@@ -111,36 +112,25 @@ def score(path: str | None, name: str, class_name: str) -> tuple:
     return enlarged(image[0]), chart(-log_p[0] / math.log(2), net.config.levels), words, shares
 
 
-def score_example(index: int, name: str, class_name: str) -> tuple:
-    """Score an example, and take away the visitor's own picture; last its path, to score it again."""
-    path = str(checks.pick(examples_of(model(name)), index))
-    return None, *score(path, name, class_name), path
+def asked_for(path: str | None) -> tuple[str | None, int]:
+    """Return the path of a picture that is to be scored, and when it was chosen: chosen again, it is scored again."""
+    return path, time.monotonic_ns()
 
 
-def score_file(path: str | None, name: str, class_name: str) -> tuple:
-    """Score an uploaded picture or one from the camera; last its path, to score it again."""
-    return *score(path, name, class_name), path
+def use_example(index: int, name: str) -> tuple[None, tuple]:
+    """Take an example instead of the visitor's own picture."""
+    return None, asked_for(str(checks.pick(examples_of(model(name)), index)))
 
 
-def score_again(path: str | None, name: str, class_name: str) -> tuple:
-    """Score the same picture, if there is one, given another class."""
-    return score(path, name, class_name) if path else (gr.skip(),) * 4
+def score_asked(asked: tuple, name: str, class_name: str) -> tuple:
+    """Score what `asked_for` returned."""
+    return score(asked[0], name, class_name)
 
 
-def clear_score() -> tuple:
-    """Empty the results, and forget the picture."""
-    return None, None, "", None, None
-
-
-def turn_score(path: str | None, name: str, class_name: str) -> tuple:
-    """For another model: its examples, the choice of classes, where it knows any, and the same picture's score."""
-    knows = bool(model(name).classes)
-    try:
-        *shown, shares = score_again(path, name, class_name)
-    except gr.Error as error:  # this model cannot read it, or it is no longer kept: all else is turned all the same
-        *shown, shares = None, None, error.message, None
-    shares = gr.update(visible=knows) if path is None else gr.update(visible=knows, value=shares)
-    return gr.update(**offered(name)), gr.update(visible=knows), *shown, shares
+def turn_score(name: str) -> tuple:
+    """Return the examples of another model, and the choice and the shares of classes, where it knows any."""
+    knows = gr.update(visible=bool(model(name).classes))
+    return gr.update(**offered(name)), knows, knows
 
 
 def likelihood(
@@ -183,15 +173,14 @@ def build() -> None:
                     gr.Markdown(CLASSES)
                     classes = gr.Label(shares, label=CLASSES, show_label=False, num_top_classes=5)
             maps = display("How surprising each pixel is", of_maps, elem_classes="smooth")
-    path = gr.State(str(examples_of(model(NAMES[0]))[FIRST]))
+    asked = gr.State(asked_for(str(examples_of(model(NAMES[0]))[FIRST])))
+    latest = QUIET | {"trigger_mode": "always_last"}
+    chosen.click(use_example, [chosen, name], [picture, asked], **latest)
+    picture.upload(asked_for, picture, asked, **latest)
+    picture.clear(lambda: None, None, asked, **QUIET)
+    name.input(turn_score, name, [chosen, label, classes], **latest)
     shown = [seen, maps, note, classes]
-    latest = {"trigger_mode": "always_last", "show_progress": "minimal", "api_visibility": "private"}
-    chosen.click(score_example, [chosen, name, label], [picture, *shown, path], **latest)
-    taken = picture.upload(clear_score, None, [*shown, path], **QUIET)  # nothing of the old one stays by a damaged file
-    taken.then(score_file, [picture, name, label], [*shown, path], **latest)
-    picture.clear(clear_score, None, [*shown, path], **QUIET)
-    label.input(score_again, [path, name, label], shown, **latest)
-    name.input(turn_score, [path, name, label], [chosen, label, *shown], **latest)
+    answer([asked.change, label.input, name.input], score_asked, [asked, name, label], shown)
     endpoint(
         likelihood,
         [

@@ -1,5 +1,7 @@
 """Tab Receptive field: which pixels a model uses to predict one."""
 
+import time
+
 import gradio as gr
 import torch
 
@@ -7,11 +9,12 @@ from hub_models.images import to_field, to_picture
 from hub_models.spacekit import checks
 from hub_models.spacekit.api import endpoint
 from hub_models.spacekit.pictures import SIDE, kept
+from hub_models.spacekit.runs import QUIET
 from hub_models.spacekit.start import load_start
 from hub_models.spacekit.weights import on_gpu
 from hub_models.spacekit.widgets import about
 
-from ._pixels import NAMES, model, models
+from ._pixels import NAMES, model, models, title_of
 
 TITLE = "Receptive field"
 ABOUT = """Click on a pixel to see which pixels before it the model uses to predict it. **Red** is the pixel, **white**
@@ -43,16 +46,17 @@ def scale_for(width: int) -> int:
     return 2 * SIDE // width
 
 
-def in_words(seen: torch.Tensor, y: int, x: int) -> str:
+def in_words(name: str, seen: torch.Tensor, y: int, x: int) -> str:
     """Say how many pixels the pixel (y, x) depends on, and where the others are.
 
     Args:
+        name: of the model.
         seen: what it depends on, bool (H, W).
     """
     height, width = seen.shape
     before = torch.arange(height * width).view(height, width) < y * width + x
     total, unseen = int(before.sum()), before & ~seen
-    where = f"Row {y}, column {x}: "
+    where = f"{title_of(name)}, row {y}, column {x}: "
     if not total:
         return f"{where}no pixel comes before this one."
     if not unseen.any():
@@ -74,26 +78,26 @@ def show_field(name: str, y: int, x: int) -> tuple[str, str]:
     y = checks.integer(y, 0, height - 1, "The row")
     x = checks.integer(x, 0, width - 1, "The column")
     seen = seen_by(name, y, x)
-    return grid(to_field(seen, y, x)), in_words(seen, y, x)
+    return grid(to_field(seen, y, x)), in_words(name, seen, y, x)
 
 
-def click_field(name: str, event: gr.EventData) -> tuple:
-    """Return row and column of the pixel that was clicked, and what `show_field` returns for it."""
+def click_field(name: str, event: gr.EventData) -> tuple[int, int, int]:
+    """Return row and column of the pixel that was clicked, and when it was."""
     _, height, width = model(name).shape
     match event._data:  # whatever was sent
         case {"index": [int(across), int(down)]}:
             y, x = down // scale_for(width), across // scale_for(width)
             if 0 <= y < height and 0 <= x < width:
-                return y, x, *show_field(name, y, x)
+                return y, x, time.monotonic_ns()
     raise gr.Error("There is no pixel: click on one of the picture's squares.")
 
 
-def turn_field(name: str, y: int, x: int) -> tuple:
-    """Return the row and the column, or the nearest that another model has, and what `show_field` returns for them."""
+def turn_field(name: str, y: int, x: int) -> tuple[int, int, int]:
+    """Return the row and the column, or the nearest that another model has, and when it was chosen."""
     _, height, width = model(name).shape
     wanted = ((y, Y, height), (x, X, width))
     y, x = (min(max(v if isinstance(v, int) else start, 0), side - 1) for v, start, side in wanted)
-    return y, x, *show_field(name, y, x)
+    return y, x, time.monotonic_ns()
 
 
 def receptive_field(name: str = NAMES[0], row: int = Y, column: int = X) -> tuple[str, str]:
@@ -131,10 +135,11 @@ def build() -> None:
             looks = {"show_label": False, "buttons": [], "interactive": False, "elem_classes": "smooth"}
             picture = gr.Image(first, label=title, type="filepath", alt_text=title, **looks)
     latest = {"trigger_mode": "always_last", "show_progress": "minimal", "api_visibility": "private"}
-    show.click(show_field, [name, row, column], [picture, note], **latest)
-    pixel = [row, column, picture, note]
-    picture.select(click_field, name, pixel, **latest)
-    name.input(turn_field, [name, row, column], pixel, **latest)
+    asked = gr.State(0)  # when a pixel or a model was last chosen
+    # one listener writes the results, so that the last asked for stay; of a click, only it would keep the first's event
+    gr.on([show.click, asked.change], show_field, [name, row, column], [picture, note], **latest)
+    picture.select(click_field, name, [row, column, asked], trigger_mode="multiple", **QUIET)
+    name.input(turn_field, [name, row, column], [row, column, asked], trigger_mode="always_last", **QUIET)
     endpoint(
         receptive_field,
         [

@@ -1,7 +1,6 @@
 """What the tabs share: the nets, the visitor's picture, and how what a net sees is shown."""
 
 import functools
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -14,7 +13,7 @@ from hub_models.images import to_glow, to_photo
 from hub_models.spacekit import checks, pictures
 from hub_models.spacekit.runs import QUIET
 from hub_models.spacekit.weights import load_hosted
-from hub_models.spacekit.widgets import clear_when, display, gallery_of_examples, model_choice, picture_input
+from hub_models.spacekit.widgets import display, gallery_of_examples, model_choice, picture_input
 
 HEADER = Path(__file__).parents[1] / "README.md"  # of the Space: it names the models' repositories
 EXAMPLES = pictures.examples(HEADER.parent, "cifar10")
@@ -78,10 +77,10 @@ def percent(probability: float) -> str:
     return f"probability {100 * probability:.1f} %"
 
 
-def prediction(probabilities: dict[str, float]) -> str:
-    """Return the most probable class and its probability, as a heading in Markdown."""
-    name = max(probabilities, key=probabilities.get)
-    return f"### Prediction: {name} ({percent(probabilities[name])})"
+def prediction(probabilities: dict[str, float], name: str) -> str:
+    """Return the most probable class, its probability and the net of that name, as a heading in Markdown."""
+    best = max(probabilities, key=probabilities.get)
+    return f"### Prediction: {best} ({percent(probabilities[best])}), {NETS[name]}"
 
 
 def picture_choice() -> gr.Image:
@@ -103,13 +102,3 @@ def heat_display(value: str) -> gr.Image:
         heat = display("Where the net sees the class", value)
         gr.HTML(LEGEND)
     return heat
-
-
-def answer(events: Sequence, handler: Callable, inputs: list, shown: list) -> None:
-    """Clear what is shown on events, and run a handler of a picture and other inputs, if there is a picture."""
-
-    def answered(picture: str | None, *options) -> tuple:
-        return (None,) * len(shown) if picture is None else handler(picture, *options)
-
-    clear_when(events, shown)
-    gr.on(events, answered, inputs, shown, trigger_mode="always_last", **QUIET)

@@ -6,7 +6,7 @@ import torch
 from hub_models.spacekit.api import endpoint, picture_file
 from hub_models.spacekit.pictures import keep
 from hub_models.spacekit.weights import on_gpu
-from hub_models.spacekit.widgets import about, display
+from hub_models.spacekit.widgets import about, answer, display
 
 from ._photo import (
     BARS,
@@ -14,7 +14,6 @@ from ._photo import (
     FIRST,
     NETS,
     VIEWS,
-    answer,
     enlarged,
     from_example,
     from_file,
@@ -57,7 +56,7 @@ def classify(picture: str | None, name: str = BEST) -> tuple[dict[str, float], s
 def show_classes(picture: str, name: str) -> tuple:
     """Return what the page shows of a picture: the prediction, what the net sees, the probabilities."""
     given, seen = classify(picture, name)
-    return prediction(given), seen, given
+    return prediction(given, name), seen, given
 
 
 def build() -> None:

@@ -5,7 +5,7 @@ import torch
 
 from hub_models.spacekit.pictures import keep
 from hub_models.spacekit.weights import chip, on_gpu
-from hub_models.spacekit.widgets import about, display
+from hub_models.spacekit.widgets import about, answer, display
 
 from ._photo import (
     BARS,
@@ -13,7 +13,6 @@ from ._photo import (
     HEADER,
     NETS,
     VIEWS,
-    answer,
     enlarged,
     from_example,
     from_file,
@@ -46,7 +45,10 @@ def answers(image: torch.Tensor) -> list[tuple[dict[str, float], torch.Tensor]]:
 def compare(picture: str) -> tuple:
     """Return what the page shows of a picture: what the nets see; of each the prediction, probabilities and heat."""
     image = from_file(picture)
-    return enlarged(image), *(shown for p, heat in answers(image) for shown in (prediction(p), p, heated(image, heat)))
+    shown = [enlarged(image)]
+    for name, (p, heat) in zip(NETS, answers(image), strict=True):
+        shown += prediction(p, name), p, heated(image, heat)
+    return tuple(shown)
 
 
 def build() -> None:

@@ -10,7 +10,7 @@ from hub_models.spacekit.api import endpoint, picture_file
 from hub_models.spacekit.pictures import keep, kept
 from hub_models.spacekit.runs import QUIET
 from hub_models.spacekit.weights import on_gpu
-from hub_models.spacekit.widgets import about, clear_when, display
+from hub_models.spacekit.widgets import about, answer, clear_when, display
 
 from ._photo import (
     BEST,
@@ -18,7 +18,6 @@ from ._photo import (
     NETS,
     PROBABLE,
     VIEWS,
-    answer,
     class_names,
     class_of,
     enlarged,
@@ -69,7 +68,7 @@ def look(picture: str | None, name: str, class_name: str, layer: str) -> tuple:
     image = from_file(picture)
     maps, heat, label, p = inside(image, name, label, layer)
     kind = "Most probable class" if class_name == PROBABLE else "Class"
-    words = f"### {kind}: {class_names()[label]} ({percent(p)})"
+    words = f"### {kind}: {class_names()[label]} ({percent(p)}), {NETS[name]}"
     if not heat.any():
         words += "\nNo place in the picture is evidence for it: the heat map is dark."
     count, height, width = maps.shape

@@ -72,13 +72,19 @@ def many(name: str) -> str:
     return PLURALS.get(name, f"{name}s")
 
 
+def check_class(name: str) -> str:
+    """Return the name of a class that a visitor gave."""
+    names = report().facts["names"]
+    if name not in names:
+        raise gr.Error(f"There is no such class: choose two of {', '.join(names)}.")
+    return name
+
+
 def show_mistakes(truth: str, taken: str) -> tuple[str, list[tuple[str, str]]]:
     """Return how many of a true class were taken for another, in words; the most confident of them, with captions."""
     facts, tiles = report()
     names = facts["names"]
-    if truth not in names or taken not in names:
-        raise gr.Error(f"There is no such class: choose two of {', '.join(names)}.")
-    row, column = names.index(truth), names.index(taken)
+    row, column = names.index(check_class(truth)), names.index(check_class(taken))
     count, total = facts["confusion"][row][column], sum(facts["confusion"][row])
     shown = []
     for i, tile in enumerate(facts["tiles"]):
@@ -102,12 +108,12 @@ def show_mistakes(truth: str, taken: str) -> tuple[str, list[tuple[str, str]]]:
     return f"**{count:,} of {total:,} {many(truth)} {'was' if count == 1 else 'were'} {what}; {which}.**", shown
 
 
-def show_cell(event: gr.EventData) -> tuple:
-    """Return the two classes of the cell that was clicked, and what `show_mistakes` returns of them."""
+def show_cell(event: gr.EventData) -> tuple[str, str]:
+    """Return the two classes of the cell that was clicked."""
     names = report().facts["names"]
     match event._data:  # whatever was sent; its row's first value holds when the table has been sorted, too
         case {"row_value": [str(truth), *_], "index": [_, int(column)]} if 1 <= column <= len(names):
-            return truth, names[column - 1], *show_mistakes(truth, names[column - 1])
+            return check_class(truth), names[column - 1]
     raise gr.Error("There is no count: click on one of the table's numbers.")
 
 
@@ -134,6 +140,6 @@ def build() -> None:
         with gr.Column(scale=2):
             options = {"columns": 3, "height": "auto", "buttons": [], "interactive": False, "allow_preview": False}
             gallery = gr.Gallery(images, label="Images, with prediction and probability", **options)
-    shown, latest = [note, gallery], {"trigger_mode": "always_last"}
-    gr.on([truth.input, taken.input], show_mistakes, [truth, taken], shown, **latest, **QUIET)
-    table.select(show_cell, None, [truth, taken, *shown], **latest, **QUIET)
+    changes = [truth.change, taken.change]
+    gr.on(changes, show_mistakes, [truth, taken], [note, gallery], trigger_mode="always_last", **QUIET)
+    table.select(show_cell, None, [truth, taken], trigger_mode="multiple", **QUIET)
