@@ -6,27 +6,17 @@ from urllib.parse import urlsplit
 
 import pytest
 from selenium.webdriver.common.keys import Keys
-from test_browser import Page, chromium, wait_for
+from test_browser import PANEL, WIDE, Page, chromium, wait_for
 from test_spaces import all_tabs, served
 
 SCREENS = {"phone": (390, 844, True), "laptop": (1280, 900, False), "large": (1920, 1080, False)}
 WIDEST = 1400  # pixels: longer lines are hard to read
-# what a visitor sees of a tab: its innermost panel that is shown
-PANEL = """const seen = e => e.checkVisibility({opacityProperty: true, visibilityProperty: true}) && e.offsetWidth;
-const panel = [...document.querySelectorAll('[role=tabpanel]')].filter(seen).at(-1);
-const all = selector => [...(panel?.querySelectorAll(selector) ?? [])].filter(seen);
-"""
 # result pictures, plots and texts; not the examples, nor the visitor's own
 ALIVE = f"""{PANEL} return all('.image-frame img, .thumbnail-item img').some(
     img => img.naturalWidth && !img.closest('.upload-container, .gallery:not(.gallery-container)'))
 || all('canvas.marks, .vega-embed svg, [data-testid$=-confidence-set], button.confidence-set, p.text span').length > 0
 || all('textarea').some(area => area.disabled && area.value)"""
 PLAIN = f"{PANEL} return all('img').filter(img => !img.alt).map(img => img.outerHTML.slice(0, 200))"
-# what reaches out of the page to the right, of what may not be scrolled by itself
-WIDE = f"""{PANEL} const width = document.documentElement.clientWidth;
-const scrolls = e => e && (/auto|scroll|hidden/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
-const wide = all('*').filter(e => e.getBoundingClientRect().right > width + 1 && !scrolls(e.parentElement));
-return [...wide.map(e => e.outerHTML.slice(0, 200)), ...document.documentElement.scrollWidth > width ? ['page'] : []]"""
 # controls by what they are, and those among them that no key reaches
 UNREACHED = f"""{PANEL} const controls = all(`button, a[href], input, textarea, select, summary, [role=slider]`);
 return controls.filter(e => !e.disabled && e.type !== 'file' && e.tabIndex < 0).map(e => e.outerHTML.slice(0, 200))"""
@@ -81,6 +71,16 @@ def test_each_tab_on_each_screen(page, screen, dark):
     messages = [json.loads(entry["message"])["message"] for entry in page.driver.get_log("performance")]
     asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
     assert {urlsplit(url).hostname for url in asked if not url.startswith(("data:", "blob:"))} == {"127.0.0.1"}
+
+
+def test_what_is_too_wide_for_a_phone_is_found(page):
+    look(page, "phone", False)
+    page.turn_to("Digits")
+    wait_for(lambda: page.driver.execute_script(ALIVE))
+    assert page.driver.execute_script(WIDE) == []
+    add = f"{PANEL} panel.querySelector('.prose').innerHTML += '<div class=wide style=\"width: 600px\">x</div>'"
+    page.driver.execute_script(add)
+    assert any("wide" in found for found in page.driver.execute_script(WIDE))
 
 
 def test_the_first_result_is_there_soon(page):
