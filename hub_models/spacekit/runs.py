@@ -16,6 +16,7 @@ BEGIN = """() => {{
     const runs = (window.runs ??= new Set());
     if (runs.has({key})) throw 0;
     runs.add({key});
+    window.old?.delete({key});
     return {{__type__: "update", value: {busy}, interactive: false}};
 }}"""
 ALLOW_CANCEL = """async () => {{
@@ -63,7 +64,7 @@ class RunButton:
             seed: a new one is drawn before the handler starts, if the visitor wants that.
 
         Returns:
-            The run, for `cancel_when`.
+            The run, for `cancel_when` and `clear_when`.
         """
         words = {"key": self.start._id, "busy": repr(self.busy), "idle": repr(self.label), "after": CANCEL_AFTER}
         begun = self.start.click(None, None, self.start, js=BEGIN.format(**words), **QUIET)
@@ -74,6 +75,7 @@ class RunButton:
         for over in (work.success, work.failure):
             over(None, None, [self.start, self.cancel], js=END.format(**words), **QUIET)
         self.cancel.click(None, cancels=[work], **QUIET)
+        work.key = self.start._id
         return work
 
 
