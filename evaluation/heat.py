@@ -23,7 +23,7 @@ Heat = Callable[[torch.Tensor, int], torch.Tensor]  # images and a class -> (B, 
 
 
 def random_weights(model: ConvClassifier) -> ConvClassifier:
-    """A net of the same config whose weights are all drawn.
+    """Make a net of the same config whose weights are all drawn.
 
     As training starts them, the convolutions of a FastCNN are the identity on most channels, which hands edges on.
     """
@@ -32,14 +32,14 @@ def random_weights(model: ConvClassifier) -> ConvClassifier:
 
 
 def untrained(model: ConvClassifier, images: torch.Tensor) -> ConvClassifier:
-    """A net of the same config as training starts it on these images."""
+    """Make a net of the same config as training starts it on these images."""
     new = type(model)(model.config).to(model.device)
     new.eval().prepare(images)
     return new
 
 
 def ways(model: ConvClassifier, images: torch.Tensor) -> dict[str, Heat]:
-    """The heats that are compared, by the end of their metrics' names; see `evaluation.tables.cifar10.WAYS`."""
+    """Return the heats that are compared, by the end of their metrics' names; see `evaluation.tables.cifar10.WAYS`."""
     layer, last = model.heat_layer, model.layers[-1]
     drawn, started = random_weights(model), untrained(model, images)
     return {
@@ -56,9 +56,9 @@ def ways(model: ConvClassifier, images: torch.Tensor) -> dict[str, Heat]:
 
 
 def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measures:
-    """The share of the heat inside (normal intervals) and of the images whose peak is (Wilson intervals), of each way.
+    """Measure, for each way, the share of heat inside and the share of images whose peak is inside.
 
-    The last way asks for the class of what is around the quadrant.
+    Intervals are normal for the first and Wilson's for the second. The last way asks for the class around the quadrant.
     """
     if not isinstance(model, ConvClassifier):
         raise ValueError(f"{args.name} is no convolutional classifier: {advice(model)}")
@@ -68,7 +68,7 @@ def measure(model: HubModel, data: ImageData, args: argparse.Namespace) -> Measu
     asked = [(way, heat, data.labels) for way, heat in own.items()] + [("_other_class", own[""], around)]
 
     def answer(at: torch.Tensor) -> torch.Tensor:
-        """Share and peak of each way, (ways, 2, B)."""
+        """Return share and peak of each way, (ways, 2, B)."""
         found = torch.zeros(len(asked), 2, len(at), dtype=torch.float64)
         for way, (_, heat, labels) in enumerate(asked):
             for label in labels[at].unique().tolist():

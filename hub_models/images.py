@@ -1,4 +1,4 @@
-"""Between the images people have and the uint8 tensors models take."""
+"""Convert between pictures and the uint8 tensors that models take."""
 
 import contextlib
 from collections.abc import Callable
@@ -16,7 +16,7 @@ BLACK = 25  # of 255: what the paper of an MNIST digit is darker than
 
 
 def to_grey(image: Image.Image) -> np.ndarray:
-    """A picture of any mode -> float32 (H, W) in 0..1, upright; what is transparent becomes white.
+    """Convert a picture of any mode to upright float32 greys (H, W) in 0..1; what is transparent becomes white.
 
     Raises:
         ValueError: no picture, an empty or a huge one, or values that are not finite.
@@ -26,7 +26,7 @@ def to_grey(image: Image.Image) -> np.ndarray:
 
 
 def to_photo(image: Image.Image, height: int, width: int) -> torch.Tensor:
-    """Any picture -> uint8 (1, 3, height, width): upright, its middle cut out in that shape, then shrunk or enlarged.
+    """Convert a picture to uint8 (1, 3, height, width): upright, its middle cut out, then shrunk or enlarged.
 
     What is transparent becomes white. An RGB picture of just that size comes through as it is, bit for bit.
 
@@ -55,9 +55,11 @@ def middle(image: Image.Image, height: int, width: int) -> tuple[float, float, f
 
 
 def upright(image: Image.Image, shrink: bool = False) -> Image.Image:
-    """The picture, turned as its camera says; refused where it is none, empty, huge or damaged.
+    """Turn a picture as its camera says; refuse what is no picture, empty, huge or damaged.
 
-    What photographs are is shrunk first where that is asked for: a large one takes long to turn.
+    Args:
+        image: the picture.
+        shrink: shrink a photograph first, since a large one takes long to turn.
     """
     if not isinstance(image, Image.Image):
         raise ValueError(f"the image is a {type(image).__name__}: give a PIL image")
@@ -79,7 +81,7 @@ def upright(image: Image.Image, shrink: bool = False) -> Image.Image:
 
 
 def _shrunk(image: Image.Image) -> Image.Image:
-    """The picture with at most WORKING_SIDE pixels a side."""
+    """Shrink a picture to at most WORKING_SIDE pixels a side."""
     scale = WORKING_SIDE / max(image.size)
     if scale >= 1:
         return image
@@ -89,12 +91,12 @@ def _shrunk(image: Image.Image) -> Image.Image:
 
 
 def _is_deep(image: Image.Image) -> bool:
-    """Whether its greys are more than 8 bits each."""
+    """Return whether the greys of a picture have more than 8 bits each."""
     return image.mode in ("I", "F") or image.mode.startswith("I;16")
 
 
 def _unscaled(image: Image.Image) -> np.ndarray:
-    """A deep picture -> float32 (H, W) in 0..1."""
+    """Convert a deep picture to float32 (H, W) in 0..1."""
     values = np.asarray(image, dtype=np.float32)
     if not np.isfinite(values).all():
         raise ValueError("the image has pixels that are not finite (NaN): mend it first")
@@ -105,7 +107,7 @@ def _unscaled(image: Image.Image) -> np.ndarray:
 def _opaque(
     image: Image.Image, mode: str, paper: Callable[[Image.Image], int | str] = lambda _: "white"
 ) -> Image.Image:
-    """A picture of 8 bits a channel, on the paper of this colour, in the mode "L" or "RGB"."""
+    """Put a picture of 8 bits a channel on paper of a colour, in the mode "L" or "RGB"."""
     try:
         if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA", "RGBa"):
             layer = image.convert("RGBA")
@@ -117,7 +119,7 @@ def _opaque(
 
 
 def _contrasting(layer: Image.Image) -> int:
-    """The grey on which a transparent picture is seen: black under light ink, its own paper around a photograph."""
+    """Return the grey to put a transparent picture on: black under light ink, its own paper around a photograph."""
     grey, alpha = (np.asarray(channel) for channel in _shrunk(layer).convert("LA").split())
     seen = grey[alpha > alpha.max() / 2]
     if not seen.size:
@@ -129,7 +131,7 @@ def _contrasting(layer: Image.Image) -> int:
 
 
 def to_digit(image: Image.Image) -> torch.Tensor:
-    """Any picture of a digit -> uint8 (1, 1, 28, 28), prepared as MNIST prepares it.
+    """Convert a picture of a digit to uint8 (1, 1, 28, 28), prepared as MNIST's are.
 
     A 28x28 picture that is white on black already is only made grey. Otherwise the ink, dark or light, is told from
     its paper (see `hub_models.ink`), scaled into 20x20 with its proportions kept, and put with its centre of mass at
@@ -163,19 +165,19 @@ def to_digit(image: Image.Image) -> torch.Tensor:
 
 
 def reflected(places: torch.Tensor, size: int) -> torch.Tensor:
-    """Places of up to a size beyond either end -> places within, as in a mirror that stands on the last pixel."""
+    """Map places up to a size beyond either end to places within, as a mirror on the last pixel does."""
     return size - 1 - (size - 1 - places.abs()).abs()
 
 
 def to_picture(image: torch.Tensor, scale: int = 1) -> Image.Image:
-    """uint8 (C, H, W) with 1 or 3 channels -> a PIL image, each pixel a square of `scale`."""
+    """Convert uint8 (C, H, W) of 1 or 3 channels to a PIL image, each pixel a square of side `scale`."""
     pixels = image.cpu().numpy()
     picture = Image.fromarray(pixels[0]) if len(pixels) == 1 else Image.fromarray(pixels.transpose(1, 2, 0))
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
 
 
 def to_sheet(images: torch.Tensor, columns: int, scale: int = 2, gap: int = 1) -> Image.Image:
-    """uint8 (N, C, H, W) -> one picture, row by row, `columns` side by side, with grey lines between.
+    """Arrange uint8 (N, C, H, W) images in one picture, row by row, with grey lines between.
 
     Raises:
         ValueError: no whole number of columns, at least 1.
@@ -192,12 +194,12 @@ def to_sheet(images: torch.Tensor, columns: int, scale: int = 2, gap: int = 1) -
 
 
 def to_glow(heat: torch.Tensor) -> torch.Tensor:
-    """Floating point (..., H, W) -> uint8 (..., 3, H, W): 0 is black, 1/2 red, 1 yellow, 3/2 and more white."""
+    """Colour values (..., H, W) as uint8 (..., 3, H, W): 0 is black, 1/2 red, 1 yellow, 3/2 and more white."""
     return (255 * (2 * heat[..., None, :, :] - torch.arange(3).view(3, 1, 1)).clamp(0, 1)).round().to(torch.uint8)
 
 
 def to_field(seen: torch.Tensor, y: int, x: int) -> torch.Tensor:
-    """The pixels that pixel (y, x) sees, bool (H, W) -> uint8 (3, H, W), for a viewer.
+    """Colour the pixels that pixel (y, x) sees, bool (H, W), as uint8 (3, H, W).
 
     White is seen, grey comes before it in raster order and is not, black is to come; the pixel itself is red.
     """

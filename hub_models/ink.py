@@ -20,7 +20,7 @@ CELLS = 192  # at most so many a side, in which shapes are followed
 
 
 def find_ink(grey: np.ndarray) -> np.ndarray:
-    """How much ink is on each pixel: uint8 (H, W) -> float (H, W) in 0..1, and 0 where there is none.
+    """Measure how much ink is on each pixel of uint8 (H, W), as float (H, W) in 0..1.
 
     Ink is what differs from the paper around it, dark or light, and forms shapes within the picture. Ruled lines are
     no ink. What touches the border is ink where nothing else is, and where it is a short stroke of a drawing.
@@ -59,7 +59,7 @@ def find_ink(grey: np.ndarray) -> np.ndarray:
 
 
 def _is_light(grey: np.ndarray, window: int) -> bool:
-    """Whether ink is lighter than paper: near ink, most pixels are paper, and most of the border is."""
+    """Return whether ink is lighter than paper: most pixels near ink are paper, and so is most of the border."""
     darkest, lightest = _spread(grey, window, np.minimum), _spread(grey, window, np.maximum)
     votes = 2.0 * grey - darkest - lightest
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
@@ -68,7 +68,7 @@ def _is_light(grey: np.ndarray, window: int) -> bool:
 
 
 def _strength(value: np.ndarray, paper: np.ndarray, is_light: bool) -> tuple[np.ndarray, float]:
-    """The share of the paper's light that each pixel lacks, about 0 on paper, and the noise of that."""
+    """Return the share of the paper's light that each pixel lacks, about 0 on paper, and its noise."""
     light = 255 - paper if is_light else paper
     found = (paper - value) / (light + 25)  # a little more: a blackboard may be black
     low, quarter = np.quantile(found, (0.05, 0.25), method="lower")  # of paper: half of the picture may be ink
@@ -76,7 +76,7 @@ def _strength(value: np.ndarray, paper: np.ndarray, is_light: bool) -> tuple[np.
 
 
 def _digit(mask: np.ndarray, ink: np.ndarray, dark: np.ndarray, is_drawing: bool) -> np.ndarray:
-    """The shapes of a mask that are of the digit.
+    """Return the shapes of a mask that belong to the digit.
 
     Raises:
         ValueError: none can be.
@@ -93,7 +93,7 @@ def _digit(mask: np.ndarray, ink: np.ndarray, dark: np.ndarray, is_drawing: bool
 
 
 def _window(values: np.ndarray, width: int, choose: Callable, axis: int) -> np.ndarray:
-    """The greatest or least of each `width` values that follow one another along an axis."""
+    """Return the greatest or least of each `width` successive values along an axis."""
     values, size = np.moveaxis(values, axis, 0), 1
     while 2 * size <= width:
         values, size = choose(values[:-size], values[size:]), 2 * size
@@ -103,13 +103,13 @@ def _window(values: np.ndarray, width: int, choose: Callable, axis: int) -> np.n
 
 
 def _spread(values: np.ndarray, width: int, choose: Callable) -> np.ndarray:
-    """The greatest or least value in the square around each pixel; `width` is odd."""
+    """Return the greatest or least value in the square around each pixel; `width` is odd."""
     values = np.pad(values, width // 2, mode="edge")
     return _window(_window(values, width, choose, 0), width, choose, 1)
 
 
 def _closed(values: np.ndarray, width: int) -> np.ndarray:
-    """The picture without what is dark and narrower than `width`; slopes, steps and what crosses the border stay."""
+    """Remove what is dark and narrower than `width`; slopes, steps and what crosses the border stay."""
     values = np.pad(values, width - 1, mode="edge")
     for choose in (np.maximum, np.minimum):
         values = _window(_window(values, width, choose, 0), width, choose, 1)
@@ -117,7 +117,7 @@ def _closed(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def _full(values: np.ndarray) -> float:
-    """What is usual in the upper of two classes, whose boundary is halfway between their means."""
+    """Return the upper quartile of the upper of two classes, whose boundary is halfway between their means."""
     found = least, most = values.min(), values.max()
     for _ in range(10):
         middle = np.clip(np.mean(found), least, most)
@@ -126,7 +126,7 @@ def _full(values: np.ndarray) -> float:
 
 
 def _cells(mask: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-    """A coarse mask of at most CELLS a side, true where any of its pixels is, and what makes it fine again."""
+    """Return a coarse mask of at most CELLS a side, true where any pixel is, and a function that refines it again."""
     height, width = mask.shape
     size = -(-max(height, width) // CELLS)
     padded = np.pad(mask, ((0, -height % size), (0, -width % size)))
@@ -135,7 +135,7 @@ def _cells(mask: np.ndarray) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndar
 
 
 def _ruled(mask: np.ndarray) -> np.ndarray:
-    """Which pixels are of long thin lines from left to right, but for what crosses them."""
+    """Return which pixels belong to long thin lines from left to right, without what crosses them."""
     coarse, fine = _cells(mask)
     joined = _window(np.pad(coarse, ((0, 0), (1, 1))), 3, np.logical_or, 1)  # over gaps
     ahead = _paths(joined)
@@ -149,7 +149,7 @@ def _ruled(mask: np.ndarray) -> np.ndarray:
 
 
 def _paths(mask: np.ndarray) -> np.ndarray:
-    """How many columns the longest path of true pixels to each has; a step is right and up to one row up or down."""
+    """Return the columns of the longest path of true pixels to each; a step goes right, at most one row up or down."""
     lengths = np.zeros((mask.shape[1] + 1, len(mask) + 2), dtype=np.int32)
     for x, column in enumerate(mask.T):
         before = lengths[x]
@@ -158,7 +158,7 @@ def _paths(mask: np.ndarray) -> np.ndarray:
 
 
 def _runs(mask: np.ndarray) -> np.ndarray:
-    """How many equal pixels follow one another in its column where each pixel is."""
+    """Return how many equal pixels follow one another in the column of each pixel."""
     first = np.ones_like(mask)
     first[1:] = mask[1:] != mask[:-1]
     runs = np.cumsum(first.T).reshape(first.T.shape)  # column by column
@@ -166,7 +166,7 @@ def _runs(mask: np.ndarray) -> np.ndarray:
 
 
 def _shapes(mask: np.ndarray) -> np.ndarray:
-    """A number for each pixel, the same in all that hang together, corners too; 0 where the mask is false."""
+    """Number the connected shapes of a mask, corners included; 0 is where the mask is false."""
     mask = np.pad(mask, 1)
     shapes = np.arange(mask.size, dtype=np.int32).reshape(mask.shape) * mask
     while True:
@@ -178,7 +178,7 @@ def _shapes(mask: np.ndarray) -> np.ndarray:
 
 
 def _chosen(mask: np.ndarray, ink: np.ndarray, inner: bool, most: float) -> np.ndarray | None:
-    """The shapes of a mask without specks, or None if all are specks.
+    """Return the shapes of a mask without specks, or None if all are specks.
 
     Args:
         mask: bool (H, W).

@@ -34,12 +34,12 @@ STATED = ("title", "emoji", "colorFrom", "colorTo", "sdk_version", "python_versi
 
 
 def themes() -> list[str]:
-    """Names of the Spaces."""
+    """List the names of the Spaces."""
     return sorted(path.parent.name for path in SPACES.glob("*/app.py"))
 
 
 def own(text: str, namespace: str) -> str:
-    """A Space's README with the models of its header in this namespace.
+    """Return a Space's README with the models of its header in a namespace.
 
     Raises:
         ValueError: the header lacks something that the Hub needs, or names a model that does not ship.
@@ -94,7 +94,7 @@ def lay_out(theme: str, namespace: str, folder: Path) -> None:
 
 
 def main() -> None:
-    """The command: one sentence and exit code 1 on what the user can mend."""
+    """Run the command; what the user can mend ends in one sentence and exit code 1."""
     prepare_console()
     parser = argparse.ArgumentParser("python spaces/deploy.py", description=__doc__.splitlines()[0])
     parser.add_argument("theme", metavar="THEME", help=f"one of {', '.join(themes())}")

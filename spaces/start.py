@@ -17,7 +17,7 @@ SPACES = Path(__file__).resolve().parent
 
 
 def main() -> None:
-    """The command: one sentence and exit code 1 on what the user can mend."""
+    """Run the command; what the user can mend ends in one sentence and exit code 1."""
     prepare_console()
     tabs = {
         f"{theme}/{tab.__name__.rpartition('.')[2]}": tab

@@ -44,7 +44,7 @@ def pasted(images: torch.Tensor, labels: torch.Tensor, seed: int) -> tuple[torch
 
 
 def pointing(heat: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The heat's share inside, (B,) of 0..1, and whether its peak is there, bool (B,); a heat of zeros is outside."""
+    """Return the heat's share inside, (B,) of 0..1, and whether its peak is there, bool (B,); zeros are outside."""
     total = heat.sum((1, 2))
     share = (heat * inside).sum((1, 2)) / total.clamp(min=torch.finfo(heat.dtype).tiny)
     peak = heat.flatten(1).argmax(1, keepdim=True)
@@ -52,24 +52,24 @@ def pointing(heat: torch.Tensor, inside: torch.Tensor) -> tuple[torch.Tensor, to
 
 
 def grad_cam(maps: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-    """Grad-CAM (Selvaraju et al., arXiv 1610.02391)."""
+    """Compute Grad-CAM (Selvaraju et al., arXiv 1610.02391)."""
     return (gradient.mean((2, 3), keepdim=True) * maps).sum(1).relu()
 
 
 def grad_cam_plus_plus(maps: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-    """Grad-CAM++ (Chattopadhyay et al., arXiv 1710.11063)."""
+    """Compute Grad-CAM++ (Chattopadhyay et al., arXiv 1710.11063)."""
     divisor = 2 * gradient**2 + maps.sum((2, 3), keepdim=True) * gradient**3
     alpha = gradient**2 / torch.where(divisor == 0, 1, divisor)
     return ((alpha * gradient.relu()).sum((2, 3), keepdim=True) * maps).sum(1).relu()
 
 
 def layer_cam(maps: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-    """LayerCAM (Jiang et al., IEEE TIP 2021)."""
+    """Compute LayerCAM (Jiang et al., IEEE TIP 2021)."""
     return (gradient.relu() * maps).sum(1).relu()
 
 
 def heat_by(weigh: Weigh, model: ConvClassifier, images: torch.Tensor, label: int, layer: str) -> torch.Tensor:
-    """uint8 (B, 3, H, W) -> the heat of a class in one view, (B, H, W), by another way than `model.grad_cam`."""
+    """Compute the heat of a class in one view of uint8 (B, 3, H, W), as (B, H, W), by a given way."""
     maps = model.feature_maps(images, layer).requires_grad_()
     with model.exact(), model.evaluating():
         score = model.head(model.body[model.layers.index(layer) + 1 :](maps))[:, label].sum()
@@ -79,7 +79,7 @@ def heat_by(weigh: Weigh, model: ConvClassifier, images: torch.Tensor, label: in
 
 
 def edges(images: torch.Tensor) -> torch.Tensor:
-    """Squared differences of the pixels of (B, C, H, W) to the next below and to the right, (B, H, W): no net."""
+    """Sum the squared differences of pixels of (B, C, H, W) to the next below and right, as (B, H, W)."""
     after = nn.functional.pad(images.float(), (0, 1, 0, 1), "replicate")
     here = after[:, :, :-1, :-1]
     return ((after[:, :, 1:, :-1] - here) ** 2 + (after[:, :, :-1, 1:] - here) ** 2).sum(1)

@@ -107,7 +107,7 @@ def photograph(digit: np.ndarray, kind: str, ranges: Ranges, draw: np.random.Gen
 def _written(
     digit: np.ndarray, kind: str, ranges: Ranges, draw: np.random.Generator, height: int, width: int
 ) -> np.ndarray:
-    """The sheet with the digit, as reflectances (height, width, 3)."""
+    """Draw the sheet with the digit, as reflectances (height, width, 3)."""
     least = min(height, width)
     side = max(20, round(draw.uniform(*ranges.digit) * least))
     y, x = (int(draw.integers(0, free - side + 1)) for free in (height, width))
@@ -128,7 +128,7 @@ def _written(
 
 
 def _turned(sheet: np.ndarray, ranges: Ranges, draw: np.random.Generator) -> np.ndarray:
-    """The sheet turned and in perspective; its border goes on past the picture."""
+    """Turn the sheet and put it in perspective; its border goes on past the picture."""
     height, width = sheet.shape[:2]
     angle, tilt, margin = math.radians(draw.uniform(*ranges.turn)), draw.uniform(*ranges.tilt), min(height, width)
     centre = np.array([width, height]) / 2
@@ -141,7 +141,7 @@ def _turned(sheet: np.ndarray, ranges: Ranges, draw: np.random.Generator) -> np.
 
 
 def _lit(sheet: np.ndarray, kind: str, ranges: Ranges, draw: np.random.Generator) -> np.ndarray:
-    """What a camera sees of a sheet, its table or bar, its light and shadow: uint8 (H, W, 3)."""
+    """Draw what a camera sees of a sheet, its table or bar, its light and shadow, as uint8 (H, W, 3)."""
     down, right = np.mgrid[: sheet.shape[0], : sheet.shape[1]] / min(sheet.shape[:2])
     if kind in ("table", "bar"):
         across, along = (right, down) if draw.random() < 0.5 else (down, right)
@@ -161,7 +161,7 @@ def _lit(sheet: np.ndarray, kind: str, ranges: Ranges, draw: np.random.Generator
 
 
 def _taken(seen: np.ndarray, ranges: Ranges, draw: np.random.Generator) -> Image.Image:
-    """The photograph of what a camera sees, uint8 (H, W, 3), as a JPEG that is open."""
+    """Return the photograph of what a camera sees, uint8 (H, W, 3), as an open JPEG."""
     blur = ImageFilter.GaussianBlur(draw.uniform(*ranges.blur) * min(seen.shape[:2]))
     noise = draw.normal(0, draw.uniform(*ranges.noise), seen.shape)
     values = np.asarray(Image.fromarray(seen).filter(blur)) + noise

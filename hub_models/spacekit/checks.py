@@ -44,7 +44,7 @@ def number(value: float, low: float, high: float, what: str) -> float:
 
 def choice(value: str, offered: Sequence[str], what: str) -> str:
     """Return one of the names that are offered; `what` names the kind of thing, as in "There is no such model"."""
-    if value not in tuple(offered):  # of a list, a dict could not tell
+    if value not in tuple(offered):  # a tuple, so that unhashable values can be compared
         raise gr.Error(f"There is no such {what}: choose {', '.join(offered)}.")
     return value
 

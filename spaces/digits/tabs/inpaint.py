@@ -133,7 +133,7 @@ def filling(truth: torch.Tensor, hidden: torch.Tensor, first: int, n, temperatur
     Yields:
         What the model is given, the sheet of completions so far, the truth and completions with captions, and words.
     """
-    if first not in tuple(FILLED):  # of a list, a dict could not tell
+    if first not in tuple(FILLED):  # a tuple, so that unhashable values can be compared
         raise gr.Error(f"The number of hidden pixels to fill must be one of {', '.join(map(str, FILLED))}.")
     n = checks.integer(n, 1, MAX_COMPLETIONS, "The number of completions")
     temperature = checks.temperature(temperature)

@@ -53,7 +53,7 @@ def class_of(name: str) -> int | None:
 
 
 def from_file(path: str | None) -> torch.Tensor:
-    """A picture of any size and mode -> its middle as the models take it, uint8 (1, 3, 32, 32)."""
+    """Read the middle of a picture of any size and mode as the models take it, uint8 (1, 3, 32, 32)."""
     return pictures.read_picture(path, lambda picture: to_photo(picture, SIDE, SIDE))
 
 
@@ -63,12 +63,12 @@ def from_example(index: int) -> str:
 
 
 def enlarged(image: torch.Tensor) -> str:
-    """uint8 (1, 3, 32, 32) -> path of a picture of it that shows each pixel."""
+    """Enlarge an image uint8 (1, 3, 32, 32) so that each pixel is seen; return the picture's path."""
     return pictures.enlarged(image[0])
 
 
 def heated(image: torch.Tensor, heat: torch.Tensor) -> str:
-    """uint8 (1, 3, 32, 32), dimmed, under heat (32, 32) of 0..1, from black over red to yellow -> path."""
+    """Lay heat (32, 32) of 0..1 over an image uint8 (1, 3, 32, 32), dimmed; return the picture's path."""
     return enlarged(((image + to_glow(heat).float()) / 2).to(torch.uint8))
 
 

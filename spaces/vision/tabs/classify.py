@@ -34,7 +34,7 @@ The examples are the first image of each class among the 5,000 that were kept ap
 
 @on_gpu
 def probabilities(image: torch.Tensor, name: str) -> dict[str, float]:
-    """uint8 (1, 3, 32, 32) -> each class's probability."""
+    """Compute each class's probability for an image uint8 (1, 3, 32, 32)."""
     model = net(name)
     return dict(zip(model.config.names, model.predict(image, VIEWS)[0].tolist(), strict=True))
 

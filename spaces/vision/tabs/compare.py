@@ -33,7 +33,7 @@ from HiResCAM, a form of Grad-CAM. Each is scaled so that its strongest place is
 
 @on_gpu
 def answers(image: torch.Tensor) -> list[tuple[dict[str, float], torch.Tensor]]:
-    """uint8 (1, 3, 32, 32) -> of each net the classes' probabilities and the most probable one's heat (32, 32)."""
+    """Compute each net's probabilities for an image uint8 (1, 3, 32, 32), and the best class's heat (32, 32)."""
     given = []
     for model in map(net, NETS):
         probabilities = model.predict(image, VIEWS)[0]

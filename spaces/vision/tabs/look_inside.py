@@ -46,7 +46,7 @@ MAX_MAPS, COLUMNS, CELL = 64, 8, 66  # feature maps shown; in a row; screen pixe
 def inside(
     image: torch.Tensor, name: str, label: int | None, layer: str
 ) -> tuple[torch.Tensor, torch.Tensor, int, float]:
-    """uint8 (1, 3, 32, 32) -> a layer's maps (channels, h, w), a class's heat (32, 32), the class, its probability."""
+    """Compute a layer's maps (channels, h, w) of an image, and a class's heat (32, 32), label and probability."""
     model = net(name)
     probabilities = model.predict(image, VIEWS)[0]
     label = int(probabilities.argmax()) if label is None else label
@@ -55,7 +55,7 @@ def inside(
 
 
 def tiled(maps: torch.Tensor) -> Image.Image:
-    """Maps (N, h, w) -> a sheet of them, each scaled from its smallest value, black, to its largest, white."""
+    """Draw a sheet of maps (N, h, w), each scaled from its smallest value, black, to its largest, white."""
     low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
     greys = 255 * (maps - low) / (high - low).clamp(min=torch.finfo(maps.dtype).tiny)
     return to_sheet(greys.round().to(torch.uint8)[:, None], COLUMNS, CELL // (maps.shape[2] + 1))
