@@ -27,6 +27,7 @@ from test_spaces import all_tabs
 from hub_models import spacekit
 from hub_models.spacekit import guard, mcp
 from hub_models.spacekit.api import endpoint, picture_file
+from hub_models.spacekit.checks import SEEDS
 from hub_models.spacekit.pictures import kept, read_picture
 
 TAB = EXAMPLES.parent / "digits" / "tabs" / "classify.py"  # the page links what the README beside it names
@@ -325,6 +326,12 @@ def scanline(tmp_path_factory):
 def test_programs_are_offered_the_endpoints_and_nothing_else(scanline):
     offered = {fn.api_name for fn in scanline.demo.fns.values() if fn.api_visibility != "private"}
     assert offered == set(ENDPOINTS)
+
+
+def test_every_random_seed_has_bounds(scanline):
+    info = httpx.get(f"{scanline.url}gradio_api/info").json()["named_endpoints"]
+    seeds = [p["type"] for endpoint in info.values() for p in endpoint["parameters"] if p["label"] == "Random seed"]
+    assert [(seed["minimum"], seed["maximum"]) for seed in seeds] == [(0, SEEDS - 1)] * 4
 
 
 def test_each_endpoint_is_documented_and_takes_no_objects(scanline):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import gradio as gr
 from gradio.utils import get_function_description
 
+from .checks import SEEDS
 from .pictures import as_path
 
 
@@ -45,3 +46,13 @@ def picture_file(label: str) -> gr.Image:
     picture = gr.Image(label=label, type="filepath", render=False)
     as_path(picture)
     return picture
+
+
+def seed_number() -> gr.Number:
+    """Make the component for the seed that a program sends."""
+    return gr.Number(0, precision=0, minimum=0, maximum=SEEDS - 1, label="Random seed", render=False)
+
+
+def temperature_number(value: float = 1, low: float = 0, high: float = 2) -> gr.Number:
+    """Make the component for the temperature that a program sends."""
+    return gr.Number(value, minimum=low, maximum=high, label="Temperature", render=False)

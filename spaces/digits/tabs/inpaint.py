@@ -14,7 +14,7 @@ from PIL import Image
 import hub_models
 from hub_models.images import to_picture
 from hub_models.spacekit import checks
-from hub_models.spacekit.api import endpoint, picture_file
+from hub_models.spacekit.api import endpoint, picture_file, seed_number, temperature_number
 from hub_models.spacekit.live import Snapshot, live
 from hub_models.spacekit.pictures import KEPT, brushed, canvas, enlarged, kept, read_mask, sheet
 from hub_models.spacekit.runs import QUIET, RunButton, cancel_when, seed_input
@@ -243,8 +243,8 @@ def build() -> None:
             picture_file("Picture of one digit"),
             picture_file("Mask, white where pixels are missing"),
             gr.Number(5, precision=0, minimum=1, maximum=MAX_COMPLETIONS, label="Number of completions", render=False),
-            gr.Number(1, minimum=0, maximum=2, label="Temperature", render=False),
-            gr.Number(0, precision=0, minimum=0, label="Random seed", render=False),
+            temperature_number(),
+            seed_number(),
         ],
         [
             gr.Gallery(label="Completions", format="png", render=False),

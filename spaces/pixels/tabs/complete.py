@@ -12,7 +12,7 @@ from PIL import Image
 
 from hub_models.causal_conv import CausalConvModel
 from hub_models.spacekit import checks
-from hub_models.spacekit.api import endpoint, picture_file
+from hub_models.spacekit.api import endpoint, picture_file, seed_number, temperature_number
 from hub_models.spacekit.live import Snapshot, live
 from hub_models.spacekit.pictures import KEPT, brushed, canvas, enlarged, kept, read_mask, sheet
 from hub_models.spacekit.runs import QUIET, RunButton, cancel_when, seed_input
@@ -290,9 +290,9 @@ def build() -> None:
             picture_file("Mask, white where pixels are missing"),
             gr.Dropdown(list(NAMES), value=NAMES[0], label="Model", render=False),
             gr.Number(4, precision=0, minimum=1, maximum=MAX_COMPLETIONS, label="Number of completions", render=False),
-            gr.Number(1, minimum=0, maximum=2, label="Temperature", render=False),
+            temperature_number(),
             gr.Dropdown([LIKELIEST, *class_names()], value=LIKELIEST, label="Class", render=False),
-            gr.Number(0, precision=0, minimum=0, label="Random seed", render=False),
+            seed_number(),
         ],
         [
             gr.Gallery(label="Completions", format="png", render=False),

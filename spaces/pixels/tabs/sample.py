@@ -8,7 +8,7 @@ import gradio as gr
 import torch
 
 from hub_models.spacekit import checks
-from hub_models.spacekit.api import endpoint
+from hub_models.spacekit.api import endpoint, seed_number, temperature_number
 from hub_models.spacekit.live import Snapshot, live
 from hub_models.spacekit.pictures import enlarged, sheet
 from hub_models.spacekit.runs import QUIET, RunButton, cancel_when, seed_input
@@ -138,9 +138,9 @@ def build() -> None:
         [
             gr.Dropdown(list(NAMES), value=NAMES[0], label="Model", render=False),
             gr.Number(4, precision=0, minimum=1, maximum=MAX_IMAGES, label="Number of images", render=False),
-            gr.Number(1, minimum=0, maximum=2, label="Temperature", render=False),
+            temperature_number(),
             gr.Dropdown([EACH, *class_names()], value=EACH, label="Class", render=False),
-            gr.Number(0, precision=0, minimum=0, label="Random seed", render=False),
+            seed_number(),
         ],
         [gr.Gallery(label="Images", format="png", render=False), gr.Textbox(label="How they were made", render=False)],
     )

@@ -6,7 +6,7 @@ import random
 import gradio as gr
 
 from hub_models.spacekit import checks
-from hub_models.spacekit.api import endpoint
+from hub_models.spacekit.api import endpoint, temperature_number
 from hub_models.spacekit.runs import QUIET
 from hub_models.spacekit.weights import on_gpu
 from hub_models.spacekit.widgets import about
@@ -190,7 +190,7 @@ def build() -> None:
         [
             gr.Textbox(EXAMPLES[0], label="Text", render=False),
             gr.Dropdown(list(NAMES), value=FIRST, label="Model", render=False),
-            gr.Number(1, minimum=0.5, maximum=1.5, label="Temperature", render=False),
+            temperature_number(1, 0.5, 1.5),
             gr.Number(0, precision=0, minimum=0, maximum=50, label=TOP_K, render=False),
         ],
         gr.Label(label="The most probable next words", render=False),

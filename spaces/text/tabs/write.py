@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import gradio as gr
 
 from hub_models.spacekit import checks
-from hub_models.spacekit.api import endpoint
+from hub_models.spacekit.api import endpoint, seed_number, temperature_number
 from hub_models.spacekit.runs import QUIET, RunButton
 from hub_models.spacekit.start import load_start
 from hub_models.spacekit.widgets import about, clear_when, temperature_slider
@@ -113,11 +113,11 @@ def build() -> None:
         [
             gr.Textbox(EXAMPLES[1], label="Beginning", render=False),
             gr.Dropdown(list(NAMES), value=FIRST, label="Model", render=False),
-            gr.Number(0.8, minimum=0, maximum=2, label="Temperature", render=False),
+            temperature_number(0.8),
             gr.Number(400, precision=0, minimum=1, maximum=LENGTH, label="Characters to write", render=False),
             gr.Number(0, precision=0, minimum=0, maximum=50, label=TOP_K, render=False),
             gr.Number(1, minimum=0, maximum=1, label=TOP_P, render=False),
-            gr.Number(0, precision=0, minimum=0, maximum=checks.SEEDS - 1, label="Random seed", render=False),
+            seed_number(),
         ],
         [gr.Textbox(label="Text", render=False), gr.Textbox(label="How it was made", render=False)],
     )
