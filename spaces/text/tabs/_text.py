@@ -100,14 +100,14 @@ def as_html(*sentences: str) -> str:
 
 @on_gpu
 def written(
-    voices: list[tuple[str, float]], prompt: str, length: int, top_k: int, top_p: float, seed: int
+    runs: list[tuple[str, float]], prompt: str, length: int, top_k: int, top_p: float, seed: int
 ) -> Iterator[list[str]]:
     """Yield what models add to a prompt, as it grows: first nothing, last the whole.
 
     A text ends with the token that makes it `length` characters long. All begin with the same noise.
 
     Args:
-        voices: names of models, each with a temperature.
+        runs: names of models, each with a temperature.
     """
 
     def grow(name: str, temperature: float) -> Iterator[str]:
@@ -120,9 +120,9 @@ def written(
             if len(text) >= length:
                 return
 
-    texts, shown = [""] * len(voices), time.monotonic()
+    texts, shown = [""] * len(runs), time.monotonic()
     yield texts
-    for now in itertools.zip_longest(*(grow(*voice) for voice in voices)):
+    for now in itertools.zip_longest(*(grow(*run) for run in runs)):
         texts = [new or old for new, old in zip(now, texts, strict=True)]
         if time.monotonic() - shown >= PAUSE:
             shown = time.monotonic()

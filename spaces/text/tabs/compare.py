@@ -54,18 +54,18 @@ def compare(
         raise gr.Error(f"That makes {count} texts: choose models and temperatures that make 1 to {MAX_TEXTS}.")
     for name in names:
         model(name)
-    warmth = [checks.number(temperature, 0, 2, "A temperature") for temperature in temperatures]
+    checked_temperatures = [checks.number(temperature, 0, 2, "A temperature") for temperature in temperatures]
     length, top_k, top_p, seed = checked(length, top_k, top_p, seed)
-    voices = list(itertools.product(names, warmth))
-    titles = [f"{NAMES[name]} at {temperature:g}" for name, temperature in voices]
-    unused = MAX_TEXTS - len(voices)
+    runs = list(itertools.product(names, checked_temperatures))
+    titles = [f"{NAMES[name]} at {temperature:g}" for name, temperature in runs]
+    unused = MAX_TEXTS - len(runs)
     made = f"The number after each model is its temperature. All with {options_of(top_k, top_p, seed)}."
-    unknown = [f"{NAMES[name]}. {told}" for name in dict.fromkeys(names) if (told := unknown_words(name, prompt))]
+    unknown = [f"{NAMES[name]}. {words}" for name in dict.fromkeys(names) if (words := unknown_words(name, prompt))]
     writing = as_html(f"Writing ... {made}", *unknown)
     # once, and not with each text: Gradio may then put back an earlier text
     boxes = [gr.update(label=title, visible=True) for title in titles] + [gr.update(visible=False)] * unused
     yield *boxes, writing
-    with contextlib.closing(written(voices, prompt, length, top_k, top_p, seed)) as texts:
+    with contextlib.closing(written(runs, prompt, length, top_k, top_p, seed)) as texts:
         for now in texts:
             shown = [prompt + text for text in now] + [""] * unused
             yield *shown, writing

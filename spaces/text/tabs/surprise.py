@@ -51,8 +51,8 @@ def coloured(parts: list[str], bits: torch.Tensor, unknown: torch.Tensor, name: 
     for part, cost, strange in zip(parts, bits.tolist(), unknown.tolist(), strict=True):
         shade = f"b{STEPS if cost > most else round(STEPS * cost / most)}"
         kind = f"unknown {shade}" if strange else shade
-        told = f"{cost:.2f} bits" if cost < math.inf else "unknown: probability 0"
-        spans.append(f'<span class="{kind}" title="{told}">{html.escape(visible(part))}</span>')
+        words = f"{cost:.2f} bits" if cost < math.inf else "unknown: probability 0"
+        spans.append(f'<span class="{kind}" title="{words}">{html.escape(visible(part))}</span>')
     scale = "".join(f'<span class="b{i}">&emsp;</span>' for i in range(STEPS + 1))
     legend = f"0 bits {scale} {most:.1f} bits or more, as if all {net.unit}s were equally probable"
     if unknown.any():
@@ -63,8 +63,8 @@ def coloured(parts: list[str], bits: torch.Tensor, unknown: torch.Tensor, name: 
         for i, cost in zip(top.indices.tolist(), top.values.tolist(), strict=True)
         if cost >= 0
     ]
-    told = f"<p>Most surprising {net.unit}s: {', '.join(named)}</p>" if named else ""
-    return f'<p>{legend}</p><p class="text" dir="auto">{"".join(spans)}</p>{told}'
+    words = f"<p>Most surprising {net.unit}s: {', '.join(named)}</p>" if named else ""
+    return f'<p>{legend}</p><p class="text" dir="auto">{"".join(spans)}</p>{words}'
 
 
 def figures(parts: list[str], bits: torch.Tensor, name: str) -> str:
@@ -74,20 +74,20 @@ def figures(parts: list[str], bits: torch.Tensor, name: str) -> str:
         return ""
     total, n = float(bits[known].sum()), int(known.sum())
     letters = sum(len(part) for part, seen in zip(parts, known.tolist(), strict=True) if seen)
-    told = f"{NAMES[name]}. Total surprise: {total:,.1f} bits for {n:,} {kind}s"
-    told += f" (signs and line ends count as words) of {letters:,} characters" if kind == "word" else ""
-    return f"{told}. Perplexity: {2 ** (total / n):.2f} per {kind}. Mean: {total / letters:.3f} bits per character."
+    words = f"{NAMES[name]}. Total surprise: {total:,.1f} bits for {n:,} {kind}s"
+    words += f" (signs and line ends count as words) of {letters:,} characters" if kind == "word" else ""
+    return f"{words}. Perplexity: {2 ** (total / n):.2f} per {kind}. Mean: {total / letters:.3f} bits per character."
 
 
-def strangers(bits: torch.Tensor, name: str, text: str) -> str:
+def unknown_note(bits: torch.Tensor, name: str, text: str) -> str:
     """Name the words that the model does not know, and say what they do to the figures."""
-    told = unknown_words(name, text)
-    if not told:
+    words = unknown_words(name, text)
+    if not words:
         return ""
     if bits.isfinite().all():
-        told += " One symbol stands for all of these, and it is easier to predict than the words themselves: the true"
-        return f"{told} surprise is higher, so these figures are lower bounds."
-    return f"{told} The model gives them probability 0, and so the whole text: the figures leave them out."
+        words += " One symbol stands for all of these, and it is easier to predict than the words themselves: the true"
+        return f"{words} surprise is higher, so these figures are lower bounds."
+    return f"{words} The model gives them probability 0, and so the whole text: the figures leave them out."
 
 
 def surprise(text: str = EXAMPLES[0], name: str = FIRST) -> tuple[list, str]:
@@ -102,7 +102,7 @@ def surprise(text: str = EXAMPLES[0], name: str = FIRST) -> tuple[list, str]:
     """
     text, parts, bits, _ = measured(text, name)
     tokens = [[part, cost if cost < math.inf else None] for part, cost in zip(parts, bits.tolist(), strict=True)]
-    return tokens, " ".join(filter(None, (figures(parts, bits, name), strangers(bits, name, text))))
+    return tokens, " ".join(filter(None, (figures(parts, bits, name), unknown_note(bits, name, text))))
 
 
 def measured(text: str | None, name: str) -> tuple[str, list[str], torch.Tensor, torch.Tensor]:
@@ -117,8 +117,8 @@ def measured(text: str | None, name: str) -> tuple[str, list[str], torch.Tensor,
 def surprise_shown(text: str | None, name: str) -> tuple[str, str]:
     """Return a text in colour, and its figures."""
     text, parts, bits, unknown = measured(text, name)
-    told = as_html(figures(parts, bits, name), strangers(bits, name, text))
-    return coloured(parts, bits, unknown, name), told
+    words = as_html(figures(parts, bits, name), unknown_note(bits, name, text))
+    return coloured(parts, bits, unknown, name), words
 
 
 def example(index: int) -> str:
