@@ -56,7 +56,7 @@ const all = selector => [...(panel?.querySelectorAll(selector) ?? [])].filter(se
 # what reaches out of the page to the right, of what may not be scrolled by itself; Gradio's container only hides it
 WIDE = f"""{PANEL} const width = document.documentElement.clientWidth;
 const scrolls = e => e && !e.matches('.gradio-container')
-    && (/auto|scroll|hidden/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+    && (/auto|scroll/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
 const wide = all('*').filter(e => e.getBoundingClientRect().right > width + 1 && !scrolls(e.parentElement));
 return [...wide.map(e => e.outerHTML.slice(0, 200)), ...document.documentElement.scrollWidth > width ? ['page'] : []]"""
 

@@ -73,16 +73,6 @@ def test_each_tab_on_each_screen(page, screen, dark):
     assert {urlsplit(url).hostname for url in asked if not url.startswith(("data:", "blob:"))} == {"127.0.0.1"}
 
 
-def test_what_is_too_wide_for_a_phone_is_found(page):
-    look(page, "phone", False)
-    page.turn_to("Digits")
-    wait_for(lambda: page.driver.execute_script(ALIVE))
-    assert page.driver.execute_script(WIDE) == []
-    add = f"{PANEL} panel.querySelector('.prose').innerHTML += '<div class=wide style=\"width: 600px\">x</div>'"
-    page.driver.execute_script(add)
-    assert any("wide" in found for found in page.driver.execute_script(WIDE))
-
-
 def test_the_first_result_is_there_soon(page):
     look(page, "laptop", False)
     start = time.monotonic()
