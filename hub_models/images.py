@@ -133,9 +133,9 @@ def _contrasting(layer: Image.Image) -> int:
 def to_digit(image: Image.Image) -> torch.Tensor:
     """Convert a picture of a digit to uint8 (1, 1, 28, 28), prepared as MNIST's are.
 
-    A 28x28 picture that is white on black already is only made grey. Otherwise the ink, dark or light, is told from
-    its paper (see `hub_models.ink`), scaled into 20x20 with its proportions kept, and put with its centre of mass at
-    pixel (14, 14), where MNIST's is. What is transparent becomes white under dark ink, black under light.
+    A 28x28 picture that is white on black already is only made grey. Otherwise the ink, dark or light, is separated
+    from its paper (see `hub_models.ink`), scaled into 20x20 with its proportions kept, and put with its centre of mass
+    at pixel (14, 14), where MNIST's is. What is transparent becomes white under dark ink, black under light.
 
     Raises:
         ValueError: an unreadable picture (see `to_grey`), or one in which nothing stands out.

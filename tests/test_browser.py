@@ -167,7 +167,7 @@ class Page:
             "return [...document.querySelectorAll('video')].some(v => v.videoWidth > 0 && v.currentTime > 0)"
         )
 
-    def told(self, part: str) -> bool:
+    def says(self, part: str) -> bool:
         return part in self.driver.execute_script("return document.body.innerText")
 
 
@@ -287,7 +287,7 @@ def test_the_plot_has_a_line_of_its_own_colour_for_each_digit_each_time(page, ap
         wait_for(
             lambda: page.driver.execute_script(LINES) == [[digit, colour, 28] for digit, colour in colours.items()]
         )
-    assert all(page.told(f"━ {digit}") for digit in colours)
+    assert all(page.says(f"━ {digit}") for digit in colours)
 
 
 def test_an_example_by_keyboard_and_the_look_back(page):
@@ -323,9 +323,9 @@ def test_a_file_that_is_no_picture_gets_a_sentence(page, tmp_path, tab):
     button = page.find("button", "Upload a picture")
     files = button.find_element(By.XPATH, "preceding::input[@type='file'][1]")
     files.send_keys(str(tmp_path / "notes.txt"))
-    wait_for(lambda: page.told("Upload a picture: notes.txt is no picture. Give a PNG, JPEG,"))
+    wait_for(lambda: page.says("Upload a picture: notes.txt is no picture. Give a PNG, JPEG,"))
     files.send_keys(str(tmp_path / "broken.png"))
-    wait_for(lambda: page.told("of an unknown kind: give a PNG, JPEG, WebP, GIF, BMP or TIFF"))
+    wait_for(lambda: page.says("of an unknown kind: give a PNG, JPEG, WebP, GIF, BMP or TIFF"))
     if tab == "Classify":  # nothing of the one before; In-paint keeps that, in its editor
         wait_for(lambda: not predicted(page) and not page.shown("img[alt='Your picture']"))
         wait_for(lambda: not page.shown("img[alt='What the network sees']"))
@@ -334,7 +334,7 @@ def test_a_file_that_is_no_picture_gets_a_sentence(page, tmp_path, tab):
 def completed(page: Page) -> list[np.ndarray]:
     """The truth and the completions in the gallery, once they are there."""
     pictures = wait_for(lambda: page.shown(".thumbnail-item img[src*='image.png']"))
-    assert all(page.told(picture.get_attribute("alt")) for picture in pictures)
+    assert all(page.says(picture.get_attribute("alt")) for picture in pictures)
     assert all("total surprise: " in picture.get_attribute("alt") for picture in pictures)
     return [fetched(picture, 9) for picture in pictures]
 
@@ -352,7 +352,7 @@ def test_hidden_by_mouse_and_completed(page):
     assert len(columns) > len(rows)
     assert np.array_equal(np.where(grey, 128, truth), given)
     assert len(images) == 5 and all(np.array_equal(image[~grey], truth[~grey]) for image in images)
-    assert page.told("gru128-mnist-predict, seed 0, temperature 1.")
+    assert page.says("gru128-mnist-predict, seed 0, temperature 1.")
 
 
 def test_hidden_by_touch_on_a_phone(page):
@@ -378,7 +378,7 @@ def test_the_bottom_300_of_a_digit_of_ones_own(page):
     page.find("button", "Hide the bottom 300 pixels").click()
     time.sleep(1)  # the brush's layer is drawn and sent
     page.find("button", "Complete the digit").click()
-    wait_for(lambda: page.told("28 of 300 hidden pixels are filled."))
+    wait_for(lambda: page.says("28 of 300 hidden pixels are filled."))
     assert (page.picture("What the network is given", 9) == 128).sum() == 300
     truth = fetched(page.find(".thumbnail-item img"), 9) == 255
     assert truth[:8].any(1).argmax() < 8 and truth[:10].sum(1).max() > truth[18:24].sum(1).max()  # a 7, not the 3
@@ -387,7 +387,7 @@ def test_the_bottom_300_of_a_digit_of_ones_own(page):
 def test_nothing_hidden_is_told(page):
     page.open("In-paint")
     page.find("button", "Complete the digit").click()
-    wait_for(lambda: page.told("Nothing is hidden"))
+    wait_for(lambda: page.says("Nothing is hidden"))
     wait_for(lambda: page.find("button", "Complete the digit").is_enabled())
 
 
@@ -399,17 +399,17 @@ def test_cancelled_while_it_completes(page, app, monkeypatch):
     page.find("button", "Hide the bottom 300 pixels").click()
     time.sleep(1)  # the brush's layer is drawn and sent
     page.find("button", "Complete the digit").click()
-    wait_for(lambda: page.told(" of 300 pixels are filled."))
+    wait_for(lambda: page.says(" of 300 pixels are filled."))
     assert not page.find("button", "Completing ...").is_enabled()
     wait_for(lambda: page.find("button", "Cancel").is_enabled())
     page.find("button", "Cancel").click()
     wait_for(lambda: not threads(), 3)  # uncancelled it would go on for 6 s
-    assert not page.told("300 of 300")
+    assert not page.says("300 of 300")
     sheet = fetched(page.find("img[alt='Completions so far']"), 4)
     assert (sheet == 128).sum() > 200  # what it had done stays, the rest is grey
     wait_for(lambda: page.find("button", "Complete the digit").is_enabled())
     page.find("button.gallery-item").click()
-    wait_for(lambda: not page.shown("img[alt='Completions so far']") and not page.told("of 300"))
+    wait_for(lambda: not page.shown("img[alt='Completions so far']") and not page.says("of 300"))
 
 
 # --- vision
@@ -443,19 +443,19 @@ def test_each_tab_opens_with_the_result_of_an_example(page, app):
     page.open("Classify", "Vision", dark=True)
     frog = np.asarray(Image.open(EXAMPLES[6]).convert("L"))
     words = prediction_of(app, EXAMPLES[6])
-    wait_for(lambda: page.told(words) and len(page.shown("button.confidence-set")) == 5)
+    wait_for(lambda: page.says(words) and len(page.shown("button.confidence-set")) == 5)
     assert np.array_equal(page.picture("What the net sees", 8), frog)
     page.turn_to("Look inside")
     best = words.replace("Prediction", "Most probable class")
-    wait_for(lambda: page.told(best) and page.told("strongest evidence for the class"))
+    wait_for(lambda: page.says(best) and page.says("strongest evidence for the class"))
     assert np.array_equal(page.picture("What the net sees", 8), frog)
     assert page.picture("Where the net sees the class", 8).shape == (32, 32)
     page.turn_to("Compare")
     other = prediction_of(app, EXAMPLES[6], "cnn5x32-cifar10-study")
-    wait_for(lambda: page.told(words) and page.told(other) and len(page.shown("button.confidence-set")) == 10)
+    wait_for(lambda: page.says(words) and page.says(other) and len(page.shown("button.confidence-set")) == 10)
     assert len(page.shown(".chip")) == 2
     page.turn_to("Mistakes")
-    wait_for(lambda: page.told("cats were taken for dogs"))
+    wait_for(lambda: page.says("cats were taken for dogs"))
     for image in page.shown("[role=tabpanel] .block:not(.gallery) img"):
         assert image.get_attribute("alt")
 
@@ -464,10 +464,10 @@ def test_an_example_is_classified_by_keyboard_and_by_either_model(page, app):
     page.open("Classify", "Vision")
     page.find("button.gallery-item")
     page.shown("button.gallery-item")[8].send_keys(Keys.ENTER)
-    wait_for(lambda: page.told(prediction_of(app, EXAMPLES[8])))
+    wait_for(lambda: page.says(prediction_of(app, EXAMPLES[8])))
     assert np.array_equal(page.picture("What the net sees", 8), np.asarray(Image.open(EXAMPLES[8]).convert("L")))
     page.choose("Model", "Plain CNN")
-    wait_for(lambda: page.told(prediction_of(app, EXAMPLES[8], "cnn5x32-cifar10-study")) and page.told("141,034 param"))
+    wait_for(lambda: page.says(prediction_of(app, EXAMPLES[8], "cnn5x32-cifar10-study")) and page.says("141,034 param"))
 
 
 def test_no_result_outlives_its_picture(page, app, tmp_path):
@@ -481,14 +481,14 @@ def test_no_result_outlives_its_picture(page, app, tmp_path):
         page.find("[aria-label='Remove Image']").click()
         wait_for(lambda: bare(page))
         send(page, tmp_path / "notes.txt")
-        wait_for(lambda: page.told("Picture: notes.txt is no picture. Give a PNG, JPEG, WebP, GIF, BMP or TIFF."))
+        wait_for(lambda: page.says("Picture: notes.txt is no picture. Give a PNG, JPEG, WebP, GIF, BMP or TIFF."))
         page.find("[aria-label=Close]").click()
         send(page, tmp_path / "red.png")
         wait_for(lambda: not bare(page))
         page.find("[aria-label='Remove Image']").click()
         wait_for(lambda: bare(page))
         send(page, tmp_path / "broken.png")
-        wait_for(lambda: page.told("damaged"))
+        wait_for(lambda: page.says("damaged"))
         assert bare(page)
         page.find("[aria-label=Close]").click()
         page.find("button.gallery-item").click()
@@ -517,17 +517,17 @@ def test_an_uploaded_picture_and_one_from_the_camera_are_classified(page, tmp_pa
 
 def test_layers_classes_and_models_are_looked_at_in_turn(page):
     page.open("Look inside", "Vision")
-    wait_for(lambda: page.told("Layer whiten, number 1 of 7: 24 of its 24 feature maps"))
+    wait_for(lambda: page.says("Layer whiten, number 1 of 7: 24 of its 24 feature maps"))
     early = page.picture("Feature maps", 1)
     page.choose("Layer, from early to deep", "group0b")
-    wait_for(lambda: page.told("Layer group0b, number 3 of 7"))
+    wait_for(lambda: page.says("Layer group0b, number 3 of 7"))
     assert page.picture("Feature maps", 1).shape != early.shape
     page.choose("Class to look for", "horse")
-    wait_for(lambda: page.told("Class: horse (probability ") and page.told("Layer group0b"))
+    wait_for(lambda: page.says("Class: horse (probability ") and page.says("Layer group0b"))
     page.choose("Model", "Plain CNN")
-    wait_for(lambda: page.told("), Plain CNN (2025 study)") and page.told("Layer conv0, number 1 of "))
+    wait_for(lambda: page.says("), Plain CNN (2025 study)") and page.says("Layer conv0, number 1 of "))
     page.choose("Layer, from early to deep", "conv1")
-    wait_for(lambda: page.told("Layer conv1, number 2 of "))
+    wait_for(lambda: page.says("Layer conv1, number 2 of "))
     assert page.picture("Where the net sees the class", 8).shape == (32, 32)
 
 
@@ -538,8 +538,8 @@ def test_a_cell_of_the_confusion_matrix_shows_its_images(page, app, monkeypatch)
 
     def shown(truth: int, taken: int) -> bool:
         sentence, images = mistakes.show_mistakes(names[truth], names[taken])
-        captions = all(page.told(caption) for _, caption in images)
-        return page.told(sentence.strip("*")) and len(page.shown(".grid-container img")) == len(images) and captions
+        captions = all(page.says(caption) for _, caption in images)
+        return page.says(sentence.strip("*")) and len(page.shown(".grid-container img")) == len(images) and captions
 
     for truth, taken in ((6, 6), (8, 0), (0, 6)):
         page.find(f"[data-testid=cell-{truth}-{taken + 1}]").click()
@@ -590,7 +590,7 @@ def test_all_fits_a_phone(page):
             page.find("[role=tab]", "Pixels" if tab == "Sample" else "Text").click()
         page.turn_to(tab)
         if tab == "Surprise":
-            wait_for(lambda: page.told("bits per character"))
+            wait_for(lambda: page.says("bits per character"))
         elif tab in ("Classify", "Compare", "Look inside", "How likely"):
             page.find("button.gallery-item").click()
             wait_for(lambda: [e for e in page.shown("img[src*='image.png']") if e.size["width"] > 50])
@@ -664,7 +664,7 @@ def test_each_tab_opens_on_a_result(pixels):
         ("Receptive field", "Gated PixelCNN on CIFAR-10, row 20, column 12: the model uses ", 0),
     ):
         pixels.turn_to(tab)
-        wait_for(lambda words=words: pixels.told(words))
+        wait_for(lambda words=words: pixels.says(words))
         wait_for(lambda pictures=pictures: len(pixels.shown(".thumbnail-item.thumbnail-lg img")) == pictures)
         assert not pixels.shown("img:not([alt])")
     for alt in ("The truth", "What is given"):
@@ -679,12 +679,12 @@ def test_samples_appear_row_by_row_until_they_are_cancelled(pixels, app):
         patched.setattr(net, "complete", slowed(net, 0.02), raising=False)
         assert buttons(pixels, "Draw images") == (True, False)
         pixels.find("button", "Draw images").click()
-        wait_for(lambda: pixels.told(" of 8 rows are drawn."))
+        wait_for(lambda: pixels.says(" of 8 rows are drawn."))
         wait_for(lambda: buttons(pixels, "Draw images") == (False, True))
         assert empty(pixels)  # the start is gone
         pixels.find("button", "Cancel").click()
         wait_for(lambda: not threads(), 3)  # uncancelled it would go on for 4 s
-        assert not pixels.told("The captions say")
+        assert not pixels.says("The captions say")
         assert (unfinished(pixels, "Images so far", 32) == 128).sum() > 8  # what it had done stays, the rest is grey
     wait_for(lambda: buttons(pixels, "Draw images") == (True, False))
 
@@ -705,10 +705,10 @@ def test_a_run_button_that_is_pressed_while_it_runs_does_nothing(pixels, app):
         seed.send_keys(Keys.CONTROL, "a")
         seed.send_keys("6", Keys.TAB)
         pixels.driver.execute_script(press, pixels.find("button", "Drawing ..."))
-        wait_for(lambda: pixels.told("Gated PixelCNN on CIFAR-10, seed 5, temperature 1. The captions say"))
+        wait_for(lambda: pixels.says("Gated PixelCNN on CIFAR-10, seed 5, temperature 1. The captions say"))
         shown = gallery(pixels, 4)
         time.sleep(0.5)
-        assert not threads() and not pixels.told("seed 6")  # nothing waits to run
+        assert not threads() and not pixels.says("seed 6")  # nothing waits to run
     expected = sampled(net, 5, CIFAR10.index("horse"))
     assert all(np.array_equal(image, wanted) for (image, _), wanted in zip(shown, expected, strict=True))
     cut = "return [...document.querySelectorAll('.caption-label')].some(e => e.scrollWidth > e.clientWidth)"
@@ -716,9 +716,9 @@ def test_a_run_button_that_is_pressed_while_it_runs_does_nothing(pixels, app):
     assert all(re.fullmatch(r"horse, \d\.\d\d bits/dim", caption) for _, caption in shown)
     pixels.find("label", "New seed each time").click()
     pixels.find("button:enabled", "Draw images").click()
-    wait_for(lambda: pixels.told("The captions say") and not pixels.told("seed 5,"))
+    wait_for(lambda: pixels.says("The captions say") and not pixels.says("seed 5,"))
     drawn = int(seed.get_attribute("value"))
-    assert drawn != 6 and pixels.told(f"seed {drawn}, ")
+    assert drawn != 6 and pixels.says(f"seed {drawn}, ")
     expected = sampled(net, drawn, CIFAR10.index("horse"))
     assert all(np.array_equal(image, wanted) for (image, _), wanted in zip(gallery(pixels, 4), expected, strict=True))
     pixels.find("label", "New seed each time").click()
@@ -730,15 +730,15 @@ def test_another_model_ends_the_run_and_empties_its_results(pixels, app):
     assert not empty(pixels)
     pixels.choose("Model", "Row LSTM on MNIST")
     wait_for(lambda: not pixels.shown("input[aria-label=Class]"))
-    wait_for(lambda: empty(pixels) and not pixels.told("The captions say"))
+    wait_for(lambda: empty(pixels) and not pixels.says("The captions say"))
     pixels.choose("Model", "Gated PixelCNN on CIFAR-10")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(net, "complete", slowed(net, 0.02), raising=False)
         pixels.find("button:enabled", "Draw images").click()
-        wait_for(lambda: pixels.told(" of 8 rows are drawn."))
+        wait_for(lambda: pixels.says(" of 8 rows are drawn."))
         pixels.choose("Model", "Row LSTM on CIFAR-10")
         wait_for(lambda: not threads(), 3)
-    wait_for(lambda: not pixels.told("rows are drawn") and buttons(pixels, "Draw images") == (True, False))
+    wait_for(lambda: not pixels.says("rows are drawn") and buttons(pixels, "Draw images") == (True, False))
     assert not pixels.shown("img[alt='Images so far']")
 
 
@@ -749,16 +749,16 @@ def test_what_surprises_in_a_picture_is_shown_by_model_and_class(pixels, app):
     for class_name in ("most probable class", "truck"):
         path = tab.use_example(0, "gated-pixelcnn-cifar10")[1][0]
         words = tab.score(path, "gated-pixelcnn-cifar10", class_name)[2]
-        wait_for(lambda words=words: pixels.told(words.replace("*", "")))
+        wait_for(lambda words=words: pixels.says(words.replace("*", "")))
         if class_name == "most probable class":
             pixels.choose("Class", "truck")
     chart = "How surprising each pixel is"
     assert pixels.picture(chart, 1).shape[1] == 2 * 256 + 3 * 12
-    assert pixels.told("Class that explains this picture best (not a classifier)")
+    assert pixels.says("Class that explains this picture best (not a classifier)")
     assert sum(block.text.count("%") for block in pixels.shown(".block")) >= 5
     pixels.choose("Model", "PixelCNN on MNIST")
     other = tab.score(path, "pixelcnn-mnist", "most probable class")[2].replace("*", "")
-    wait_for(lambda: pixels.told("Examples from MNIST") and pixels.told(other))
+    wait_for(lambda: pixels.says("Examples from MNIST") and pixels.says(other))
     wait_for(lambda: pixels.picture(chart, 1).shape[1] == 504 + 2 * 12)
 
 
@@ -766,15 +766,15 @@ def test_nothing_stays_of_a_picture_that_is_taken_away(pixels, tmp_path):
     pixels.turn_to("How likely")
     own = pixels.block("Your own picture")
     own.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(EXAMPLES[0]))
-    wait_for(lambda: pixels.told("total surprise") and pixels.shown("[aria-label='Remove Image']"))
+    wait_for(lambda: pixels.says("total surprise") and pixels.shown("[aria-label='Remove Image']"))
     pixels.find("[aria-label='Remove Image']").click()
-    wait_for(lambda: not pixels.told("total surprise") and not pixels.shown("img[alt='What the model sees']"))
+    wait_for(lambda: not pixels.says("total surprise") and not pixels.shown("img[alt='What the model sees']"))
     pixels.find("button.gallery-item").click()
-    wait_for(lambda: pixels.told("total surprise"))
+    wait_for(lambda: pixels.says("total surprise"))
     (tmp_path / "broken.png").write_bytes(b"no picture")
     own.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(tmp_path / "broken.png"))
-    wait_for(lambda: pixels.told("The picture is damaged"))
-    wait_for(lambda: not pixels.told("total surprise") and not pixels.shown("img[alt='What the model sees']"))
+    wait_for(lambda: pixels.says("The picture is damaged"))
+    wait_for(lambda: not pixels.says("total surprise") and not pixels.shown("img[alt='What the model sees']"))
     pixels.find("[aria-label=Close]").click()
 
 
@@ -788,7 +788,7 @@ def test_a_score_that_comes_late_does_not_bring_a_removed_picture_back(pixels, a
         own.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(EXAMPLES[3]))
         pixels.find("[aria-label='Remove Image']").click()
         time.sleep(5)
-    assert not pixels.told("total surprise") and not pixels.shown("img[alt='What the model sees']")
+    assert not pixels.says("total surprise") and not pixels.shown("img[alt='What the model sees']")
 
 
 def test_the_last_of_two_clicks_on_pixels_is_shown(pixels, app, monkeypatch):
@@ -803,9 +803,9 @@ def test_the_last_of_two_clicks_on_pixels_is_shown(pixels, app, monkeypatch):
             cell = image.size["width"] / 8
             by = ActionChains(pixels.driver).move_to_element_with_offset(image, int(across * cell), int(2.5 * cell))
             by.click().perform()
-        wait_for(lambda: pixels.told("row 6, column 5: "))
+        wait_for(lambda: pixels.says("row 6, column 5: "))
         time.sleep(3)
-    assert pixels.told("row 6, column 5: ")
+    assert pixels.says("row 6, column 5: ")
     assert pixels.find("input[aria-label='Column (0: left)']").get_attribute("value") == "5"
 
 
@@ -817,14 +817,14 @@ def test_a_click_shows_what_a_pixel_depends_on(pixels, app):
     by = ActionChains(pixels.driver).move_to_element_with_offset(image, int(-1.5 * cell), int(2.5 * cell))
     by.click().perform()  # row 6, column 2
     words = tab.show_field("gated-pixelcnn-cifar10", 6, 2)[1].replace("*", "")
-    wait_for(lambda: pixels.told(words))
+    wait_for(lambda: pixels.says(words))
     row = pixels.find("input[aria-label='Row (0: top)']")
     assert row.get_attribute("value") == "6"
     row.send_keys(Keys.BACKSPACE, "3")
     pixels.find("button", "Show what the pixel depends on").send_keys(Keys.ENTER)
-    wait_for(lambda: pixels.told("Gated PixelCNN on CIFAR-10, row 3, column 2: "))
+    wait_for(lambda: pixels.says("Gated PixelCNN on CIFAR-10, row 3, column 2: "))
     pixels.choose("Model", "Row LSTM on MNIST")
-    wait_for(lambda: pixels.told(tab.show_field("row-lstm-mnist", 3, 2)[1].replace("*", "")))
+    wait_for(lambda: pixels.says(tab.show_field("row-lstm-mnist", 3, 2)[1].replace("*", "")))
 
 
 def test_a_part_of_a_photograph_is_hidden_and_completed(pixels):
@@ -834,7 +834,7 @@ def test_a_part_of_a_photograph_is_hidden_and_completed(pixels):
     pixels.find("button", "Complete the picture").click()
     wait_for(
         lambda: (
-            pixels.told("class ship, seed 0, temperature 1. The truth: ")
+            pixels.says("class ship, seed 0, temperature 1. The truth: ")
             and pixels.picture("What is given", 32) is not None
         )
     )
@@ -848,7 +848,7 @@ def test_a_part_of_a_photograph_is_hidden_and_completed(pixels):
     wait_for(lambda: pixels.shown("button:enabled", "Complete the picture"))
     time.sleep(0.5)  # the editor draws the layer
     pixels.find("button:enabled", "Complete the picture").click()
-    wait_for(lambda: (pixels.picture("What is given", 32)[4:] == 128).all() and pixels.told("The truth: "))
+    wait_for(lambda: (pixels.picture("What is given", 32)[4:] == 128).all() and pixels.says("The truth: "))
 
 
 def test_a_new_picture_or_model_empties_the_completions(pixels, app):
@@ -856,28 +856,28 @@ def test_a_new_picture_or_model_empties_the_completions(pixels, app):
     pixels.turn_to("Complete")
     assert not empty(pixels)
     pixels.shown("button.gallery-item")[6].click()
-    wait_for(lambda: empty(pixels) and not pixels.told("The truth: "))
+    wait_for(lambda: empty(pixels) and not pixels.says("The truth: "))
     assert not pixels.shown("img[alt='The truth']")
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(net, "complete", slowed(net, 0.1), raising=False)
         pixels.find("button", "Hide the lower half").click()
         time.sleep(0.5)  # the editor draws the layer
         pixels.find("button:enabled", "Complete the picture").click()
-        wait_for(lambda: pixels.told("values are filled. Gated PixelCNN on CIFAR-10, class frog, "))
+        wait_for(lambda: pixels.says("values are filled. Gated PixelCNN on CIFAR-10, class frog, "))
         pixels.choose("Model", "Diagonal BiLSTM on MNIST")  # which ends the run, and brings digits
         wait_for(lambda: not threads(), 6)  # uncancelled it would go on for 7 s
-    wait_for(lambda: pixels.told("Examples from MNIST") and not pixels.told("values are filled"))
+    wait_for(lambda: pixels.says("Examples from MNIST") and not pixels.says("values are filled"))
     time.sleep(0.5)  # a run that had gone on would end in results
-    assert empty(pixels) and not pixels.told("The truth: ")
+    assert empty(pixels) and not pixels.says("The truth: ")
     assert not pixels.shown("input[aria-label=Class]")
     for example in (None, 7):  # the digit that came with the model, and another
         if example is not None:
             pixels.shown("button.gallery-item")[example].click()
-            wait_for(lambda: empty(pixels) and not pixels.told("The truth: "))
+            wait_for(lambda: empty(pixels) and not pixels.says("The truth: "))
         pixels.find("[aria-label=Brush].highlight")
         pixels.stroke((-60, 20), (60, 20))
         pixels.find("button:enabled", "Complete the picture").click()
-        wait_for(lambda: pixels.told("The truth: total surprise ") and not empty(pixels))
+        wait_for(lambda: pixels.says("The truth: total surprise ") and not empty(pixels))
         assert pixels.picture("The truth", 9).shape == (28, 28)
 
 
@@ -918,13 +918,13 @@ def test_each_text_tab_opens_on_a_result(text, app):
     wait_for(lambda: len(bars(text)) == 5)
     text.turn_to("Write like Shakespeare")
     wait_for(lambda: [whole.startswith("O Romeo, Romeo wherefore calls me?") for whole in written(text)] == [True])
-    assert text.told("Words: LSTM, temperature 0.8, seed 0.")
+    assert text.says("Words: LSTM, temperature 0.8, seed 0.")
     text.turn_to("Surprise")
-    assert text.find("p.text").text.startswith("To be, or not to be") and text.told("Most surprising words: ")
+    assert text.find("p.text").text.startswith("To be, or not to be") and text.says("Most surprising words: ")
     text.turn_to("Compare")
     wait_for(lambda: [whole.startswith("If music be the") for whole in written(text)] == [True] * 3)
-    assert all(text.told(f"{title} at 0.8") for title in text_tab(app, "Compare").NAMES.values())
-    assert text.told("All with seed 0.")
+    assert all(text.says(f"{title} at 0.8") for title in text_tab(app, "Compare").NAMES.values())
+    assert text.says("All with seed 0.")
     for tab in ("Complete a sentence", "Write like Shakespeare", "Surprise"):  # a chip beside each choice of a model
         text.turn_to(tab)
         assert text.find(".chip").text.startswith("1,132,385 parameters\nperplexity 65.0 per token")
@@ -934,18 +934,18 @@ def test_old_results_go_with_the_model_and_the_beginning(text):
     text.turn_to("Write like Shakespeare")
     wait_for(lambda: all(written(text)))
     text.find("textarea").send_keys("x")
-    wait_for(lambda: written(text) == [""] and not text.told("temperature 0.8, seed 0"))
+    wait_for(lambda: written(text) == [""] and not text.says("temperature 0.8, seed 0"))
     text.find("button.primary", "Write").click()
     wait_for(lambda: all(written(text)) and not text.shown("button", "Writing"))
     text.choose("Model", "Characters: LSTM")
-    wait_for(lambda: written(text) == [""] and not text.told("temperature 0.8, seed 0"))
+    wait_for(lambda: written(text) == [""] and not text.says("temperature 0.8, seed 0"))
     text.turn_to("Surprise")
     text.find("textarea").send_keys(Keys.BACKSPACE)
-    wait_for(lambda: not text.shown("p.text") and not text.told("Most surprising"))
+    wait_for(lambda: not text.shown("p.text") and not text.says("Most surprising"))
     text.turn_to("Compare")
     wait_for(lambda: all(written(text)))
     text.find("button.gallery-item", "O Romeo").click()
-    wait_for(lambda: written(text) == [""] * 3 and not text.told("All with seed 0."))
+    wait_for(lambda: written(text) == [""] * 3 and not text.says("All with seed 0."))
 
 
 def slow(patched, net, name: str, seconds: float) -> None:
@@ -979,14 +979,14 @@ def test_a_text_that_is_typed_on_ends_the_run_of_the_old_one(text, app, monkeypa
         slow(patched, text_tab(app, tab).model("word-lstm-plays"), method, seconds)
         text.find("button.primary", button).click()
         if method == "generate":
-            wait_for(lambda: text.told("Writing ... ") and any(written(text)))
+            wait_for(lambda: text.says("Writing ... ") and any(written(text)))
         else:
             time.sleep(1)
         box.send_keys("x")
         wait_for(lambda: text.shown("button.primary:enabled", button))
         time.sleep(seconds + 1)  # what was on its way arrives
-        assert not any(written(text)) and not text.shown("p.text") and not text.told("Writing ... ")
-        assert not text.told("seed 0.") and not text.told("Total surprise")
+        assert not any(written(text)) and not text.shown("p.text") and not text.says("Writing ... ")
+        assert not text.says("seed 0.") and not text.says("Total surprise")
 
 
 def test_two_clicks_on_a_bar_while_it_is_slow_add_it_once(text, app, monkeypatch):
@@ -1013,7 +1013,7 @@ def test_unknown_words_are_named_in_each_text_tab(text):
         set_to(text.find("textarea"), "Zeppelin or ☃ be")
         if button:
             text.find("button.primary", button).click()
-        wait_for(lambda: text.told(told) and not text.shown("button:disabled", "ing ..."))
+        wait_for(lambda: text.says(told) and not text.shown("button:disabled", "ing ..."))
 
 
 ACROSS = """const [element, word] = arguments, range = document.createRange();
@@ -1070,7 +1070,7 @@ def test_suggestions_come_with_each_letter_and_are_taken_and_taken_back(text, ap
     sharp = tab.next_words("To be or not to", "word-lstm-plays", 0.5, 0)
     wait_for(lambda: f"{100 * max(sharp.values()):.0f}%" in text.find("button.confidence-set").text)
     text.find("button", "Undo").click()
-    wait_for(lambda: text.told("There is nothing to undo"))
+    wait_for(lambda: text.says("There is nothing to undo"))
     text.find("[aria-label=Close]").click()
     text.find("button.gallery-item", "If music").click()
     wait_for(lambda: box.get_attribute("value") == "If music be the")
@@ -1098,7 +1098,7 @@ def test_a_text_is_streamed_until_it_is_cancelled(text, app, monkeypatch):
         wait_for(lambda: run.text == "Writing ..." and not run.is_enabled() and cancel.is_enabled())
         box = text.find("textarea:disabled")
         seen = {wait_for(lambda n=n: len(v := box.get_attribute("value")) > n and v) for n in (30, 60, 90)}
-        assert text.told("Writing ... Words: LSTM, temperature 0.8, seed 0.")
+        assert text.says("Writing ... Words: LSTM, temperature 0.8, seed 0.")
         cancel.click()
         wait_for(lambda: run.text == "Write" and run.is_enabled() and not cancel.is_enabled())
         time.sleep(0.5)  # what was on its way arrives
@@ -1114,7 +1114,7 @@ def test_a_text_is_streamed_until_it_is_cancelled(text, app, monkeypatch):
     wait_for(lambda: box.get_attribute("value") == whole and text.shown("p", made))
     text.find("label", "New seed each time").click()
     run.click()
-    wait_for(lambda: run.is_enabled() and not text.told("seed 5.") and box.get_attribute("value"))
+    wait_for(lambda: run.is_enabled() and not text.says("seed 5.") and box.get_attribute("value"))
     assert box.get_attribute("value") != whole
 
 
@@ -1144,7 +1144,7 @@ def test_a_texts_colours_and_nothing_of_it_runs(text, app):
         wait_for(lambda: not text.shown("p.text"))
         text.find("button.primary:enabled", "Show the surprise").click()
         told = tab.surprise(HOSTILE, name)[1]
-        wait_for(lambda told=told: text.told(told.partition(" Not in")[0]) and text.told(told[-60:]))
+        wait_for(lambda told=told: text.says(told.partition(" Not in")[0]) and text.says(told[-60:]))
         wait_for(lambda: coloured(text) == HOSTILE)
         assert text.shown("p.text .unknown") and unharmed(text)
     text.find("button.gallery-item").click()
@@ -1168,7 +1168,7 @@ def test_texts_stand_side_by_side(text, app):
     text.turn_to("Compare")
     text.find("label", "1.3").click()
     text.find("button.primary", "Compare").click()
-    wait_for(lambda: text.told("That makes 6 texts"))
+    wait_for(lambda: text.says("That makes 6 texts"))
     text.find("[aria-label=Close]").click()
     wait_for(lambda: text.find("button.primary", "Compare").is_enabled())
     text.find("label", "Characters: LSTM").click()
@@ -1177,4 +1177,4 @@ def test_texts_stand_side_by_side(text, app):
     (*boxes, _), *_, (*wanted, _) = tab.compare("If music be the", names, [0.8, 1.3], 400, 0, 1, 0)
     wait_for(lambda: written(text) == wanted)
     assert len({e.rect["y"] for e in text.shown("textarea:disabled")}) == 1
-    assert all(text.told(box["label"]) for box in boxes) and text.told("All with seed 0.")
+    assert all(text.says(box["label"]) for box in boxes) and text.says("All with seed 0.")

@@ -121,7 +121,7 @@ def guard(demo: gr.Blocks) -> None:
     for block in demo.blocks.values():
         if isinstance(block, gr.components.Component) and getattr(block, "label", None):
             seal(block, _name_refusals)
-    demo.default_config.blocks = _Blocks(demo.default_config.blocks)  # of which each session has a copy
+    demo.default_config.blocks = _Blocks(demo.default_config.blocks)  # each session copies it
 
 
 class _TooLongError(Exception):

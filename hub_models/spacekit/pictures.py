@@ -162,7 +162,7 @@ def examples(space: Path, dataset: str) -> list[Path]:
 def kept(picture: Image.Image, seconds: float = KEPT) -> str:
     """Write a picture as a PNG into Gradio's cache, where it stays at least that long, and return its path.
 
-    A picture that a handler returns as such is written anew each time, though an equal one may be on its way to a
+    A picture that a handler returns as such is written again each time, though an equal one may be on its way to a
     browser, which then gets half a file; one that is returned as a path is not. Gradio deletes one that a handler
     returned after KEPT, but neither what a component began with nor what a session that has ended was shown.
     """

@@ -1,5 +1,6 @@
 """The weights of an app, and what a visitor should know about them; a GPU by the minute where one is lent."""
 
+import functools
 import html
 import importlib
 import logging
@@ -63,7 +64,8 @@ def headline(figure: dict) -> str:
     return f"{told} on {figure['n']:,} {figure['split']} {figure.get('of', 'images')}{given}"
 
 
-def is_published_anew(name: str, header: Path) -> bool:
+@functools.cache  # several tabs have chips of one model, and the Hub is asked each time
+def has_newer_weights(name: str, header: Path) -> bool:
     """Return whether a hosted Space runs other weights than those that came with it, by its header."""
     if os.environ.get("SYSTEM") != "spaces":
         return False
@@ -78,13 +80,14 @@ def chip(name: str, header: Path) -> str:
     folder = Path(locate(name))
     figure = next(result for result in widest(read_results(folder)) if result["split"] == "test")
     address = f"https://huggingface.co/{repository(name, header)}"
-    links, anew = {"card": address}, is_published_anew(name, header)
+    links = {"card": address}
     found = re.search(r"eprint=\{([\d.]+)\}|url=\{([^}]+)\}", MODELS[read_json(folder / CONFIG)["model_type"]].citation)
     if found:
         links["paper"] = f"https://arxiv.org/abs/{found[1]}" if found[1] else found[2]
     links["source"] = f"{address}/tree/main"
     parts = [f"{read_json(folder / TRAIN_RESULTS)['parameters']:,} parameters", html.escape(headline(figure))]
-    parts += ["published anew since: these figures are of the copy that came with this app"] * anew
+    if has_newer_weights(name, header):
+        parts.append("newer weights run here: these figures are of the copy that came with this app")
     parts += [f'<a href="{html.escape(url)}" target="_blank" rel="noopener">{text}</a>' for text, url in links.items()]
     return f'<div class="chip">{"".join(f"<span>{part}</span>" for part in parts)}</div>'
 
