@@ -13,7 +13,7 @@ import torch
 from huggingface_hub import metadata_load
 
 from ..base import HubModel
-from ..checkpoints import fetch, locate
+from ..checkpoints import fetch, locate, open_checkpoint
 from ..files import fingerprint, read_json
 from ..hub.card import read_results, widest
 from ..registry import MODELS, load
@@ -70,9 +70,11 @@ def has_newer_weights(name: str, header: Path) -> bool:
     if os.environ.get("SYSTEM") != "spaces":
         return False
     try:
-        return fingerprint(fetch(repository(name, header), WEIGHTS)) != fingerprint(Path(locate(name), WEIGHTS))
-    except FileNotFoundError:
+        stored = open_checkpoint(repository(name, header))  # at the commit that `load` takes, too
+        hosted = fetch(stored.source, WEIGHTS, **stored.hub)
+    except (FileNotFoundError, ValueError):  # then `load_hosted` takes the copy, too
         return False
+    return fingerprint(hosted) != fingerprint(Path(locate(name), WEIGHTS))
 
 
 def chip(name: str, header: Path) -> str:
